@@ -1,0 +1,62 @@
+"""The public basis: the lowest two-dimensional DCT modes of each channel.
+
+Images are written as codes, x ~ sum_f code_f * mode_f, in a basis that is fixed before any record
+is seen. Gradients are projected on it before they are clipped: natural images hold little energy in
+high modes, so the signal stays while the noise energy falls by (modes / side)^2. Source: ours
+(design choice), with the orthonormal DCT-II of Ahmed, Natarajan & Rao (1974).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from scipy.fft import dct
+from torch import Tensor
+
+from dpgen_core.checks import check_int, check_real, require
+
+
+class FrequencyBasis:
+    """Orthonormal change between images (n, c, h, w) and codes (n, c * modes^2).
+
+    Args:
+        image_shape: (channels, height, width); the image must be square.
+        modes: modes kept along each axis, 1 <= modes <= side. ``modes == side`` keeps everything.
+        device: where the transform runs.
+
+    Raises:
+        InvalidArgument: for an image that is not square, or too many modes.
+    """
+
+    def __init__(
+        self, image_shape: tuple[int, int, int], modes: int, device: torch.device | str = "cpu"
+    ) -> None:
+        channels, height, width = image_shape
+        require(height == width, "image_shape", image_shape, "square", "padding the images")
+        check_int("modes", modes, low=1, high=height, fix=f"modes={min(14, height)}")
+        self.image_shape = image_shape
+        self.modes = modes
+        self.dim = channels * modes * modes
+        full = dct(np.eye(height), type=2, norm="ortho", axis=0)  # row f is the f-th cosine
+        self._rows = torch.tensor(full[:modes], dtype=torch.float32, device=device)  # (m, h)
+
+    def encode(self, images: Tensor) -> Tensor:
+        """Project images (n, c, h, w) on the basis: codes (n, d). Never increases a norm."""
+        codes = self._rows @ images @ self._rows.T  # (n, c, m, m)
+        return codes.flatten(1)
+
+    def decode(self, codes: Tensor) -> Tensor:
+        """Images (n, c, h, w) with the given codes (n, d); the transpose of `encode`."""
+        grid = codes.unflatten(1, (self.image_shape[0], self.modes, self.modes))  # (n, c, m, m)
+        return self._rows.T @ grid @ self._rows
+
+    def falloff(self, corner: float) -> Tensor:
+        """Public scale per mode (d,): 1 / sqrt(1 + (i^2 + j^2) / corner^2), a natural spectrum.
+
+        Args:
+            corner: mode up to which the scale is about flat, > 0.
+        """
+        check_real("corner", corner, low=0, low_open=True, fix="corner=4")
+        index = torch.arange(self.modes, dtype=torch.float32, device=self._rows.device)
+        radius = index[:, None] ** 2 + index[None, :] ** 2  # (m, m)
+        return (1 + radius / corner**2).rsqrt().flatten().repeat(self.image_shape[0])

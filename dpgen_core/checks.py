@@ -1,0 +1,93 @@
+"""Argument checks whose messages say what to do next.
+
+Every public function of ``dpgen_core`` validates with these helpers, so that all errors read alike:
+the argument, the value received, the rule it broke, and the likely fix.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from numbers import Integral, Real
+
+
+class InvalidArgument(ValueError):
+    """A value that breaks a stated rule. The message names argument, value, rule and fix."""
+
+
+def require(condition: bool, argument: str, value: object, rule: str, fix: str) -> None:
+    """Raise `InvalidArgument` unless `condition` holds.
+
+    Args:
+        condition: what must be true.
+        argument: the argument's name, as the caller spells it.
+        value: the value received (shown with ``repr``).
+        rule: completes "it must be ...".
+        fix: completes "Try ...".
+
+    Raises:
+        InvalidArgument: when `condition` is false.
+
+    Example:
+        >>> require(False, "rounds", -3, "a whole number of at least 1", "rounds=300")
+        Traceback (most recent call last):
+        ...
+        dpgen_core.checks.InvalidArgument: rounds: received -3, but it must be a whole number of at least 1. Try rounds=300.
+    """
+    if not condition:
+        raise InvalidArgument(f"{argument}: received {value!r}, but it must be {rule}. Try {fix}.")
+
+
+def check_choice(argument: str, value: object, choices: Iterable[str]) -> None:
+    """Require `value` to be one of `choices`; the message lists them all."""
+    allowed = list(choices)
+    require(
+        isinstance(value, str) and value in allowed,
+        argument,
+        value,
+        f"one of {', '.join(allowed)}",
+        f"{argument}={allowed[0]!r}",
+    )
+
+
+def check_real(
+    argument: str,
+    value: object,
+    *,
+    low: float,
+    high: float = math.inf,
+    low_open: bool = False,
+    high_open: bool = False,
+    fix: str,
+) -> None:
+    """Require a finite real number in an interval; booleans, text and NaN are refused.
+
+    Args:
+        argument: the argument's name.
+        value: the value received.
+        low: lower end of the interval.
+        high: upper end of the interval; infinity means "no upper end" (the value is still finite).
+        low_open: whether `low` itself is excluded.
+        high_open: whether `high` itself is excluded.
+        fix: completes "Try ...".
+    """
+    rule = f"a finite number {'>' if low_open else '>='} {low:g}"
+    if math.isfinite(high):
+        rule += f" and {'<' if high_open else '<='} {high:g}"
+    good = isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
+    if good:
+        number = float(value)  # type: ignore[arg-type]
+        good = (number > low if low_open else number >= low) and (
+            number < high if high_open else number <= high
+        )
+    require(good, argument, value, rule, fix)
+
+
+def check_int(argument: str, value: object, *, low: int, high: int | None = None, fix: str) -> None:
+    """Require a whole number in ``[low, high]``; booleans and text are refused."""
+    rule = f"a whole number >= {low}" + ("" if high is None else f" and <= {high}")
+    good = isinstance(value, Integral) and not isinstance(value, bool)
+    if good:
+        number = int(value)  # type: ignore[call-overload]
+        good = number >= low and (high is None or number <= high)
+    require(good, argument, value, rule, fix)

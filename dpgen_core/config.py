@@ -1,0 +1,354 @@
+"""One frozen configuration owns every setting of a run.
+
+Sampler, noise and accountant read the same fields of `ExperimentConfig`; nothing else holds a
+privacy parameter. `make_config` is the front door: it checks every argument, looks up the preset,
+and calibrates the noise to the budget.
+
+A *method* is a preset, optionally with one part switched off: ``"efsgd-prior"``, ``"gs-wgan"``,
+``"efsgd/no-reconstruction"``. A *profile* says how much work to spend.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from dpgen_core import accounting, data
+from dpgen_core.checks import InvalidArgument, check_choice, check_int, check_real, require
+from dpgen_core.efsgd import CLIP_MODES, ClipMode
+from dpgen_core.models import CRITICS, CriticName
+from dpgen_core.prior import prior_events
+from dpgen_core.streams import NOISE_SOURCES, NoiseSource
+
+RELATIONS = ("replace-one",)
+ACCOUNTANTS = ("rdp", "pld")
+
+
+@dataclass(frozen=True)
+class ExperimentConfig:
+    """Everything that decides a run. Build it with `make_config`.
+
+    Units: norms are Euclidean, in image space (pixels in [0, 1]); noise multipliers are noise std
+    over C (rounds) or over the joint replace-one sensitivity (prior).
+    """
+
+    # what is run
+    dataset: str
+    method: str
+    profile: str
+    seed: int  # public
+    noise_source: NoiseSource
+    num_records: int  # N, public
+    num_classes: int
+    image_shape: tuple[int, int, int]  # (c, h, w)
+
+    # privacy: budget, and all that sampler, noise and accountant read
+    epsilon: float  # the target; what was spent is in the record
+    delta: float
+    relation: accounting.Relation
+    accountant: accounting.Accountant
+    num_shards: int  # K
+    sampling_rate: float  # q
+    rounds: int  # T; 0 stops after the prior
+    max_grad_norm: float  # C
+    noise_multiplier: float  # sigma of the rounds
+    prior_noise_multiplier: float  # m of the prior; 0 without a prior
+
+    # contributions
+    generated_batch: int = 40  # B
+    basis_modes: int = 14  # m of the gradients' public basis
+    clip_mode: ClipMode = "joint"
+    feedback_decay: float = 0.5  # error memory; 0 switches it off
+    adversarial_weight: float = 1.0
+    reconstruction_weight: float = 0.1
+    reconstruction_until: float = 0.5  # share of the rounds over which it anneals to 0
+    match_corner: float = 4.0  # public spectrum in which records are matched to images
+    classifier_weight: float = 0.0
+
+    # the owners' critics
+    critic: CriticName = "mlp"
+    critic_width: int = 64
+    critic_steps: int = 5
+    critic_warmup_steps: int = 20
+    critic_batch: int = 32
+    critic_learning_rate: float = 1e-3
+    gradient_penalty: float = 10.0
+    fake_pool: int = 320
+
+    # the generator
+    latent_dim: int = 32
+    generator_width: int = 16
+    noise_injection: bool = True
+    generator_learning_rate: float = 2e-3
+    generator_momentum: float = 0.5
+    ema_decay: float = 0.95
+
+    # the prior; radii and spectrum are constants, never read off the private data
+    prior_modes: int = 0  # 0: no prior
+    prior_share: float = 0.0  # share of the budget, in units of 1 / noise_multiplier^2
+    prior_corner: float = 4.0
+    prior_mean_radius: float = 20.0
+    prior_covariance_radius: float = 14.0
+
+    # evaluation
+    synthetic_records: int = 10_000
+    real_records: int = 10_000
+    classifier_epochs: int = 8
+    checkpoint_every: int = 50  # rounds
+
+    def record_name(self) -> str:
+        """Folder name of the record: readable, and unique to these settings."""
+        text = json.dumps(self.to_dict(), sort_keys=True)
+        digest = hashlib.sha256(text.encode()).hexdigest()[:8]
+        method = self.method.replace("/", "_")
+        parts = (self.dataset, method, f"eps{self.epsilon:g}", self.profile, f"seed{self.seed}")
+        return "-".join((*parts, digest))
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready fields."""
+        return dataclasses.asdict(self) | {"image_shape": list(self.image_shape)}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> ExperimentConfig:
+        """Inverse of `to_dict`.
+
+        Raises:
+            InvalidArgument: a field is unknown or missing.
+        """
+        known = {field.name for field in dataclasses.fields(cls)}
+        unknown = sorted(set(values) - known)
+        require(not unknown, "config", unknown, "made of known fields only", "a fresh config")
+        return cls(**dict(values) | {"image_shape": tuple(values["image_shape"])})
+
+
+# Parts of the paper that can be switched off, and how.
+PARTS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
+    {
+        "error-feedback": {"feedback_decay": 0.0},
+        "reconstruction": {"reconstruction_weight": 0.0},
+        "noise-injection": {"noise_injection": False},
+        "public-basis": {"basis_modes": None},  # None: every mode of the image
+        "adversarial": {"adversarial_weight": 0.0},
+    }
+)
+
+_LINEAGE = {
+    "feedback_decay": 0.0,
+    "reconstruction_weight": 0.0,
+    "noise_injection": False,
+    "basis_modes": None,
+    "clip_mode": "per-image",
+}
+METHODS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
+    {
+        "efsgd-prior": {
+            "prior_modes": 12,
+            "prior_share": 0.5,
+            "reconstruction_weight": 0.0,
+        },
+        "efsgd": {},
+        "gaussian": {"prior_modes": 12, "prior_share": 1.0, "rounds": 0},
+        "gs-wgan": _LINEAGE,
+        "dp-gan-dpac": _LINEAGE | {"classifier_weight": 0.2},
+    }
+)
+
+PROFILES: Mapping[str, Mapping[str, Any]] = MappingProxyType(
+    {
+        "smoke": {
+            "num_shards": 100,
+            "sampling_rate": 0.2,
+            "rounds": 6,
+            "critic_steps": 1,
+            "critic_warmup_steps": 1,
+            "critic_batch": 8,
+            "critic_width": 16,
+            "generator_width": 4,
+            "generated_batch": 20,
+            "fake_pool": 40,
+            "synthetic_records": 400,
+            "real_records": 400,
+            "classifier_epochs": 1,
+            "checkpoint_every": 2,
+        },
+        "quick": {"num_shards": 1000, "sampling_rate": 0.1, "rounds": 300},
+        "paper": {
+            "num_shards": 2000,
+            "sampling_rate": 0.1,
+            "rounds": 1000,
+            "critic": "conv",
+            "critic_width": 32,
+            "critic_steps": 10,
+            "generator_width": 32,
+            "synthetic_records": 60_000,
+            "real_records": 60_000,
+            "classifier_epochs": 20,
+        },
+    }
+)
+SMOKE_RECORDS = 2000
+DEFAULT_DELTA = 1e-5
+
+
+def method_names() -> tuple[str, ...]:
+    """Every accepted method: the presets, and each preset that trains with one part off."""
+    names = list(METHODS)
+    names += [f"{m}/no-{part}" for m in ("efsgd-prior", "efsgd") for part in PARTS]
+    return tuple(names)
+
+
+def make_config(
+    *,
+    dataset: str,
+    method: str = "efsgd-prior",
+    profile: str = "quick",
+    epsilon: float = 10.0,
+    delta: float = DEFAULT_DELTA,
+    accountant: str = "rdp",
+    seed: int = 0,
+    num_records: int | None = None,
+    noise_source: str = "seeded",
+    root: Path | None = None,
+    **overrides: Any,
+) -> ExperimentConfig:
+    """Check every setting, fill in the preset, calibrate the noise to the budget.
+
+    Args:
+        dataset: a name in `data.DATASETS`.
+        method: a name in `method_names()`.
+        profile: ``smoke``, ``quick`` or ``paper``.
+        epsilon: the budget, > 0 and finite.
+        delta: in (0, 1/N).
+        accountant: ``rdp`` or ``pld``; the noise is calibrated with it. The RDP figure is never
+            below the PLD figure, so ``rdp`` keeps the budget under both.
+        seed: public seed, >= 0.
+        num_records: N, a public random subset of that size; None takes all (`smoke`: 2000).
+        noise_source: see `streams.secret_key`.
+        root: data folder; None reads ``$DPGEN_DATA`` or ``./data``.
+        **overrides: any other field of `ExperimentConfig` but those computed here.
+
+    Raises:
+        InvalidArgument: names the argument, the value, the rule and the allowed choices.
+    """
+    check_choice("dataset", dataset, data.DATASETS)
+    check_choice("method", method, method_names())
+    check_choice("profile", profile, PROFILES)
+    check_choice("accountant", accountant, ACCOUNTANTS)
+    check_choice("noise_source", noise_source, NOISE_SOURCES)
+    check_int("seed", seed, low=0, fix="seed=0")
+    check_real("epsilon", epsilon, low=0, low_open=True, fix="epsilon=10.0")
+    spec = data.DATASETS[dataset]
+    available = data.train_size(dataset, root=root)
+    if num_records is None:
+        num_records = min(SMOKE_RECORDS, available) if profile == "smoke" else available
+    check_int("num_records", num_records, low=1, high=available, fix=f"num_records={available}")
+    check_real(
+        "delta",
+        delta,
+        low=0,
+        high=1 / num_records,
+        low_open=True,
+        high_open=True,
+        fix=f"delta={min(DEFAULT_DELTA, 0.1 / num_records):g}, below 1/N = 1/{num_records}",
+    )
+
+    settings = _preset(method, profile, spec.image_shape) | overrides
+    computed = {"noise_multiplier", "prior_noise_multiplier", "relation", "image_shape"}
+    known = {field.name for field in dataclasses.fields(ExperimentConfig)} - computed
+    unknown = sorted(set(overrides) - known)
+    require(not unknown, "overrides", unknown, f"among {', '.join(sorted(known))}", "a listed name")
+    _check_settings(settings, num_records)
+
+    budget = {"target_epsilon": float(epsilon), "delta": delta, "accountant": accountant}
+    prior_noise, noise = _calibrate(settings, budget)
+    return ExperimentConfig(
+        dataset=dataset,
+        method=method,
+        profile=profile,
+        seed=int(seed),
+        noise_source=noise_source,  # type: ignore[arg-type]
+        num_records=int(num_records),
+        num_classes=spec.num_classes,
+        image_shape=spec.image_shape,
+        epsilon=float(epsilon),
+        delta=float(delta),
+        relation="replace-one",
+        accountant=accountant,  # type: ignore[arg-type]
+        noise_multiplier=noise,
+        prior_noise_multiplier=prior_noise,
+        **settings,
+    )
+
+
+def _preset(method: str, profile: str, image_shape: tuple[int, int, int]) -> dict[str, Any]:
+    """Settings of a method at a profile, before the caller's overrides."""
+    base, _, off = method.partition("/no-")
+    settings: dict[str, Any] = {"max_grad_norm": 1.0}
+    settings |= dict(PROFILES[profile]) | dict(METHODS[base])
+    if off:
+        settings |= dict(PARTS[off])
+    if settings.get("basis_modes", 0) is None:
+        settings["basis_modes"] = image_shape[1]
+    return settings
+
+
+def _check_settings(settings: Mapping[str, Any], num_records: int) -> None:
+    """Rules that involve the settings a preset or an override may have set."""
+    check_int("rounds", settings["rounds"], low=0, fix="rounds=300")
+    check_int(
+        "num_shards",
+        settings["num_shards"],
+        low=1,
+        fix="num_shards=1000",
+    )
+    require(
+        settings["num_shards"] <= num_records,
+        "num_records",
+        num_records,
+        f"at least num_shards = {settings['num_shards']}: every shard needs a record (N >= K)",
+        f"num_records={10 * settings['num_shards']}, or fewer shards",
+    )
+    rate = settings["sampling_rate"]
+    check_real("sampling_rate", rate, low=0, high=1, low_open=True, fix="sampling_rate=0.1")
+    check_real("max_grad_norm", settings["max_grad_norm"], low=0, low_open=True, fix="1.0")
+    check_choice("critic", settings.get("critic", "mlp"), CRITICS)
+    check_choice("clip_mode", settings.get("clip_mode", "joint"), CLIP_MODES)
+    check_real("prior_share", settings.get("prior_share", 0.0), low=0, high=1, fix="0.5")
+    for name in ("generated_batch", "fake_pool", "critic_steps", "critic_batch", "critic_width"):
+        if name in settings:
+            check_int(name, settings[name], low=1, fix=f"the profile's own {name}")
+    for name in (
+        "adversarial_weight",
+        "reconstruction_weight",
+        "classifier_weight",
+        "gradient_penalty",
+    ):
+        check_real(name, settings.get(name, 0.0), low=0, fix=f"{name}=0")
+
+
+def _calibrate(settings: Mapping[str, Any], budget: dict[str, Any]) -> tuple[float, float]:
+    """Noise multipliers (prior, rounds) that together spend the budget and no more."""
+    share = settings.get("prior_share", 0.0) if settings.get("prior_modes") else 0.0
+    total = accounting.calibrate_gaussian(relation="replace-one", **budget)
+    prior_noise = total / math.sqrt(share) if share else 0.0
+    if not settings["rounds"]:
+        return prior_noise, 0.0
+    if share >= 1.0:
+        raise InvalidArgument(
+            f"prior_share: received {share}, but it must be < 1 when rounds > 0. Try 0.5."
+        )
+    noise = accounting.calibrate_noise(
+        sampling_rate=settings["sampling_rate"],
+        rounds=settings["rounds"],
+        relation="replace-one",
+        other_events=prior_events(prior_noise) if share else (),
+        **budget,
+    )
+    return prior_noise, noise

@@ -1,0 +1,244 @@
+"""Generators and critics.
+
+The generator is public. The critics are private to their shard and are trained as stacked copies of
+one architecture (see `shards`). Everything is initialized from the public seed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from dpgen_core.basis import FrequencyBasis
+from dpgen_core.checks import check_choice, require
+from dpgen_core.prior import FrequencyPrior
+
+CriticName = Literal["mlp", "conv"]
+CRITICS: tuple[CriticName, ...] = ("mlp", "conv")
+
+
+class NoiseInjection(nn.Module):
+    """Add per-pixel Gaussian noise with one learned scale per channel (StyleGAN form).
+
+    The noise is drawn from the caller's generator, so samples are seeded. Source: Karras et al.
+    (2019); the paper injects noise "while upsampling", the exact form is not public.
+
+    Args:
+        channels: channels of the feature map.
+        enabled: False makes this the identity and draws nothing (ablation).
+    """
+
+    def __init__(self, channels: int, enabled: bool) -> None:
+        super().__init__()
+        self.enabled = enabled
+        self.scale = nn.Parameter(torch.full((channels, 1, 1), 0.1 if enabled else 0.0))
+        self.scale.requires_grad_(enabled)
+
+    def forward(self, features: Tensor, generator: torch.Generator) -> Tensor:
+        """(n, channels, h, w) -> same shape."""
+        if not self.enabled:
+            return features
+        n, _, h, w = features.shape
+        noise = torch.randn(n, 1, h, w, generator=generator, device=generator.device)
+        return features + self.scale * noise.to(features)
+
+
+class ConvGenerator(nn.Module):
+    """Class-conditional generator: latent and label to an image through two upsampling stages.
+
+    Args:
+        image_shape: (c, h, w); h and w divisible by 4 (28x28 and 32x32 are).
+        num_classes: number of labels.
+        latent_dim: dimension of the standard normal latent.
+        width: channels at full resolution; the stages below carry 2 and 4 times as many.
+        noise_injection: see `NoiseInjection`.
+    """
+
+    def __init__(
+        self,
+        image_shape: tuple[int, int, int],
+        num_classes: int,
+        latent_dim: int,
+        width: int,
+        noise_injection: bool,
+    ) -> None:
+        super().__init__()
+        channels, height, _ = image_shape
+        require(height % 4 == 0, "image_shape", image_shape, "divisible by 4", "28x28 or 32x32")
+        self.latent_dim, self.num_classes, self._side = latent_dim, num_classes, height // 4
+        self.project = nn.Linear(latent_dim + num_classes, 4 * width * self._side**2)
+        self.label_bias = nn.Embedding(num_classes, 4 * width)
+        self.norm0 = nn.GroupNorm(4, 4 * width)
+        self.conv1 = nn.Conv2d(4 * width, 2 * width, 3, padding=1)
+        self.noise1 = NoiseInjection(2 * width, noise_injection)
+        self.norm1 = nn.GroupNorm(4, 2 * width)
+        self.conv2 = nn.Conv2d(2 * width, width, 3, padding=1)
+        self.noise2 = NoiseInjection(width, noise_injection)
+        self.norm2 = nn.GroupNorm(4, width)
+        self.to_image = nn.Conv2d(width, channels, 3, padding=1)
+
+    def forward(self, latents: Tensor, labels: Tensor, generator: torch.Generator) -> Tensor:
+        """Latents (n, latent_dim), labels (n,) -> images in [0, 1], (n, c, h, w)."""
+        one_hot = F.one_hot(labels, self.num_classes).to(latents)
+        x = self.project(torch.cat([latents, one_hot], dim=1))
+        x = x.unflatten(1, (-1, self._side, self._side))  # (n, 4 width, h/4, w/4)
+        x = x + self.label_bias(labels)[:, :, None, None]
+        x = F.leaky_relu(self.norm0(x), 0.2)
+        x = self.conv1(F.interpolate(x, scale_factor=2))  # (n, 2 width, h/2, w/2)
+        x = F.leaky_relu(self.norm1(self.noise1(x, generator)), 0.2)
+        x = self.conv2(F.interpolate(x, scale_factor=2))  # (n, width, h, w)
+        x = F.leaky_relu(self.norm2(self.noise2(x, generator)), 0.2)
+        return torch.sigmoid(self.to_image(x))
+
+
+class RefinerGenerator(nn.Module):
+    """Refine the released prior: its sample, sharpened, plus a learned residual.
+
+    The public latent is the prior's own c ~ N(0, I). With x_LF the prior's image::
+
+        x = sigmoid(gain * (x_LF - threshold) + residual_network(x_LF, y, noise))
+
+    The residual starts at zero, so training starts at the prior. Source: ours (design section 6).
+
+    Args:
+        prior: released statistics; fixed, not trained.
+        image_shape: (c, h, w).
+        num_classes: number of labels.
+        width: channels of the residual network.
+        noise_injection: see `NoiseInjection`.
+    """
+
+    def __init__(
+        self,
+        prior: FrequencyPrior,
+        image_shape: tuple[int, int, int],
+        num_classes: int,
+        width: int,
+        noise_injection: bool,
+    ) -> None:
+        super().__init__()
+        channels = image_shape[0]
+        self.prior = prior
+        self.latent_dim, self.num_classes = prior.basis.dim, num_classes
+        self.gain = nn.Parameter(torch.tensor(6.0))
+        self.threshold = nn.Parameter(torch.tensor(0.5))
+        self.down0 = nn.Conv2d(channels, width, 3, padding=1)
+        self.down1 = nn.Conv2d(width, 2 * width, 3, stride=2, padding=1)
+        self.label_bias = nn.Embedding(num_classes, 2 * width)
+        self.middle = nn.Conv2d(2 * width, 2 * width, 3, padding=1)
+        self.noise1 = NoiseInjection(2 * width, noise_injection)
+        self.norm1 = nn.GroupNorm(4, 2 * width)
+        self.up = nn.Conv2d(3 * width, width, 3, padding=1)
+        self.noise2 = NoiseInjection(width, noise_injection)
+        self.norm2 = nn.GroupNorm(4, width)
+        self.to_image = nn.Conv2d(width, channels, 3, padding=1)
+        nn.init.zeros_(self.to_image.weight)
+        nn.init.zeros_(self.to_image.bias)  # type: ignore[arg-type]
+
+    def forward(self, latents: Tensor, labels: Tensor, generator: torch.Generator) -> Tensor:
+        """Latents (n, latent_dim), labels (n,) -> images in [0, 1], (n, c, h, w)."""
+        start = self.prior.sample(latents, labels)  # (n, c, h, w)
+        fine = F.leaky_relu(self.down0(start * 2 - 1), 0.2)  # (n, width, h, w)
+        x = self.down1(fine) + self.label_bias(labels)[:, :, None, None]  # (n, 2 width, h/2, w/2)
+        x = self.middle(F.leaky_relu(x, 0.2))
+        x = F.leaky_relu(self.norm1(self.noise1(x, generator)), 0.2)
+        x = torch.cat([F.interpolate(x, scale_factor=2), fine], dim=1)  # (n, 3 width, h, w)
+        x = self.noise2(self.up(x), generator)
+        x = F.leaky_relu(self.norm2(x), 0.2)
+        return torch.sigmoid(self.gain * (start - self.threshold) + self.to_image(x))
+
+
+class MLPCritic(nn.Module):
+    """Class-conditional critic on codes of the public basis; two hidden layers.
+
+    It also carries the dual-purpose classifier's head when ``classify`` is set: logits over the
+    labels from the same codes through layers of their own (Chen et al., CVPR 2023).
+
+    Args:
+        basis: the public basis; its dimension is the input size.
+        num_classes: number of labels.
+        width: hidden units.
+        classify: whether to add the classifier.
+    """
+
+    def __init__(self, basis: FrequencyBasis, num_classes: int, width: int, classify: bool) -> None:
+        super().__init__()
+        self.layer1 = nn.Linear(basis.dim, width)
+        self.layer2 = nn.Linear(width, width)
+        self.label = nn.Embedding(num_classes, width)
+        self.score = nn.Embedding(num_classes, width)  # an output layer of its own per class
+        nn.init.normal_(self.label.weight, std=0.1)
+        nn.init.normal_(self.score.weight, std=width**-0.5)
+        self.classifier = (
+            nn.Sequential(
+                nn.Linear(basis.dim, width), nn.LeakyReLU(0.2), nn.Linear(width, num_classes)
+            )
+            if classify
+            else None
+        )
+
+    def forward(self, codes: Tensor, labels: Tensor) -> Tensor:
+        """Codes (n, d), labels (n,) -> scores (n,)."""
+        hidden = F.leaky_relu(self.layer1(codes) + self.label(labels), 0.2)  # (n, width)
+        hidden = F.leaky_relu(self.layer2(hidden), 0.2)
+        return (hidden * self.score(labels)).sum(1)
+
+    def classify(self, codes: Tensor) -> Tensor:
+        """Codes (n, d) -> logits (n, classes)."""
+        assert self.classifier is not None, "built with classify=False"
+        return self.classifier(codes)
+
+
+class ConvCritic(nn.Module):
+    """Class-conditional convolutional critic; decodes the codes to images first.
+
+    Args:
+        basis: the public basis.
+        num_classes: number of labels.
+        width: channels of the first stage.
+        classify: whether to add the classifier.
+    """
+
+    def __init__(self, basis: FrequencyBasis, num_classes: int, width: int, classify: bool) -> None:
+        super().__init__()
+        channels, side, _ = basis.image_shape
+        self._decode: Callable[[Tensor], Tensor] = basis.decode
+        self.conv1 = nn.Conv2d(channels, width, 5, stride=2, padding=2)
+        self.conv2 = nn.Conv2d(width, 2 * width, 5, stride=2, padding=2)
+        flat = 2 * width * (side // 4) ** 2
+        self.label = nn.Embedding(num_classes, 2 * width)
+        self.score = nn.Linear(flat, 1)
+        self.classifier = nn.Linear(flat, num_classes) if classify else None
+
+    def _features(self, codes: Tensor, shift: Tensor | float) -> Tensor:
+        x = F.leaky_relu(self.conv1(self._decode(codes)), 0.2)  # (n, width, h/2, w/2)
+        return F.leaky_relu(self.conv2(x) + shift, 0.2).flatten(1)  # (n, flat)
+
+    def forward(self, codes: Tensor, labels: Tensor) -> Tensor:
+        """Codes (n, d), labels (n,) -> scores (n,)."""
+        return self.score(self._features(codes, self.label(labels)[:, :, None, None]))[:, 0]
+
+    def classify(self, codes: Tensor) -> Tensor:
+        """Codes (n, d) -> logits (n, classes)."""
+        assert self.classifier is not None, "built with classify=False"
+        return self.classifier(self._features(codes, 0.0))
+
+
+Critic = MLPCritic | ConvCritic
+
+
+def build_critic(
+    name: str, *, basis: FrequencyBasis, num_classes: int, width: int, classify: bool
+) -> Critic:
+    """The critic called `name` ("mlp" or "conv").
+
+    Raises:
+        InvalidArgument: unknown name.
+    """
+    check_choice("critic", name, CRITICS)
+    kind = MLPCritic if name == "mlp" else ConvCritic
+    return kind(basis, num_classes, width, classify)

@@ -1,0 +1,305 @@
+"""The rounds: train the joining shards, clip, remember, sanitize, step the generator.
+
+`Trainer` holds everything a run is made of. What the theorem allows out is the sequence of
+sanitized releases and what is computed from them: the generator, its moving average, `RoundReport.public`.
+Critics, memory, coins and `RoundReport.private` stay inside.
+"""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from dpgen_core.accounting import Ledger, SampledGaussianEvent
+from dpgen_core.basis import FrequencyBasis
+from dpgen_core.config import ExperimentConfig
+from dpgen_core.data import ImageData
+from dpgen_core.efsgd import ErrorMemory, sanitize
+from dpgen_core.losses import annealed, class_statistics
+from dpgen_core.models import ConvGenerator, RefinerGenerator, build_critic
+from dpgen_core.prior import FrequencyPrior, release_prior
+from dpgen_core.shards import OwnerSettings, ShardEnsemble, assign_shards
+from dpgen_core.streams import stream
+
+
+@dataclass(frozen=True)
+class RoundReport:
+    """What one round leaves behind.
+
+    Attributes:
+        release: u~ (B, d), the sanitized release.
+        public: figures computed from releases and constants; covered by the guarantee.
+        private: figures computed from owners' state or coins; outside the guarantee.
+    """
+
+    release: Tensor
+    public: dict[str, float]
+    private: dict[str, float]
+
+    def digest(self) -> str:
+        """SHA-256 of the release's bytes, by which a resumed run recognizes a replay."""
+        return hashlib.sha256(self.release.cpu().contiguous().numpy().tobytes()).hexdigest()
+
+
+class Trainer:
+    """One run of the mechanism of design section 3.
+
+    Args:
+        config: every setting; the only place sigma, q, T, C and K come from.
+        data: the private records.
+        ledger: charged for the prior here; the caller charges rounds before using their release.
+        key: secret key of coins and noise (`streams.secret_key`).
+        device: where to train.
+        charge_prior: False when a resumed ledger already holds the prior.
+    """
+
+    def __init__(
+        self,
+        config: ExperimentConfig,
+        data: ImageData,
+        ledger: Ledger,
+        key: str,
+        *,
+        device: torch.device,
+        charge_prior: bool = True,
+    ) -> None:
+        self.config, self.ledger, self.device, self._key = config, ledger, device, key
+        images, labels = data.images, data.labels
+        self.prior = None
+        if config.prior_modes:
+            target = ledger if charge_prior else Ledger(**ledger.settings())
+            self.prior = self._release_prior(images, labels, target)
+        if not config.rounds:
+            return
+        self.basis = FrequencyBasis(config.image_shape, config.basis_modes, device)
+        shards = assign_shards(config.num_records, config.num_shards, seed=config.seed)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(config.seed)
+            critic = build_critic(
+                config.critic,
+                basis=self.basis,
+                num_classes=config.num_classes,
+                width=config.critic_width,
+                classify=config.classifier_weight > 0,
+            )
+            self.generator = self._build_generator()
+        self.ensemble = ShardEnsemble(
+            critic.to(device),
+            self._encode_shards(images, shards),
+            labels[shards].to(device),
+            OwnerSettings(
+                batch=config.critic_batch,
+                learning_rate=config.critic_learning_rate,
+                gradient_penalty=config.gradient_penalty,
+                adversarial_weight=config.adversarial_weight,
+                classifier_weight=config.classifier_weight,
+                match_scale=self.basis.falloff(config.match_corner),
+            ),
+            seed=config.seed,
+        )
+        self.memory = ErrorMemory(
+            config.num_shards,
+            config.num_classes,
+            self.basis.dim,
+            config.feedback_decay,
+            device,
+        )
+        self.average = copy.deepcopy(self.generator)
+        self.optimizer = torch.optim.Adam(
+            [p for p in self.generator.parameters() if p.requires_grad],
+            lr=config.generator_learning_rate,
+            betas=(config.generator_momentum, 0.99),
+        )
+
+    def warm_up(self) -> None:
+        """Train every shard's critic on the untrained generator. Owner-side: nothing leaves."""
+        if not self.config.critic_warmup_steps:
+            return
+        pool, labels = self._pool(-1)
+        every = torch.arange(self.config.num_shards, device=self.device)
+        for _, joined in _batches(every, 250):
+            steps = self.config.critic_warmup_steps
+            self.ensemble.train(joined, pool, labels, steps=steps, round_index=-1)
+
+    def compute(self, round_index: int, attempt: int = 0) -> RoundReport:
+        """Steps 1 to 5 of round t: everything up to and including the release.
+
+        Args:
+            round_index: t, 0-based.
+            attempt: 0, or more when a resumed run could not repeat a release bit for bit; coins and
+                noise are then drawn afresh.
+
+        Returns:
+            The report. The release must be charged before it is passed to `apply`.
+        """
+        config = self.config
+        latents, labels = self._latents("round", round_index, config.generated_batch)
+        noise = stream(config.seed, "injection", round_index, device=self.device)
+        self._images = self.generator(latents, labels, noise)  # (B, c, h, w)
+        codes = self.basis.encode(self._images.detach())  # (B, d)
+        joined = self._join(round_index, attempt)
+        pool, pool_labels = self._pool(round_index)
+        weight = annealed(
+            config.reconstruction_weight, round_index, config.rounds, config.reconstruction_until
+        )
+        gaps = self.ensemble.train(
+            joined,
+            pool,
+            pool_labels,
+            steps=config.critic_steps,
+            round_index=round_index,
+        )
+        public = class_statistics(pool, pool_labels, config.num_classes)
+        raw = self.ensemble.answer(joined, codes, labels, public, reconstruction_weight=weight)
+        clipped, norms = self.memory.feed_back(
+            joined, raw, labels, config.max_grad_norm, config.clip_mode
+        )
+        release = sanitize(
+            clipped,
+            config.max_grad_norm,
+            config.noise_multiplier,
+            stream(self._key, "noise", round_index, attempt),
+        )
+        wanted, kept = raw.sum(0).flatten(), clipped.sum(0).flatten()
+        return RoundReport(
+            release=release,
+            public={
+                "round": round_index + 1,
+                "release_norm": float(release.norm()),
+                "noise_norm_expected": config.noise_multiplier
+                * config.max_grad_norm
+                * release.numel() ** 0.5,
+                "reconstruction_weight": weight,
+            },
+            private={
+                "round": round_index + 1,
+                "joined": len(joined),
+                "critic_gap": _mean(gaps),
+                "norm_mean": _mean(norms),
+                "norm_spread": float(norms.std() / norms.mean()) if norms.numel() > 1 else 0.0,
+                "clip_cosine": float(torch.cosine_similarity(wanted, kept, dim=0)),
+                "signal_norm": float(kept.norm()),
+            },
+        )
+
+    def apply(self, report: RoundReport) -> None:
+        """Step 6: post-processing. Push the release through the generator and take a step."""
+        config = self.config
+        cohort = config.sampling_rate * config.num_shards * config.max_grad_norm
+        self.optimizer.zero_grad(set_to_none=True)
+        self.basis.encode(self._images).backward(report.release / cohort)
+        done = report.public["round"] / config.rounds
+        for group in self.optimizer.param_groups:
+            group["lr"] = config.generator_learning_rate * min(1.0, 2.0 * (1.0 - done) + 0.05)
+        self.optimizer.step()
+        decay = min(config.ema_decay, report.public["round"] / (report.public["round"] + 10))
+        with torch.no_grad():
+            pairs = zip(self.average.parameters(), self.generator.parameters(), strict=True)
+            for mean, now in pairs:
+                mean.lerp_(now, 1 - decay)
+
+    def event(self, count: int = 1) -> SampledGaussianEvent:
+        """The ledger event of `count` rounds."""
+        return round_event(self.config, count)
+
+    @torch.no_grad()
+    def sample(self, labels: Tensor, *, stream_name: str = "samples") -> Tensor:
+        """Synthetic images in [0, 1] for the given labels, (n, c, h, w); seeded, post-processing."""
+        batches = []
+        for start, batch in _batches(labels, 500):
+            where = (self.config.seed, stream_name, start)
+            batch = batch.to(self.device)
+            size = (len(batch), self._latent_dim)
+            latents = torch.randn(size, generator=stream(*where)).to(self.device)
+            if self.config.rounds:
+                noise = stream(*where, "injection", device=self.device)
+                images = self.average(latents, batch, noise)
+            else:
+                assert self.prior is not None
+                images = self.prior.sample(latents, batch)
+            batches.append(images.clamp(0, 1).cpu())
+        return torch.cat(batches)
+
+    @property
+    def _latent_dim(self) -> int:
+        if self.prior is not None:
+            return self.prior.basis.dim
+        return self.config.latent_dim
+
+    def _build_generator(self) -> ConvGenerator | RefinerGenerator:
+        config = self.config
+        shared = (config.image_shape, config.num_classes)
+        if self.prior is not None:
+            model: ConvGenerator | RefinerGenerator = RefinerGenerator(
+                self.prior, *shared, config.generator_width, config.noise_injection
+            )
+        else:
+            model = ConvGenerator(
+                *shared, config.latent_dim, config.generator_width, config.noise_injection
+            )
+        return model.to(self.device)
+
+    def _release_prior(self, images: Tensor, labels: Tensor, ledger: Ledger) -> FrequencyPrior:
+        config = self.config
+        basis = FrequencyBasis(config.image_shape, config.prior_modes, self.device)
+        return release_prior(
+            images.to(self.device),
+            labels.to(self.device),
+            num_classes=config.num_classes,
+            basis=basis,
+            scale=basis.falloff(config.prior_corner),
+            mean_radius=config.prior_mean_radius,
+            covariance_radius=config.prior_covariance_radius,
+            noise_multiplier=config.prior_noise_multiplier,
+            key=self._key,
+            ledger=ledger,
+        )
+
+    def _encode_shards(self, images: Tensor, shards: Tensor) -> Tensor:
+        flat = torch.cat(
+            [self.basis.encode(images[b].to(self.device)) for _, b in _batches(shards.flatten(), 4096)]
+        )
+        return flat.reshape(*shards.shape, -1)  # (K, n, d)
+
+    def _latents(self, name: str, round_index: int, count: int) -> tuple[Tensor, Tensor]:
+        """Public latents and balanced public labels, in random order."""
+        generator = stream(self.config.seed, name, round_index)
+        latents = torch.randn(count, self._latent_dim, generator=generator)
+        labels = torch.arange(count) % self.config.num_classes
+        labels = labels[torch.randperm(count, generator=generator)]
+        return latents.to(self.device), labels.to(self.device)
+
+    @torch.no_grad()
+    def _pool(self, round_index: int) -> tuple[Tensor, Tensor]:
+        """Public fakes shared by all critics of the round: codes (F, d), labels (F,)."""
+        latents, labels = self._latents("pool", round_index, self.config.fake_pool)
+        noise = stream(self.config.seed, "pool-injection", round_index, device=self.device)
+        return self.basis.encode(self.generator(latents, labels, noise)), labels
+
+    def _join(self, round_index: int, attempt: int) -> Tensor:
+        """Poisson sampling: each shard flips its own hidden coin. Indices (k,), k may be 0."""
+        coins = torch.rand(
+            self.config.num_shards,
+            generator=stream(self._key, "coins", round_index, attempt),
+            dtype=torch.float64,
+        )
+        return (coins < self.config.sampling_rate).nonzero()[:, 0].to(self.device)
+
+
+def round_event(config: ExperimentConfig, count: int = 1) -> SampledGaussianEvent:
+    """The ledger event of `count` rounds of `config`; reads the fields that sampler and noise read."""
+    return SampledGaussianEvent("rounds", config.noise_multiplier, config.sampling_rate, count)
+
+
+def _mean(values: Tensor) -> float:
+    return float(values.mean()) if values.numel() else 0.0
+
+
+def _batches(values: Tensor, size: int) -> Iterator[tuple[int, Tensor]]:
+    for start in range(0, len(values), size):
+        yield start, values[start : start + size]
