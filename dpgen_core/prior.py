@@ -31,7 +31,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from dpgen_core.accounting import GaussianEvent, Ledger
+from dpgen_core.accounting import GaussianEvent
 from dpgen_core.basis import FrequencyBasis
 from dpgen_core.checks import check_real, require
 from dpgen_core.efsgd import clip_rows
@@ -57,6 +57,23 @@ class FrequencyPrior:
     class_share: Tensor
     means: Tensor
     factors: Tensor
+
+    def tensors(self) -> dict[str, Tensor]:
+        """What was released, for checkpoint and digest; all of it public."""
+        return {"scale": self.scale, "class_share": self.class_share, "means": self.means, "factors": self.factors}
+
+    @classmethod
+    def from_tensors(
+        cls,
+        tensors: dict[str, Tensor],
+        image_shape: tuple[int, int, int],
+        modes: int,
+        device: torch.device | str = "cpu",
+    ) -> FrequencyPrior:
+        """Inverse of `tensors`."""
+        basis = FrequencyBasis(image_shape, modes, device)
+        moved = {name: value.to(device) for name, value in tensors.items()}
+        return cls(basis, **moved)
 
     def sample(self, latents: Tensor, labels: Tensor) -> Tensor:
         """Low-frequency images (n, c, h, w), not clipped to [0, 1].
@@ -100,9 +117,10 @@ def release_prior(
     covariance_radius: float,
     noise_multiplier: float,
     key: int | str,
-    ledger: Ledger,
 ) -> FrequencyPrior:
-    """Charge the ledger, release the three statistics, and turn them into a sampler.
+    """Release the three statistics and turn them into a sampler.
+
+    The caller charges `prior_events(noise_multiplier)` to its ledger before it uses the result.
 
     Args:
         images: private images in [0, 1], (N, c, h, w).
@@ -112,13 +130,10 @@ def release_prior(
         scale: public positive scale per mode, (d,).
         mean_radius: R1, from public data or a constant.
         covariance_radius: R2, from public data or a constant.
-        noise_multiplier: m of `prior_events`; 0 releases without noise (tests, ceilings) and
-            charges nothing, so the ledger then says nothing about this prior.
+        noise_multiplier: m of `prior_events`; 0 releases without noise and is not private.
         key: secret key of the noise streams.
-        ledger: charged before anything is computed.
 
     Raises:
-        BudgetExceeded: the ledger refuses; nothing is released.
         InvalidArgument: radii or scale not positive.
     """
     for name, radius in (("mean_radius", mean_radius), ("covariance_radius", covariance_radius)):
@@ -127,9 +142,7 @@ def release_prior(
     dim = basis.dim
     multiplier = dict.fromkeys(RELEASE_SHARES, 0.0)
     if noise_multiplier > 0:
-        for event in prior_events(noise_multiplier):
-            ledger.charge(event)
-            multiplier[event.name] = event.noise_multiplier
+        multiplier |= {e.name: e.noise_multiplier for e in prior_events(noise_multiplier)}
 
     def noised(name: str, value: Tensor, sensitivity: float) -> Tensor:
         noise = torch.randn(value.shape, generator=stream(key, name), dtype=value.dtype)

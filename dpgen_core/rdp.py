@@ -9,9 +9,10 @@ that vector plus a draw of
 
     P = (1 - q) N(0, s^2 I) + q N(v, s^2 I)    or    Q = (1 - q) N(0, s^2 I) + q N(v', s^2 I),
 
-with v and v' of norm at most 1. They may be random, through k*'s hidden state; hockey-stick
-divergences are jointly convex, so fixed v and v' are the worst, and so is a fixed draw of the
-others' randomness.
+with v and v' of norm at most 1. They may be random, through k*'s hidden state (critic, memory, past
+coins), whose law given the transcript differs between the worlds; this round's coin is
+independent of it in both. Hockey-stick divergences are jointly convex, so fixed v and v' are the
+worst, and so, at the end, is a fixed draw of the others' randomness.
 
 **Theorem** (ours). For every dimension, every v, v' in the unit ball and every gamma >= 0, the
 hockey-stick divergence sup_S [P(S) - gamma Q(S)] is at most that of the one-dimensional antipodal

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from dpgen_core.accounting import Ledger, SampledGaussianEvent
+from dpgen_core.accounting import SampledGaussianEvent
 from dpgen_core.basis import FrequencyBasis
 from dpgen_core.config import ExperimentConfig
 from dpgen_core.data import ImageData
@@ -25,6 +25,7 @@ from dpgen_core.models import ConvGenerator, RefinerGenerator, build_critic
 from dpgen_core.prior import FrequencyPrior, release_prior
 from dpgen_core.shards import OwnerSettings, ShardEnsemble, assign_shards
 from dpgen_core.streams import stream
+from dpgen_core.workspace import cpu_state
 
 
 @dataclass(frozen=True)
@@ -52,28 +53,24 @@ class Trainer:
     Args:
         config: every setting; the only place sigma, q, T, C and K come from.
         data: the private records.
-        ledger: charged for the prior here; the caller charges rounds before using their release.
         key: secret key of coins and noise (`streams.secret_key`).
         device: where to train.
-        charge_prior: False when a resumed ledger already holds the prior.
+        prior: the released prior, when the method has one (`make_prior`).
+
+    The trainer charges nothing: the caller charges a release before it lets `apply` use it.
     """
 
     def __init__(
         self,
         config: ExperimentConfig,
         data: ImageData,
-        ledger: Ledger,
         key: str,
         *,
         device: torch.device,
-        charge_prior: bool = True,
+        prior: FrequencyPrior | None = None,
     ) -> None:
-        self.config, self.ledger, self.device, self._key = config, ledger, device, key
+        self.config, self.device, self.prior, self._key = config, device, prior, key
         images, labels = data.images, data.labels
-        self.prior = None
-        if config.prior_modes:
-            target = ledger if charge_prior else Ledger(**ledger.settings())
-            self.prior = self._release_prior(images, labels, target)
         if not config.rounds:
             return
         self.basis = FrequencyBasis(config.image_shape, config.basis_modes, device)
@@ -203,9 +200,39 @@ class Trainer:
             for mean, now in pairs:
                 mean.lerp_(now, 1 - decay)
 
-    def event(self, count: int = 1) -> SampledGaussianEvent:
-        """The ledger event of `count` rounds."""
-        return round_event(self.config, count)
+    def tensors(self) -> dict[str, Tensor]:
+        """Everything that changes from round to round, for a checkpoint. Private."""
+        if not self.config.rounds:
+            return {}
+        state = cpu_state(self.generator, "generator") | cpu_state(self.average, "average")
+        for index, slots in self.optimizer.state_dict()["state"].items():
+            state |= {f"optimizer.{index}.{name}": value for name, value in slots.items()}
+        for group in ("params", "first", "second"):
+            stacked = getattr(self.ensemble, group)
+            state |= {f"{group}.{name}": value for name, value in stacked.items()}
+        return state | {"steps": self.ensemble.steps, "residuals": self.memory.residuals}
+
+    def load_tensors(self, state: dict[str, Tensor]) -> None:
+        """Restore what `tensors` gave."""
+        if not self.config.rounds:
+            return
+        state = {name: value.to(self.device) for name, value in state.items()}
+
+        def below(prefix: str) -> dict[str, Tensor]:
+            cut = len(prefix) + 1
+            return {n[cut:]: v for n, v in state.items() if n.startswith(prefix + ".")}
+
+        self.generator.load_state_dict(below("generator"))
+        self.average.load_state_dict(below("average"))
+        slots: dict[int, dict[str, Tensor]] = {}
+        for name, value in below("optimizer").items():
+            index, _, slot = name.partition(".")
+            slots.setdefault(int(index), {})[slot] = value
+        whole = self.optimizer.state_dict()
+        self.optimizer.load_state_dict({"state": slots, "param_groups": whole["param_groups"]})
+        for group in ("params", "first", "second"):
+            setattr(self.ensemble, group, below(group))
+        self.ensemble.steps, self.memory.residuals = state["steps"], state["residuals"]
 
     @torch.no_grad()
     def sample(self, labels: Tensor, *, stream_name: str = "samples") -> Tensor:
@@ -244,22 +271,6 @@ class Trainer:
             )
         return model.to(self.device)
 
-    def _release_prior(self, images: Tensor, labels: Tensor, ledger: Ledger) -> FrequencyPrior:
-        config = self.config
-        basis = FrequencyBasis(config.image_shape, config.prior_modes, self.device)
-        return release_prior(
-            images.to(self.device),
-            labels.to(self.device),
-            num_classes=config.num_classes,
-            basis=basis,
-            scale=basis.falloff(config.prior_corner),
-            mean_radius=config.prior_mean_radius,
-            covariance_radius=config.prior_covariance_radius,
-            noise_multiplier=config.prior_noise_multiplier,
-            key=self._key,
-            ledger=ledger,
-        )
-
     def _encode_shards(self, images: Tensor, shards: Tensor) -> Tensor:
         flat = torch.cat(
             [self.basis.encode(images[b].to(self.device)) for _, b in _batches(shards.flatten(), 4096)]
@@ -291,9 +302,27 @@ class Trainer:
         return (coins < self.config.sampling_rate).nonzero()[:, 0].to(self.device)
 
 
-def round_event(config: ExperimentConfig, count: int = 1) -> SampledGaussianEvent:
-    """The ledger event of `count` rounds of `config`; reads the fields that sampler and noise read."""
-    return SampledGaussianEvent("rounds", config.noise_multiplier, config.sampling_rate, count)
+def round_event(config: ExperimentConfig) -> SampledGaussianEvent:
+    """The ledger event of one round; reads the fields that sampler and noise read."""
+    return SampledGaussianEvent("rounds", config.noise_multiplier, config.sampling_rate)
+
+
+def make_prior(
+    config: ExperimentConfig, data: ImageData, key: str, *, device: torch.device, attempt: int = 0
+) -> FrequencyPrior:
+    """Release the frequency prior of `config`. The caller charges `prior.prior_events` first."""
+    basis = FrequencyBasis(config.image_shape, config.prior_modes, device)
+    return release_prior(
+        data.images.to(device),
+        data.labels.to(device),
+        num_classes=config.num_classes,
+        basis=basis,
+        scale=basis.falloff(config.prior_corner),
+        mean_radius=config.prior_mean_radius,
+        covariance_radius=config.prior_covariance_radius,
+        noise_multiplier=config.prior_noise_multiplier,
+        key=f"{key}/prior/{attempt}",
+    )
 
 
 def _mean(values: Tensor) -> float:

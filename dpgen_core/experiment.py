@@ -1,0 +1,365 @@
+"""One call from a configuration to a record on disk: release, train, evaluate, write.
+
+`run_experiment` may be killed at any moment and called again: it goes on from the last checkpoint,
+and the ledger, rebuilt from the journal, never counts less than was released (see `workspace`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+from tqdm.auto import tqdm
+
+from dpgen_core import data as datasets
+from dpgen_core.accounting import BudgetExceeded, Event, Ledger
+from dpgen_core.checks import require
+from dpgen_core.config import ExperimentConfig
+from dpgen_core.data import ImageData
+from dpgen_core.figures import png_bytes, sample_sheet
+from dpgen_core.metrics import EvaluationSettings, evaluate
+from dpgen_core.prior import FrequencyPrior, prior_events
+from dpgen_core.record import Record, write_record
+from dpgen_core.training import RoundReport, Trainer, make_prior, round_event
+from dpgen_core.workspace import JournalLine, Workspace
+
+_PACKAGES = ("torch", "torchvision", "opacus", "dp-accounting", "numpy")
+OUTSIDE_GUARANTEE = (
+    "metrics.json and diagnostics.csv are computed from private records or private state",
+    "choosing settings by looking at results on the same records spends budget nobody charged",
+    "several records of one person are protected one by one, not together",
+)
+
+
+def run_experiment(
+    config: ExperimentConfig,
+    *,
+    results_dir: Path | str = Path("results/local"),
+    root: Path | None = None,
+    progress: bool = True,
+    device: str | None = None,
+    after_round: Callable[[int], None] | None = None,
+) -> Record:
+    """Run `config` and write its record; return the record at once if it is already whole.
+
+    Args:
+        config: from `make_config`.
+        results_dir: where records lie; the private work folder is ``<results_dir>/.work/<name>``.
+        root: data folder, see `data.data_root`.
+        progress: show a progress bar with the epsilon spent so far.
+        device: ``"cpu"``, ``"cuda"`` or None for whichever is there.
+        after_round: called with the 1-based round after it was applied (tests, schedulers).
+
+    Returns:
+        The record, at ``<results_dir>/<config.record_name()>``.
+
+    Raises:
+        InvalidArgument: the data do not fit the configuration, or another run holds the folder.
+    """
+    results = Path(results_dir)
+    target = results / config.record_name()
+    if target.exists():
+        return Record(target)
+    real = datasets.load(
+        config.dataset, "train", root=root, num_records=config.num_records, seed=config.seed
+    )
+    _check_data(config, real)
+    where = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    workspace = Workspace(
+        results / ".work" / config.record_name(),
+        fingerprint=_fingerprint(config, real),
+        noise_source=config.noise_source,
+        seed=config.seed,
+    )
+    with workspace:
+        session = _Session(config, real, workspace, where)
+        session.train(progress, after_round)
+        record = _finish(session, target, root)
+        workspace.discard()
+    return record
+
+
+class _Session:
+    """A run under way: trainer, ledger and history, tied to its work folder."""
+
+    def __init__(
+        self, config: ExperimentConfig, real: ImageData, workspace: Workspace, device: torch.device
+    ) -> None:
+        self.config, self.real, self.workspace, self.device = config, real, workspace, device
+        self.started = time.perf_counter()
+        self.ledger = Ledger(
+            relation=config.relation,
+            delta=config.delta,
+            accountant=config.accountant,
+            target_epsilon=config.epsilon,
+        )
+        for line in workspace.journal:
+            for event in self._events(line.name):
+                self.ledger.charge(event)
+        self.public: list[dict[str, float]] = []
+        self.private: list[dict[str, float]] = []
+        self.next_round, self.seconds_before, self.restarts = 0, 0.0, 0
+        self._open()
+
+    @property
+    def seconds(self) -> float:
+        """Training time, all restarts together."""
+        return self.seconds_before + time.perf_counter() - self.started
+
+    def train(self, progress: bool, after_round: Callable[[int], None] | None) -> None:
+        """All rounds that are left; stops early when the ledger refuses the next one."""
+        config = self.config
+        bar = tqdm(
+            total=config.rounds, initial=self.next_round, disable=not progress, desc="rounds"
+        )
+        with bar:
+            while self.next_round < config.rounds:
+                try:
+                    report = self._round(self.next_round)
+                except BudgetExceeded:
+                    break
+                self.next_round += 1
+                spent = self.ledger.epsilon("rdp")
+                self.public.append(report.public | {"epsilon_rdp": spent})
+                self.private.append(report.private)
+                bar.update()
+                bar.set_postfix(epsilon=f"{spent:.2f}")
+                if self.next_round % config.checkpoint_every == 0:
+                    self._save()
+                if after_round is not None:
+                    after_round(self.next_round)
+        self._save()
+
+    def _events(self, name: str) -> tuple[Event, ...]:
+        if name == "prior":
+            return prior_events(self.config.prior_noise_multiplier)
+        return (round_event(self.config),)
+
+    def _open(self) -> None:
+        """Restore the last checkpoint, or release the prior and start."""
+        stored = self.workspace.load()
+        prior = None
+        if stored is not None:
+            tensors, state = stored
+            prior_tensors = {
+                n.removeprefix("prior."): v for n, v in tensors.items() if n.startswith("prior.")
+            }
+            if prior_tensors:
+                prior = FrequencyPrior.from_tensors(
+                    prior_tensors, self.config.image_shape, self.config.prior_modes, self.device
+                )
+        elif self.config.prior_modes:
+            prior = self._release_prior()
+        self.trainer = Trainer(
+            self.config, self.real, self.workspace.key, device=self.device, prior=prior
+        )
+        if stored is None:
+            self.trainer.warm_up()
+            self._save()
+            return
+        self.trainer.load_tensors({n: v for n, v in tensors.items() if not n.startswith("prior.")})
+        self.next_round = int(state["next_round"])  # type: ignore[call-overload]
+        self.public, self.private = state["public"], state["private"]  # type: ignore[assignment]
+        self.seconds_before = float(state["seconds"])  # type: ignore[arg-type]
+        self.restarts = int(state["restarts"]) + 1  # type: ignore[call-overload]
+
+    def _save(self) -> None:
+        tensors = self.trainer.tensors()
+        if self.trainer.prior is not None:
+            tensors |= {f"prior.{n}": v for n, v in self.trainer.prior.tensors().items()}
+        self.workspace.save(
+            tensors or {"empty": torch.zeros(0)},
+            {
+                "next_round": self.next_round,
+                "public": self.public,
+                "private": self.private,
+                "seconds": self.seconds,
+                "restarts": self.restarts,
+            },
+        )
+
+    def _round(self, index: int) -> RoundReport:
+        """One release, charged and journaled before it is used."""
+        known = self.workspace.attempts("rounds", index)
+        first = max(known.values(), default=0)
+        for attempt in (first, first + 1):
+            report = self.trainer.compute(index, attempt)
+            if self._admit("rounds", index, attempt, report.digest()):
+                self.trainer.apply(report)
+                return report
+        raise AssertionError("a fresh attempt is always admitted or refused by the ledger")
+
+    def _release_prior(self) -> FrequencyPrior:
+        first = max(self.workspace.attempts("prior", 0).values(), default=0)
+        for attempt in (first, first + 1):
+            prior = make_prior(
+                self.config, self.real, self.workspace.key, device=self.device, attempt=attempt
+            )
+            digest = hashlib.sha256()
+            for value in prior.tensors().values():
+                digest.update(value.cpu().contiguous().numpy().tobytes())
+            if self._admit("prior", 0, attempt, digest.hexdigest()):
+                return prior
+        raise AssertionError("a fresh attempt is always admitted or refused by the ledger")
+
+    def _admit(self, name: str, index: int, attempt: int, digest: str) -> bool:
+        """Whether this release may be used.
+
+        A digest in the journal is a repeat and free. A new digest under an attempt number that the
+        journal holds would reuse its noise: refused. Anything else is charged, then journaled.
+        """
+        known = self.workspace.attempts(name, index)
+        if digest in known:
+            return True
+        if attempt in known.values():
+            return False
+        for event in self._events(name):
+            self.ledger.charge(event)
+        self.workspace.record_release(JournalLine(name, index, attempt, digest))
+        return True
+
+
+def _finish(session: _Session, target: Path, root: Path | None) -> Record:
+    """Sample, evaluate and write the record."""
+    config, trainer = session.config, session.trainer
+    training_seconds = session.seconds
+    count = config.synthetic_records
+    labels = torch.arange(count) % config.num_classes
+    images = trainer.sample(labels)
+    names = session.real.class_names
+    synthetic = ImageData(f"synthetic-{config.dataset}", images, labels, names)
+    started = time.perf_counter()
+    metrics = evaluate(
+        synthetic,
+        session.real,
+        datasets.load(config.dataset, "test", root=root),
+        settings=EvaluationSettings(
+            synthetic_records=count,
+            real_records=config.real_records,
+            classifier_epochs=config.classifier_epochs,
+        ),
+        seed=config.seed,
+        cache_dir=target.parent / ".work" / "classifiers",
+    )
+    metrics |= {
+        "training_seconds": round(training_seconds, 1),
+        "evaluation_seconds": round(time.perf_counter() - started, 1),
+        "peak_memory_gb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20, 2),
+    }
+    spent = {name: session.ledger.epsilon(name) for name in ("rdp", "pld")}  # type: ignore[arg-type]
+    sheet = sample_sheet(
+        images,
+        labels,
+        class_names=names,
+        title=f"{config.dataset}, {config.method}, epsilon {spent['pld']:.2f}, delta {config.delta:g}",
+    )
+    history = pd.DataFrame(session.public or None, columns=None if session.public else ["round"])
+    private = pd.DataFrame(session.private or None, columns=None if session.private else ["round"])
+    return write_record(
+        target,
+        config=config,
+        run=_provenance(session),
+        privacy=_privacy(session, spent),
+        metrics=metrics,
+        history=history,
+        diagnostics=private,
+        samples_png=png_bytes(sheet),
+        synthetic={
+            "images": (images * 255).round().to(torch.uint8).numpy(),
+            "labels": labels.numpy(),
+        },
+    )
+
+
+def _privacy(session: _Session, spent: dict[str, float]) -> dict[str, Any]:
+    config = session.config
+    releasable = config.noise_source == "secret"
+    return {
+        "mechanism": "Poisson-sampled shards, clipped contributions, Gaussian noise (design: ours)",
+        "unit": "one image with its label",
+        "relation": config.relation,
+        "num_records": config.num_records,
+        "delta": config.delta,
+        "target_epsilon": config.epsilon,
+        "epsilon": spent,
+        "accountant": config.accountant,
+        "num_shards": config.num_shards,
+        "sampling_rate": config.sampling_rate,
+        "rounds": session.next_round,
+        "planned_rounds": config.rounds,
+        "max_grad_norm": config.max_grad_norm,
+        "noise_multiplier": config.noise_multiplier,
+        "prior_noise_multiplier": config.prior_noise_multiplier,
+        "ledger": session.ledger.to_dict(),
+        "restarts": session.restarts,
+        "noise_source": config.noise_source,
+        "releasable": releasable,
+        "why_not_releasable": None
+        if releasable
+        else "the noise follows from the public seed, so it can be subtracted; fit for public data "
+        "and reproduction only. Use noise_source='secret' for a private release.",
+        "outside_the_guarantee": list(OUTSIDE_GUARANTEE),
+    }
+
+
+def _provenance(session: _Session) -> dict[str, Any]:
+    device = session.device
+    return {
+        "versions": {name: version(name) for name in _PACKAGES} | {"python": sys.version.split()[0]},
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
+        "processor": platform.machine(),
+        "cores": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "commit": _commit(),
+    }
+
+
+def _commit() -> str | None:
+    """Commit of the code, with a mark if it was edited; None outside a repository."""
+    try:
+        described = subprocess.run(
+            ["git", "describe", "--always", "--dirty", "--exclude=*"],
+            cwd=Path(__file__).parent,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return described.stdout.strip()
+
+
+def _fingerprint(config: ExperimentConfig, real: ImageData) -> str:
+    digest = hashlib.sha256(repr(sorted(config.to_dict().items())).encode())
+    digest.update(real.images.numpy().tobytes())
+    digest.update(real.labels.numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _check_data(config: ExperimentConfig, real: ImageData) -> None:
+    """The loaded records must be the ones the accounting is about."""
+    require(
+        len(real.images) == config.num_records,
+        "num_records",
+        config.num_records,
+        f"the number of records loaded, {len(real.images)}",
+        "make_config(..., num_records=None)",
+    )
+    require(
+        tuple(real.images.shape[1:]) == config.image_shape,
+        "image_shape",
+        config.image_shape,
+        f"the shape of the images loaded, {tuple(real.images.shape[1:])}",
+        "a fresh make_config(...)",
+    )

@@ -1,0 +1,162 @@
+"""The private work folder of a run: secret, journal of releases, checkpoint, lock.
+
+It exists while a run is under way and is deleted when the record is whole. It holds private state
+(critics, memory, the secret key) and is never to be published.
+
+What makes resuming safe:
+
+* The **journal** gets one line per release, with the release's SHA-256, forced to disk *before* the
+  release is used. The ledger is rebuilt from it, so it can never count less than was released.
+* A resumed run repeats the rounds after its last checkpoint. A repeated release whose digest is in
+  the journal is the same release and costs nothing. One that differs (another device, another number
+  of threads) must not go out under the same noise: it is thrown away unseen, drawn afresh with new
+  coins and new noise as another attempt, and charged in addition.
+* A line cut short by a kill belongs to a release nobody used; it is dropped.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from types import TracebackType
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from dpgen_core.checks import require
+from dpgen_core.streams import secret_key
+
+
+@dataclass(frozen=True)
+class JournalLine:
+    """One release that was made: which, on which attempt, and its digest."""
+
+    name: str
+    index: int
+    attempt: int
+    digest: str
+
+
+class Workspace:
+    """Open (or create) the work folder of one run and hold its lock; a context manager.
+
+    Args:
+        path: the folder.
+        fingerprint: identifies configuration and data; a folder of another run is refused.
+        noise_source: see `streams.secret_key`.
+        seed: the public seed.
+
+    Raises:
+        InvalidArgument: another process holds the folder, or it belongs to other data or settings.
+    """
+
+    def __init__(self, path: Path, *, fingerprint: str, noise_source: str, seed: int) -> None:
+        self.path = path
+        path.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._lock = open(path / "lock", "w")  # noqa: SIM115 - held until close()
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            self._lock.close()
+            require(False, "results_dir", str(path), "used by one run at a time", "to wait for it")
+        stored = self._settle("fingerprint", fingerprint)
+        require(
+            stored == fingerprint,
+            "fingerprint",
+            fingerprint[:12],
+            f"the one this folder was started with ({stored[:12]}): data or settings changed",
+            f"deleting {path} to start over (what it released stays released)",
+        )
+        self.key = self._settle("secret", secret_key(noise_source, seed))
+        self.journal = self._read_journal()
+
+    def __enter__(self) -> Workspace:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._lock.close()
+
+    def attempts(self, name: str, index: int) -> dict[str, int]:
+        """Digest -> attempt of every journaled release of that name and index."""
+        return {
+            line.digest: line.attempt
+            for line in self.journal
+            if (line.name, line.index) == (name, index)
+        }
+
+    def record_release(self, line: JournalLine) -> None:
+        """Append to the journal and force it to disk; call before the release is used."""
+        with open(self.path / "journal.jsonl", "a") as file:
+            file.write(json.dumps(asdict(line)) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        self.journal.append(line)
+
+    def save(self, tensors: Mapping[str, Tensor], state: Mapping[str, object]) -> None:
+        """Write the checkpoint atomically.
+
+        Args:
+            tensors: everything that changes from round to round.
+            state: JSON-ready bookkeeping (next round, history so far).
+        """
+        target, partial = self.path / "checkpoint.safetensors", self.path / "checkpoint.partial"
+        flat = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
+        save_file(flat, partial, metadata={"state": json.dumps(state)})
+        with open(partial, "rb") as file:
+            os.fsync(file.fileno())
+        os.replace(partial, target)
+
+    def load(self) -> tuple[dict[str, Tensor], dict[str, object]] | None:
+        """The last checkpoint, or None. Never unpickles."""
+        path = self.path / "checkpoint.safetensors"
+        if not path.exists():
+            return None
+        from safetensors import safe_open
+
+        with safe_open(path, "pt") as file:
+            metadata = file.metadata() or {}
+        return load_file(path), json.loads(metadata["state"])
+
+    def discard(self) -> None:
+        """Delete the folder, secret and all; the run is over."""
+        shutil.rmtree(self.path)
+
+    def _settle(self, name: str, value: str) -> str:
+        """The stored value of `name`; stores `value` first if there is none."""
+        path = self.path / name
+        if not path.exists():
+            partial = self.path / f"{name}.partial"
+            descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+            with open(descriptor, "w") as file:
+                file.write(value)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(partial, path)
+        return path.read_text()
+
+    def _read_journal(self) -> list[JournalLine]:
+        path = self.path / "journal.jsonl"
+        if not path.exists():
+            return []
+        text = path.read_text()
+        whole = text[: text.rfind("\n") + 1]
+        if whole != text:  # a kill cut the last line short
+            with open(path, "r+") as file:
+                file.truncate(len(whole.encode()))
+        return [JournalLine(**json.loads(line)) for line in whole.splitlines()]
+
+
+def cpu_state(module: torch.nn.Module, prefix: str) -> dict[str, Tensor]:
+    """A module's parameters and buffers under prefixed names, ready for `Workspace.save`."""
+    return {f"{prefix}.{name}": value for name, value in module.state_dict().items()}

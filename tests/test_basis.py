@@ -1,0 +1,42 @@
+"""The public basis is orthonormal, so norms in it are image-space norms."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from dpgen_core.basis import FrequencyBasis
+from dpgen_core.checks import InvalidArgument
+
+
+@pytest.mark.parametrize("shape", [(1, 28, 28), (3, 32, 32)])
+def test_projection(shape: tuple[int, int, int]) -> None:
+    images = torch.randn(5, *shape, generator=torch.Generator().manual_seed(0))
+    full, low = FrequencyBasis(shape, shape[1]), FrequencyBasis(shape, 7)
+    torch.testing.assert_close(full.decode(full.encode(images)), images, atol=1e-5, rtol=1e-4)
+    codes = low.encode(images)
+    assert codes.shape == (5, low.dim) == (5, shape[0] * 49)
+    torch.testing.assert_close(low.encode(low.decode(codes)), codes, atol=1e-5, rtol=1e-4)
+    assert (codes.norm(dim=1) < images.flatten(1).norm(dim=1)).all()
+
+
+def test_constant_image_is_the_first_mode() -> None:
+    basis = FrequencyBasis((1, 8, 8), 3)
+    codes = basis.encode(torch.ones(1, 1, 8, 8))
+    assert float(codes[0, 0]) == pytest.approx(8.0, rel=1e-5)
+    assert float(codes[0, 1:].abs().max()) < 1e-5
+
+
+def test_gradient_in_codes_is_the_projected_image_gradient() -> None:
+    basis = FrequencyBasis((1, 8, 8), 4)
+    images = torch.randn(2, 1, 8, 8).requires_grad_(True)
+    weight = torch.randn(2, basis.dim)
+    (basis.encode(images) * weight).sum().backward()
+    torch.testing.assert_close(images.grad, basis.decode(weight))
+
+
+def test_bad_shapes() -> None:
+    with pytest.raises(InvalidArgument, match="image_shape"):
+        FrequencyBasis((1, 8, 9), 4)
+    with pytest.raises(InvalidArgument, match="modes: received 9"):
+        FrequencyBasis((1, 8, 8), 9)

@@ -1,0 +1,231 @@
+"""Clipping, error memory, sanitization and the optimizer: wrong scales must be rejected."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from opacus import GradSampleModule
+from opacus.optimizers import DPOptimizer
+from scipy import stats
+from torch import nn
+
+from dpgen_core.checks import InvalidArgument
+from dpgen_core.efsgd import EFSGD, ErrorMemory, clip_contributions, clip_rows, sanitize
+from dpgen_core.streams import stream
+
+
+def test_error_feedback_step_by_hand() -> None:
+    memory = ErrorMemory(num_shards=2, num_classes=2, dim=2, decay=1.0)
+    labels = torch.tensor([1])
+    joined = torch.tensor([0])
+    first, norms = memory.feed_back(joined, torch.tensor([[[3.0, 4.0]]]), labels, 1.0)
+    # |u| = 5 is clipped to 1: v = (0.6, 0.8), and e = (3, 4) - v = (2.4, 3.2)
+    torch.testing.assert_close(first[0, 0], torch.tensor([0.6, 0.8]), atol=1e-5, rtol=0)
+    assert norms.item() == pytest.approx(5.0)
+    torch.testing.assert_close(memory.residuals[0, 1], torch.tensor([2.4, 3.2]), atol=1e-5, rtol=0)
+    # next round u = (-2.4, -2.6): u + e = (0, 0.6) fits, so nothing is left
+    second, _ = memory.feed_back(joined, torch.tensor([[[-2.4, -2.6]]]), labels, 1.0)
+    torch.testing.assert_close(second[0, 0], torch.tensor([0.0, 0.6]), atol=1e-5, rtol=0)
+    torch.testing.assert_close(memory.residuals[0, 1], torch.zeros(2), atol=1e-5, rtol=0)
+    # the other label and the other shard were never touched
+    assert not memory.residuals[0, 0].any()
+    assert not memory.residuals[1].any()
+
+
+def test_error_memory_decays_and_averages_over_a_label() -> None:
+    memory = ErrorMemory(num_shards=1, num_classes=1, dim=1, decay=0.5)
+    u = torch.tensor([[[4.0], [2.0]]])  # joint norm sqrt(20)
+    v, _ = memory.feed_back(torch.tensor([0]), u, torch.tensor([0, 0]), 1.0)
+    expected = 0.5 * (u - v)[0].mean()
+    torch.testing.assert_close(memory.residuals[0, 0, 0], expected)
+
+
+@pytest.mark.parametrize("mode", ["joint", "per-image"])
+def test_no_contribution_exceeds_the_bound(mode: str) -> None:
+    generator = torch.Generator().manual_seed(0)
+    memory = ErrorMemory(num_shards=5, num_classes=3, dim=7, decay=1.0)
+    labels = torch.tensor([0, 1, 2, 2])
+    for scale in (1e-3, 1.0, 1e4, 1e12):
+        u = torch.randn(5, 4, 7, generator=generator) * scale
+        v, _ = memory.feed_back(torch.arange(5), u, labels, 2.0, mode)  # type: ignore[arg-type]
+        assert float(v.flatten(1).norm(dim=1).double().max()) <= 2.0
+
+
+def test_clip_leaves_short_rows_alone_and_silences_broken_ones() -> None:
+    rows = torch.tensor([[0.3, 0.4], [torch.nan, 1.0], [torch.inf, 0.0]])
+    clipped, _ = clip_rows(rows, 1.0)
+    torch.testing.assert_close(clipped, torch.tensor([[0.3, 0.4], [0.0, 0.0], [0.0, 0.0]]))
+
+
+def test_broken_contribution_does_not_poison_the_memory() -> None:
+    memory = ErrorMemory(num_shards=1, num_classes=1, dim=2, decay=1.0)
+    u = torch.tensor([[[torch.nan, 1.0]]])
+    memory.feed_back(torch.tensor([0]), u, torch.tensor([0]), 1.0)
+    assert memory.residuals.isfinite().all()
+
+
+def test_sanitize_refuses_what_was_not_clipped() -> None:
+    good, _ = clip_contributions(torch.ones(3, 2, 2), 1.0)
+    sanitize(good, 1.0, 1.0, torch.Generator().manual_seed(0))
+    with pytest.raises(InvalidArgument, match="joint norm <= max_grad_norm = 0.9"):
+        sanitize(good, 0.9, 1.0, torch.Generator().manual_seed(0))
+
+
+def noise_p_value(release: torch.Tensor, std: float) -> float:
+    """Probability of a sample variance this far from std^2 when the noise is N(0, std^2)."""
+    count = release.numel()
+    statistic = float(release.double().square().sum()) / std**2
+    return 2 * min(stats.chi2.cdf(statistic, count), stats.chi2.sf(statistic, count))
+
+
+def test_noise_has_the_right_scale_and_wrong_scales_are_rejected() -> None:
+    nothing = torch.zeros(0, 200, 100)  # an empty round releases noise alone
+    release = sanitize(nothing, 0.5, 3.0, stream("key", "noise"))
+    assert noise_p_value(release, 1.5) > 1e-3
+    for wrong in (0.5, 0.95, 1.05, 2.0):
+        assert noise_p_value(wrong * release, 1.5) < 1e-6
+    assert stats.kstest(release.flatten()[:5000].numpy() / 1.5, "norm").pvalue > 1e-3
+
+
+def test_noise_does_not_depend_on_who_joined() -> None:
+    few, many = torch.zeros(1, 3, 4), torch.zeros(9, 3, 4)
+    a = sanitize(few, 1.0, 2.0, stream("key", "noise", 1))
+    b = sanitize(many, 1.0, 2.0, stream("key", "noise", 1))
+    assert torch.equal(a, b)
+
+
+def per_sample_model(seed: int) -> GradSampleModule:
+    torch.manual_seed(seed)
+    return GradSampleModule(nn.Linear(3, 2))
+
+
+def test_efsgd_without_memory_is_opacus_dp_sgd() -> None:
+    x, y = torch.randn(8, 3), torch.randn(8, 2)
+    ours, theirs = per_sample_model(1), per_sample_model(1)
+    optimizer = EFSGD(
+        ours.parameters(),
+        lr=0.1,
+        max_grad_norm=0.5,
+        max_error_norm=0.0,
+        max_residual_norm=0.0,
+        noise_multiplier=0.0,
+        expected_batch_size=8,
+    )
+    reference = DPOptimizer(
+        torch.optim.SGD(theirs.parameters(), lr=0.1),
+        noise_multiplier=0.0,
+        max_grad_norm=0.5,
+        expected_batch_size=8,
+    )
+    for model, step in ((ours, optimizer.step), (theirs, reference.step)):
+        ((model(x) - y) ** 2).sum(1).mean().backward()
+        step()
+    for p, r in zip(ours.parameters(), theirs.parameters(), strict=True):
+        torch.testing.assert_close(p, r, atol=1e-5, rtol=1e-4)
+
+
+def clipped_mean(memory: float, steps: int = 400) -> float:
+    """Where 1-d SGD settles on sum (theta - x_i)^2 / 2 with x = (0, 0, 9) and gradients clipped
+    to 1. The mean is 3; with clipping alone the balance of clipped gradients is elsewhere."""
+    theta = nn.Parameter(torch.zeros(1))
+    x = torch.tensor([[0.0], [0.0], [9.0]])
+    optimizer = EFSGD(
+        [theta],
+        lr=0.05,
+        max_grad_norm=1.0,
+        max_error_norm=memory,
+        max_residual_norm=100.0,
+        noise_multiplier=0.0,
+        expected_batch_size=3,
+    )
+    for _ in range(steps):
+        theta.grad_sample = theta.detach() - x  # type: ignore[attr-defined]
+        optimizer.step()
+    return float(theta)
+
+
+def test_error_feedback_removes_the_clipping_bias() -> None:
+    # 2 clip(theta) = clip(9 - theta) = 1 settles at theta = 1/2, not at the mean 3
+    assert clipped_mean(0.0) == pytest.approx(0.5, abs=0.02)
+    assert clipped_mean(10.0, steps=4000) == pytest.approx(3.0, abs=0.05)
+
+
+def test_efsgd_noise_scale_is_tested() -> None:
+    theta = nn.Parameter(torch.zeros(20_000))
+    optimizer = EFSGD(
+        [theta],
+        lr=1.0,
+        max_grad_norm=2.0,
+        max_error_norm=1.0,
+        max_residual_norm=1.0,
+        noise_multiplier=3.0,
+        expected_batch_size=4,
+        generator=stream("key", "noise"),
+    )
+    theta.grad_sample = torch.zeros(4, 20_000)  # type: ignore[attr-defined]
+    optimizer.step()
+    step = theta.detach()
+    assert noise_p_value(step, 3.0 * 2.0 / 4) > 1e-3
+    assert noise_p_value(1.05 * step, 3.0 * 2.0 / 4) < 1e-6
+
+
+def test_memory_difference_stays_within_the_charged_bound() -> None:
+    """Two neighboring runs: the shift of what is released never passes what `event` charges."""
+    generator = torch.Generator().manual_seed(3)
+    worst = 0.0
+    for trial in range(30):
+        steps, kappa, c2 = 40, 1.5, 0.3
+        gradients = torch.randn(steps, 4, 5, generator=generator) * 3
+        other = gradients.clone()
+        taken = torch.randperm(steps, generator=generator)[: 1 + trial % 5]
+        other[taken, 0] = -gradients[taken, 0] * 4  # sample 0 is replaced where it takes part
+        shift = run_without_noise(gradients, kappa, c2) - run_without_noise(other, kappa, c2)
+        optimizer = quiet_optimizer(nn.Parameter(torch.zeros(5)), kappa, c2)
+        optimizer.noise_multiplier = 1.0
+        event = optimizer.event(steps=steps, participations=len(taken))
+        # noise std on the mean is C1 / E = 1/4; sensitivity = std / noise_multiplier
+        allowed = 0.25 / event.noise_multiplier
+        worst = max(worst, float(shift.norm()) / allowed)
+    assert worst <= 1.0 + 1e-4
+    assert worst > 0.3  # the bound is not idle: planted slack would show
+
+
+def quiet_optimizer(theta: nn.Parameter, kappa: float, c2: float) -> EFSGD:
+    return EFSGD(
+        [theta],
+        lr=1.0,
+        max_grad_norm=1.0,
+        max_error_norm=c2,
+        max_residual_norm=kappa,
+        noise_multiplier=0.0,
+        expected_batch_size=4,
+    )
+
+
+def run_without_noise(gradients: torch.Tensor, kappa: float, c2: float) -> torch.Tensor:
+    """All released means, (steps, 5)."""
+    theta = nn.Parameter(torch.zeros(5))
+    optimizer = quiet_optimizer(theta, kappa, c2)
+    released = []
+    for batch in gradients:
+        before = theta.detach().clone()
+        theta.grad_sample = batch.clone()  # type: ignore[attr-defined]
+        optimizer.step()
+        released.append(before - theta.detach())
+    return torch.stack(released)
+
+
+def test_efsgd_names_what_is_missing() -> None:
+    theta = nn.Parameter(torch.zeros(1))
+    with pytest.raises(InvalidArgument, match="generator: received None"):
+        EFSGD(
+            [theta],
+            lr=1.0,
+            max_grad_norm=1.0,
+            max_error_norm=1.0,
+            max_residual_norm=1.0,
+            noise_multiplier=1.0,
+            expected_batch_size=1,
+        )
+    with pytest.raises(InvalidArgument, match="GradSampleModule"):
+        quiet_optimizer(theta, 1.0, 1.0).step()
