@@ -67,18 +67,18 @@ class ExperimentConfig:
     clip_mode: ClipMode = "joint"
     feedback_decay: float = 0.5  # error memory; 0 switches it off
     adversarial_weight: float = 1.0
-    reconstruction_weight: float = 0.1
-    reconstruction_until: float = 0.5  # share of the rounds over which it anneals to 0
+    reconstruction_weight: float = 0.15
+    reconstruction_until: float = 2.0  # rounds / T at which it has annealed to 0
     match_corner: float = 4.0  # public spectrum in which records are matched to images
     classifier_weight: float = 0.0
 
     # the owners' critics
     critic: CriticName = "mlp"
     critic_width: int = 64
-    critic_steps: int = 5
+    critic_steps: int = 10
     critic_warmup_steps: int = 20
     critic_batch: int = 32
-    critic_learning_rate: float = 1e-3
+    critic_learning_rate: float = 2e-3
     gradient_penalty: float = 10.0
     fake_pool: int = 320
 
@@ -86,7 +86,7 @@ class ExperimentConfig:
     latent_dim: int = 32
     generator_width: int = 16
     noise_injection: bool = True
-    generator_learning_rate: float = 2e-3
+    generator_learning_rate: float = 4e-3
     generator_momentum: float = 0.5
     ema_decay: float = 0.95
 
@@ -150,8 +150,9 @@ METHODS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
     {
         "efsgd-prior": {
             "prior_modes": 12,
-            "prior_share": 0.5,
-            "reconstruction_weight": 0.0,
+            "prior_share": 0.2,
+            "generator_learning_rate": 3e-4,
+            "reconstruction_weight": 0.02,
         },
         "efsgd": {},
         "gaussian": {"prior_modes": 12, "prior_share": 1.0, "rounds": 0},
@@ -178,7 +179,12 @@ PROFILES: Mapping[str, Mapping[str, Any]] = MappingProxyType(
             "classifier_epochs": 1,
             "checkpoint_every": 2,
         },
-        "quick": {"num_shards": 1000, "sampling_rate": 0.1, "rounds": 300},
+        "quick": {
+            "num_shards": 1000,
+            "sampling_rate": 0.1,
+            "rounds": 300,
+            "synthetic_records": 20_000,
+        },
         "paper": {
             "num_shards": 2000,
             "sampling_rate": 0.1,

@@ -114,14 +114,12 @@ def annealed(weight: float, round_index: int, rounds: int, until: float) -> floa
         weight: weight at the start.
         round_index: 0-based round.
         rounds: planned rounds.
-        until: share of the run after which the weight is 0; ``until >= 1e9`` keeps it constant.
+        until: share of the run after which the weight is 0; above 1 it never gets there.
 
     Example:
         >>> [annealed(2.0, t, 100, 0.5) for t in (0, 25, 50, 99)]
         [2.0, 1.0, 0.0, 0.0]
     """
-    if until >= 1e9:
-        return weight
     if until <= 0:
         return 0.0
     return weight * max(0.0, 1.0 - round_index / (until * rounds))

@@ -124,8 +124,11 @@ class RefinerGenerator(nn.Module):
         channels = image_shape[0]
         self.prior = prior
         self.latent_dim, self.num_classes = prior.basis.dim, num_classes
-        self.gain = nn.Parameter(torch.tensor(6.0))
-        self.threshold = nn.Parameter(torch.tensor(0.5))
+        # Color images start unchanged at mid-gray (slope 1); line drawings start with more contrast,
+        # as a Gaussian's samples are grayer than ink. Both are then learned.
+        gain, threshold = (8.0, 0.45) if channels == 1 else (4.0, 0.5)
+        self.gain = nn.Parameter(torch.tensor(gain))
+        self.threshold = nn.Parameter(torch.tensor(threshold))
         self.down0 = nn.Conv2d(channels, width, 3, padding=1)
         self.down1 = nn.Conv2d(width, 2 * width, 3, stride=2, padding=1)
         self.label_bias = nn.Embedding(num_classes, 2 * width)

@@ -115,7 +115,7 @@ class Trainer:
 
     def warm_up(self) -> None:
         """Train every shard's critic on the untrained generator. Owner-side: nothing leaves."""
-        if not self.config.critic_warmup_steps:
+        if not (self.config.rounds and self.config.critic_warmup_steps):
             return
         pool, labels = self._pool(-1)
         every = torch.arange(self.config.num_shards, device=self.device)

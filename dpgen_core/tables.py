@@ -1,0 +1,372 @@
+"""Tables and picture sheets of the book, built from records and nothing else.
+
+No figure of the book is typed: pages show what these functions read from the committed records and
+from ``book/published.csv``. ``python -m dpgen_core.tables findings`` writes the two short tables that
+the introduction includes.
+
+CelebA's license forbids passing its pictures on, and pictures learned from it are treated alike: no
+sheet of that data set is ever shown.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import MappingProxyType
+
+import pandas as pd
+from PIL import Image, ImageDraw
+
+from dpgen_core.checks import check_choice, require
+from dpgen_core.config import METHODS
+from dpgen_core.data import DATASETS
+from dpgen_core.record import Record, load_records
+
+UNPUBLISHED = ("celeba",)
+MISSING = "n/a"
+DATASET_TITLES: Mapping[str, str] = MappingProxyType(
+    {
+        "mnist": "MNIST",
+        "fashion_mnist": "Fashion-MNIST",
+        "celeba": "CelebA 32x32 subset",
+        "glyphs": "glyphs",
+    }
+)
+
+# Columns of the views: name of the raw column, title, decimals (None: text).
+Columns = tuple[tuple[str, str, int | None], ...]
+_WHO: Columns = (
+    ("method", "method", None),
+    ("profile", "profile", None),
+    ("seed", "seed", 0),
+    ("epsilon_rdp", "epsilon (RDP)", 2),
+    ("epsilon_pld", "epsilon (PLD)", 2),
+)
+VIEWS: Mapping[str, Columns] = MappingProxyType(
+    {
+        "quality": (
+            *_WHO,
+            ("g2r_cnn", "g2r CNN (%)", 1),
+            ("g2r_mlp", "g2r MLP (%)", 1),
+            ("inception_score", "inception score (own classifier)", 2),
+            ("frechet_distance", "Frechet distance (own classifier)", 2),
+            ("frechet_floor", "its floor, real against real", 2),
+            ("fid", "FID", 1),
+            ("precision", "precision", 2),
+            ("recall", "recall", 2),
+        ),
+        "privacy": (
+            *_WHO,
+            ("delta", "delta", None),
+            ("num_records", "N", 0),
+            ("noise_multiplier", "sigma", 3),
+            ("prior_noise_multiplier", "prior noise", 3),
+            ("sampling_rate", "q", 4),
+            ("rounds", "T", 0),
+            ("num_shards", "K", 0),
+            ("noise_source", "noise", None),
+        ),
+        "cost": (
+            *_WHO,
+            ("minutes", "training minutes", 1),
+            ("peak_memory_gb", "peak memory (GB)", 2),
+            ("device", "device", None),
+            ("cores", "cores", 0),
+            ("command", "command", None),
+        ),
+    }
+)
+_AVERAGED = ("epsilon_rdp", "epsilon_pld", "g2r_cnn", "g2r_mlp", "frechet_distance", "minutes")
+_FINDINGS: Columns = (
+    ("title", "data set", None),
+    ("method", "method", None),
+    ("profile", "profile", None),
+    ("epsilon_rdp", "epsilon (RDP)", 2),
+    ("epsilon_pld", "epsilon (PLD)", 2),
+    ("g2r_cnn", "g2r CNN (%)", 1),
+    ("frechet_distance", "Frechet distance (own classifier)", 1),
+    ("minutes", "training minutes", 1),
+    ("runs", "runs", 0),
+)
+_PUBLISHED: Mapping[str, str] = MappingProxyType(
+    {
+        "method": "method",
+        "epsilon": "epsilon (as published)",
+        "delta": "delta",
+        "metric": "metric",
+        "value": "value",
+        "source": "source",
+        "checked": "how we know",
+        "note": "caveat",
+    }
+)
+_METRICS = {
+    "fid": "FID",
+    "is": "inception score",
+    "g2r": "g2r (%)",
+    "g2r_cnn": "g2r CNN (%)",
+    "g2r_mlp": "g2r MLP (%)",
+}
+
+
+def project_root(start: Path | None = None) -> Path:
+    """The nearest folder at or above `start` (default: here) that holds ``book`` and ``notebooks``.
+
+    Notebooks run from the root under papermill and from their own folder elsewhere.
+
+    Raises:
+        InvalidArgument: there is none.
+    """
+    here = Path.cwd() if start is None else Path(start).resolve()
+    for folder in (here, *here.parents):
+        if (folder / "book").is_dir() and (folder / "notebooks").is_dir():
+            return folder
+    require(False, "start", str(here), "inside a clone of the project", "cd to the clone")
+    raise AssertionError("unreachable")
+
+
+def committed_records(results_dir: Path) -> list[Record]:
+    """The records the book shows: all but those of local runs and of the smoke profile.
+
+    Args:
+        results_dir: the folder ``results``; a missing one holds no records.
+    """
+    root = Path(results_dir)
+    records = [r for r in load_records(root) if "local" not in r.path.relative_to(root).parts]
+    return [record for record in records if record.config.profile != "smoke"]
+
+
+def command(record: Record) -> str:
+    """The command that makes the record again; the one it stored, if it did."""
+    stored = record.run.get("command")
+    if stored:
+        return str(stored)
+    config = record.config
+    names = ("dataset", "method", "profile", "epsilon", "delta", "accountant", "seed")
+    given = " ".join(f"-p {name} {_plain(getattr(config, name))}" for name in names)
+    return f"papermill notebooks/experiment.ipynb out.ipynb {given}"
+
+
+def frame(records: Sequence[Record]) -> pd.DataFrame:
+    """One row per record with everything the views choose from, as numbers.
+
+    Accuracies are in percent; a figure that a record does not have is NaN. Rows are ordered by data
+    set, method, profile, epsilon, seed.
+    """
+    rows = [_row(record) for record in records]
+    columns = list(rows[0]) if rows else ["dataset", "method", "profile"]
+    table = pd.DataFrame(rows, columns=columns)
+    if table.empty:
+        return table
+    keys = ["dataset", "method", "profile", "target_epsilon", "seed"]
+    table["_order"] = [_rank(d, m) for d, m in zip(table["dataset"], table["method"], strict=True)]
+    return table.sort_values(["_order", *keys]).drop(columns="_order").reset_index(drop=True)
+
+
+def results_table(records: Sequence[Record], *, dataset: str, view: str) -> pd.DataFrame:
+    """A table of the book: the records of one data set, formatted as text.
+
+    Args:
+        records: from `committed_records`.
+        dataset: a key of `DATASETS`.
+        view: ``quality``, ``privacy`` or ``cost``.
+
+    Raises:
+        InvalidArgument: unknown data set or view.
+    """
+    check_choice("dataset", dataset, DATASETS)
+    check_choice("view", view, VIEWS)
+    return _formatted(frame([r for r in records if r.config.dataset == dataset]), VIEWS[view])
+
+
+def published_table(path: Path, *, dataset: str) -> pd.DataFrame:
+    """Figures that others published, with source and caveat; unchecked ones are left out.
+
+    Args:
+        path: ``book/published.csv``; accuracies are in percent there.
+        dataset: a key of `DATASETS`.
+    """
+    check_choice("dataset", dataset, DATASETS)
+    table = _published(path)
+    table = table[table["dataset"] == dataset].copy()
+    table["metric"] = table["metric"].map(lambda name: _METRICS.get(name, name))
+    return table.rename(columns=_PUBLISHED)[list(_PUBLISHED.values())].reset_index(drop=True)
+
+
+def gallery(records: Sequence[Record], *, dataset: str, per_row: int = 3) -> bytes:
+    """The sample sheets of one data set side by side, as one PNG.
+
+    One sheet per method, profile and budget: that of the lowest seed, so none is picked for its
+    looks. Runs with a part switched off are left to the tables.
+
+    Args:
+        records: from `committed_records`.
+        dataset: a key of `DATASETS`, but none whose pictures may not be published.
+        per_row: sheets beside each other.
+
+    Raises:
+        InvalidArgument: CelebA, or an unknown data set.
+    """
+    allowed = [name for name in DATASETS if name not in UNPUBLISHED]
+    check_choice("dataset", dataset, allowed)
+    chosen: dict[tuple[int, str, str, float], Record] = {}
+    for record in sorted(records, key=lambda r: r.config.seed):
+        config = record.config
+        if config.dataset == dataset and "/" not in config.method:
+            rank = _rank(dataset, config.method)[1]
+            chosen.setdefault((rank, config.method, config.profile, config.epsilon), record)
+    sheets = []
+    for _, record in sorted(chosen.items()):
+        with Image.open(record.samples_png) as sheet:
+            sheets.append(sheet.convert("RGB"))
+    return _png(_tiled(sheets, per_row) if sheets else _notice(f"no committed record: {dataset}"))
+
+
+def findings(records: Sequence[Record]) -> str:
+    """What was found, as a Markdown table: the full methods, averaged over seeds."""
+    table = frame([r for r in records if r.config.method in _full_methods()])
+    if table.empty:
+        return "No record is committed yet.\n"
+    keys = ["dataset", "title", "method", "profile", "target_epsilon"]
+    means = table.groupby(keys, sort=False)[list(_AVERAGED)].mean()
+    means["runs"] = table.groupby(keys, sort=False).size()
+    return _markdown(_formatted(means.reset_index(), _FINDINGS))
+
+
+def claims(path: Path, *, key: str = "ma2026efsgd") -> str:
+    """What the paper reports, as a Markdown table quoted from ``book/published.csv``."""
+    table = _published(path)
+    table = table[table["bibkey"] == key].copy()
+    table["dataset"] = table["dataset"].map(lambda name: DATASET_TITLES.get(name, name))
+    table["dataset"] = table["dataset"].str.replace(" 32x32 subset", "")  # theirs is not ours
+    table["metric"] = table["metric"].map(lambda name: _METRICS.get(name, name))
+    return _markdown(table[["dataset", "metric", "value", "source", "note"]])
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Command line: ``python -m dpgen_core.tables findings [--root FOLDER]``."""
+    parser = argparse.ArgumentParser(prog="python -m dpgen_core.tables", description=main.__doc__)
+    parser.add_argument("what", choices=["findings"], help="the introduction's two tables")
+    parser.add_argument("--root", type=Path, default=None, help="the clone; default: found")
+    root = project_root(parser.parse_args(arguments).root)
+    target = root / "book" / "_generated"
+    target.mkdir(exist_ok=True)
+    (target / "findings.md").write_text(findings(committed_records(root / "results")))
+    (target / "claims.md").write_text(claims(root / "book" / "published.csv"))
+
+
+def _full_methods() -> list[str]:
+    """The methods with no part switched off."""
+    return list(METHODS)
+
+
+def _rank(dataset: str, method: str) -> tuple[int, int]:
+    """Order of the book: data sets as listed, whole methods as listed, then parts off."""
+    base = method.partition("/")[0]
+    return list(DATASETS).index(dataset), list(METHODS).index(base)
+
+
+def _row(record: Record) -> dict[str, object]:
+    config, privacy, metrics = record.config, record.privacy, record.metrics
+
+    def metric(name: str, factor: float = 1.0) -> float:
+        value = metrics.get(name)
+        return float("nan") if value is None else factor * float(value)
+
+    return {
+        "dataset": config.dataset,
+        "title": DATASET_TITLES[config.dataset],
+        "method": config.method,
+        "profile": config.profile,
+        "seed": config.seed,
+        "target_epsilon": config.epsilon,
+        "epsilon_rdp": float(privacy["epsilon"]["rdp"]),
+        "epsilon_pld": float(privacy["epsilon"]["pld"]),
+        "delta": f"{privacy['delta']:g}",
+        "num_records": privacy["num_records"],
+        # sigma, q, T and K say nothing about a method that stops after the prior
+        "noise_multiplier": config.noise_multiplier if config.rounds else float("nan"),
+        "prior_noise_multiplier": config.prior_noise_multiplier or float("nan"),
+        "sampling_rate": config.sampling_rate if config.rounds else float("nan"),
+        "rounds": privacy["rounds"],
+        "num_shards": config.num_shards if config.rounds else float("nan"),
+        "noise_source": config.noise_source,
+        **{name: metric(name, 100.0) for name in ("g2r_cnn", "g2r_mlp", "r2g_cnn", "r2g_mlp")},
+        **{
+            name: metric(name)
+            for name in (
+                "inception_score",
+                "frechet_distance",
+                "frechet_floor",
+                "fid",
+                "precision",
+                "recall",
+                "peak_memory_gb",
+            )
+        },
+        "minutes": metric("training_seconds", 1 / 60),
+        "device": record.run.get("device", MISSING),
+        "cores": record.run.get("cores", float("nan")),
+        "command": command(record),
+    }
+
+
+def _formatted(table: pd.DataFrame, columns: Columns) -> pd.DataFrame:
+    """The chosen columns under their titles, every cell as text."""
+    out = pd.DataFrame(index=table.index)
+    for name, title, decimals in columns:
+        values = table[name] if name in table else pd.Series(dtype=object)
+        out[title] = [_cell(value, decimals) for value in values]
+    return out.reset_index(drop=True)
+
+
+def _cell(value: object, decimals: int | None) -> str:
+    if decimals is None:
+        return str(value)
+    number = float(value)  # type: ignore[arg-type]
+    return MISSING if number != number else f"{number:.{decimals}f}"
+
+
+def _plain(value: object) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _published(path: Path) -> pd.DataFrame:
+    """All cells as text; figures nobody has checked are dropped."""
+    table = pd.read_csv(path, dtype=str, keep_default_na=False)
+    return table[table["checked"] != "no"]
+
+
+def _markdown(table: pd.DataFrame) -> str:
+    """A pipe table; bars inside a cell are escaped."""
+    rows = [list(table.columns), ["---"] * len(table.columns), *table.to_numpy().tolist()]
+    lines = ["| " + " | ".join(str(c).replace("|", "\\|") for c in row) + " |" for row in rows]
+    return "\n".join(lines) + "\n"
+
+
+def _tiled(sheets: Sequence[Image.Image], per_row: int) -> Image.Image:
+    """Sheets in rows of `per_row`, each cell as large as the largest sheet."""
+    across = min(per_row, len(sheets))
+    wide, high = max(s.width for s in sheets), max(s.height for s in sheets)
+    board = Image.new("RGB", (across * wide, -(-len(sheets) // across) * high), "white")
+    for index, sheet in enumerate(sheets):
+        board.paste(sheet, (index % across * wide, index // across * high))
+    return board
+
+
+def _notice(text: str) -> Image.Image:
+    board = Image.new("RGB", (480, 60), "white")
+    ImageDraw.Draw(board).text((12, 22), text, fill="black")
+    return board
+
+
+def _png(image: Image.Image) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, format="PNG")
+    return buffer.getvalue()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,144 @@
+"""The frequency prior: sensitivities by attack, packing, denoising, recovery."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from dpgen_core.basis import FrequencyBasis
+from dpgen_core.checks import InvalidArgument
+from dpgen_core.efsgd import clip_rows
+from dpgen_core.prior import (
+    RELEASE_SHARES,
+    FrequencyPrior,
+    _factor,
+    _pack,
+    _unpack,
+    prior_events,
+    release_prior,
+)
+
+BASIS = FrequencyBasis((1, 8, 8), 3)
+SCALE = BASIS.falloff(4.0)
+
+
+def made_data(count: int, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
+    generator = torch.Generator().manual_seed(seed)
+    labels = torch.arange(count) % 2
+    codes = torch.randn(count, BASIS.dim, generator=generator) * 0.3
+    codes[:, 0] += 4 + 2 * labels  # the classes differ in brightness
+    codes[:, 1] *= 3  # and share a direction of large variance
+    return BASIS.decode(codes * SCALE), labels
+
+
+def release(images: torch.Tensor, labels: torch.Tensor, noise: float, **changes) -> FrequencyPrior:
+    settings = {"mean_radius": 20.0, "covariance_radius": 14.0, "key": "k"} | changes
+    return release_prior(
+        images, labels, num_classes=2, basis=BASIS, scale=SCALE, noise_multiplier=noise, **settings
+    )
+
+
+def test_recovers_class_moments_without_noise() -> None:
+    images, labels = made_data(20_000)
+    prior = release(images, labels, 0.0)
+    wanted = BASIS.encode(images) / SCALE
+    for k in (0, 1):
+        rows = wanted[labels == k]
+        torch.testing.assert_close(prior.means[k], rows.mean(0), atol=1e-3, rtol=1e-3)
+        covariance = prior.factors[k] @ prior.factors[k].T
+        torch.testing.assert_close(covariance, rows.T.cov(correction=0), atol=2e-3, rtol=1e-2)
+    drawn = prior.sample(torch.randn(20_000, BASIS.dim), labels)
+    assert (drawn.mean((1, 2, 3))[labels == 1] > drawn.mean((1, 2, 3))[labels == 0]).float().mean() > 0.9
+
+
+def statistics(codes: torch.Tensor, labels: torch.Tensor, r1: float, r2: float):  # noqa: ANN201
+    one_hot = torch.nn.functional.one_hot(labels, 2).float()
+    sums = one_hot.T @ clip_rows(codes, r1)[0]
+    clipped = clip_rows(codes, r2)[0]
+    moments = torch.stack([clipped[labels == k].T @ clipped[labels == k] for k in (0, 1)])
+    return one_hot.sum(0), sums, _pack(moments)
+
+
+def test_no_replacement_moves_a_release_past_its_sensitivity() -> None:
+    generator = torch.Generator().manual_seed(1)
+    r1, r2 = 2.0, 1.5
+    limits = (2**0.5, 2 * r1, 2**0.5 * r2**2)
+    largest = [0.0, 0.0, 0.0]
+    for trial in range(300):
+        codes = torch.randn(6, 4, generator=generator) * 10
+        labels = torch.randint(0, 2, (6,), generator=generator)
+        other, other_labels = codes.clone(), labels.clone()
+        other[0] = -codes[0] if trial % 2 else torch.randn(4, generator=generator) * 10
+        other_labels[0] = (labels[0] + trial // 2) % 2
+        pairs = zip(
+            statistics(codes, labels, r1, r2), statistics(other, other_labels, r1, r2), strict=True
+        )
+        moved = [float((a - b).norm()) for a, b in pairs]
+        largest = [max(a, b) for a, b in zip(largest, moved, strict=True)]
+    for reached, limit in zip(largest, limits, strict=True):
+        assert reached <= limit * (1 + 1e-4)
+        assert reached > 0.97 * limit  # the stated sensitivity is tight
+
+
+def test_noise_scale_of_each_release() -> None:
+    images, labels = made_data(20_000)
+    exact, noise = release(images, labels, 0.0, mean_radius=5.0), 1.7
+    shifts = []
+    for key in range(40):
+        noisy = release(images, labels, noise, key=f"k{key}", mean_radius=5.0)
+        # modes of mean zero: there the noise of the counts does not matter
+        shifts.append((noisy.means - exact.means)[:, 2:] * 10_000)
+    std = noise / RELEASE_SHARES["prior/means"] ** 0.5 * 2 * 5.0
+    measured = float(torch.stack(shifts).std())
+    assert measured == pytest.approx(std, rel=0.1)
+
+
+def test_pack_keeps_the_frobenius_norm() -> None:
+    matrix = torch.randn(3, 5, 5)
+    matrix = matrix + matrix.transpose(1, 2)
+    packed = _pack(matrix)
+    torch.testing.assert_close(packed.norm(dim=1), matrix.flatten(1).norm(dim=1))
+    torch.testing.assert_close(_unpack(packed, 5), matrix)
+
+
+def test_denoising_brings_an_eigenvalue_back() -> None:
+    generator = torch.Generator().manual_seed(2)
+    dim, std = 100, 0.05
+    truth = torch.zeros(dim, dim)
+    truth[0, 0] = 2.0
+    denoised, raw = [], []
+    for _ in range(20):
+        noise = torch.randn(dim, dim, generator=generator) * std
+        noisy = truth + noise.triu() + noise.triu(1).T
+        factor = _factor(noisy, std)
+        denoised.append(torch.linalg.eigvalsh(factor @ factor.T)[-1])
+        raw.append(torch.linalg.eigvalsh(noisy)[-1])
+    assert abs(float(torch.stack(denoised).mean()) - 2.0) < 0.05
+    assert abs(float(torch.stack(raw).mean()) - 2.0) > 0.1
+    quiet = _factor(noise.triu() + noise.triu(1).T, std)  # nothing but noise: nothing survives
+    assert float(torch.linalg.eigvalsh(quiet @ quiet.T)[-1]) < std
+
+
+def test_three_events_cost_one_gaussian() -> None:
+    events = prior_events(0.7)
+    assert [event.name for event in events] == list(RELEASE_SHARES)
+    assert sum(event.noise_multiplier**-2 for event in events) == pytest.approx(0.7**-2)
+
+
+def test_seeded_and_keyed() -> None:
+    images, labels = made_data(200)
+    a, b = release(images, labels, 1.0), release(images, labels, 1.0)
+    assert torch.equal(a.factors, b.factors)
+    assert not torch.equal(a.means, release(images, labels, 1.0, key="other").means)
+
+
+def test_round_trip_and_bad_radii() -> None:
+    images, labels = made_data(200)
+    prior = release(images, labels, 1.0)
+    again = FrequencyPrior.from_tensors(prior.tensors(), (1, 8, 8), 3)
+    latents = torch.randn(4, BASIS.dim)
+    torch.testing.assert_close(
+        prior.sample(latents, labels[:4]), again.sample(latents, labels[:4])
+    )
+    with pytest.raises(InvalidArgument, match="mean_radius: received 0"):
+        release(images, labels, 1.0, mean_radius=0)
