@@ -29,10 +29,10 @@ def require(condition: bool, argument: str, value: object, rule: str, fix: str) 
         InvalidArgument: when `condition` is false.
 
     Example:
-        >>> require(False, "rounds", -3, "a whole number of at least 1", "rounds=300")
+        >>> require(False, "rounds", -3, "at least 1", "rounds=300")
         Traceback (most recent call last):
         ...
-        dpgen_core.checks.InvalidArgument: rounds: received -3, but it must be a whole number of at least 1. Try rounds=300.
+        dpgen_core.checks.InvalidArgument: rounds: received -3, but it must be at least 1. Try rounds=300.
     """
     if not condition:
         raise InvalidArgument(f"{argument}: received {value!r}, but it must be {rule}. Try {fix}.")

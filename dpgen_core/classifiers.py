@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Literal
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -32,16 +33,17 @@ class SmallCNN(nn.Module):
 
     def __init__(self, image_shape: tuple[int, int, int], num_classes: int) -> None:
         super().__init__()
-        channels, side, _ = image_shape
+        channels, height, width = image_shape
+        flat = 64 * ((height + 1) // 2 // 2) * ((width + 1) // 2 // 2)
         self.body = nn.Sequential(
-            nn.Conv2d(channels, 32, 3, stride=2, padding=1),
+            nn.Conv2d(channels, 32, 3, stride=2, padding=1),  # (n, 32, ceil(h/2), ceil(w/2))
             nn.ReLU(),
             nn.Conv2d(32, 64, 3, padding=1),
             nn.ReLU(),
-            nn.MaxPool2d(2),
+            nn.MaxPool2d(2),  # (n, 64, h/4, w/4)
             nn.Dropout(0.3),
             nn.Flatten(),
-            nn.Linear(64 * ((side + 1) // 2 // 2) ** 2, 128),
+            nn.Linear(flat, 128),
             nn.ReLU(),
         )
         self.drop, self.head = nn.Dropout(0.3), nn.Linear(128, num_classes)
@@ -129,17 +131,34 @@ def train_classifier(
     """
     check_choice("architecture", architecture, ARCHITECTURES)
     check_int("epochs", epochs, low=1, fix="epochs=8")
-    require(len(images) >= 2, "images", len(images), "at least 2 images", "more samples")
+    check_int("num_classes", num_classes, low=2, fix="num_classes=10")
+    count = len(images)
+    require(
+        images.dim() == 4 and count == len(labels) >= 2,
+        "images",
+        (tuple(images.shape), tuple(labels.shape)),
+        "(n, c, h, w) with n >= 2 and one label each",
+        "more samples",
+    )
     require(bool(images.isfinite().all()), "images", "NaN or infinity", "finite", "clean images")
+    low, high = int(labels.min()), int(labels.max())
+    require(
+        low >= 0 and high < num_classes,
+        "labels",
+        (low, high),
+        f"in 0..{num_classes - 1}",
+        f"num_classes={high + 1}",
+    )
     where = pick_device(device)
-    order = torch.randperm(len(images), generator=stream(seed, "split"))
-    held = max(1, int(len(images) * HELD_OUT))
+    order = torch.randperm(count, generator=stream(seed, "split"))
+    held = max(1, int(count * HELD_OUT))
     valid, train = order[:held], order[held:]
     devices = [where] if where.type == "cuda" else []
     with torch.random.fork_rng(devices=devices):
-        torch.manual_seed(seed)
-        kind = SmallCNN if architecture == "cnn" else SmallMLP
-        model = kind(tuple(images.shape[1:]), num_classes).to(where)  # type: ignore[arg-type]
+        torch.default_generator.manual_seed(seed)  # not torch.manual_seed: that reaches every GPU
+        if devices:
+            torch.cuda.manual_seed(seed)
+        model = _build(architecture, images, num_classes).to(where)
         optimizer = torch.optim.Adam(model.parameters(), lr=LEARNING_RATE)
         best, best_accuracy = copy.deepcopy(model), -1.0
         for epoch in range(epochs):
@@ -151,7 +170,7 @@ def train_classifier(
                 F.cross_entropy(logits, labels[rows].to(where)).backward()
                 optimizer.step()
             judged = TrainedClassifier(model, where).accuracy(images[valid], labels[valid])
-            if judged >= best_accuracy:
+            if judged >= best_accuracy:  # among equals the longest trained
                 best, best_accuracy = copy.deepcopy(model), judged
     return TrainedClassifier(best, where)
 
@@ -169,13 +188,16 @@ def cached_classifier(
     """`train_classifier` on `data`, kept as safetensors under a name made of data and settings.
 
     Args:
-        data: what to train on.
+        data: what to train on. A model of private records is private: so is the folder.
         architecture: see `train_classifier`.
         num_classes: see `train_classifier`.
         seed: see `train_classifier`.
         epochs: see `train_classifier`.
         cache_dir: folder; None keeps nothing.
         device: see `pick_device`.
+
+    Raises:
+        InvalidArgument: see `train_classifier`.
     """
 
     def train() -> TrainedClassifier:
@@ -191,18 +213,41 @@ def cached_classifier(
 
     if cache_dir is None:
         return train()
-    settings = [architecture, num_classes, seed, epochs, BATCH, LEARNING_RATE, HELD_OUT]
-    digest = hashlib.sha256(json.dumps(settings).encode())
-    digest.update(data.images.numpy().tobytes())
-    digest.update(data.labels.numpy().tobytes())
-    path = Path(cache_dir) / f"{data.name}-{architecture}-{digest.hexdigest()[:16]}.safetensors"
-    if not path.exists():
+    key = _key(data, [architecture, num_classes, seed, epochs, pick_device(device).type])
+    path = Path(cache_dir) / f"{data.name}-{architecture}-{key}.safetensors"
+    with torch.random.fork_rng(devices=[]):  # the initial weights, drawn only to be overwritten
+        model = _build(architecture, data.images, num_classes)
+    try:
+        model.load_state_dict(load_file(path))
+    except (FileNotFoundError, SafetensorError):  # new, or damaged: the file can be made again
         trained = train()
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_suffix(f".{os.getpid()}.partial")
-        save_file({k: v.cpu().contiguous() for k, v in trained.model.state_dict().items()}, partial)
-        os.replace(partial, path)
-    kind = SmallCNN if architecture == "cnn" else SmallMLP
-    model = kind(tuple(data.images.shape[1:]), num_classes)  # type: ignore[arg-type]
-    model.load_state_dict(load_file(path))
+        _write(path, trained.model)
+        return trained
     return TrainedClassifier(model, pick_device(device))
+
+
+def _build(architecture: str, images: Tensor, num_classes: int) -> SmallCNN | SmallMLP:
+    channels, height, width = images.shape[1:]
+    kind = SmallCNN if architecture == "cnn" else SmallMLP
+    return kind((channels, height, width), num_classes)
+
+
+def _key(data: ImageData, settings: list[object]) -> str:
+    """Digest of the data, the settings, this file and PyTorch: all that decides the weights."""
+    shape = list(data.images.shape)
+    digest = hashlib.sha256(json.dumps([*settings, shape, torch.__version__]).encode())
+    digest.update(Path(__file__).read_bytes())
+    digest.update(data.images.cpu().contiguous().numpy().data)
+    digest.update(data.labels.cpu().contiguous().numpy().data)
+    return digest.hexdigest()[:16]
+
+
+def _write(path: Path, model: nn.Module) -> None:
+    """Atomically: a reader sees the whole file or none."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(f".{os.getpid()}.partial")
+    try:
+        save_file({k: v.cpu().contiguous() for k, v in model.state_dict().items()}, partial)
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)

@@ -161,9 +161,7 @@ def load(
     whole = _load_celeba(folder, split) if name == "celeba" else _load_idx(name, folder, split)
     if num_records is None or num_records == len(whole.labels):
         return whole
-    check_int(
-        "num_records", num_records, low=1, high=len(whole.labels), fix=f"{len(whole.labels)}"
-    )
+    check_int("num_records", num_records, low=1, high=len(whole.labels), fix=f"{len(whole.labels)}")
     order = torch.randperm(len(whole.labels), generator=stream(seed, "subset", name, split))
     rows = order[:num_records]
     return replace(whole, images=whole.images[rows], labels=whole.labels[rows])

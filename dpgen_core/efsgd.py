@@ -68,9 +68,7 @@ def clip_contributions(
     if mode == "joint":
         clipped, norms = clip_rows(contributions.reshape(k, batch * dim), max_grad_norm)
         return clipped.reshape(k, batch, dim), norms
-    clipped, norms = clip_rows(
-        contributions.reshape(k * batch, dim), max_grad_norm / batch**0.5
-    )
+    clipped, norms = clip_rows(contributions.reshape(k * batch, dim), max_grad_norm / batch**0.5)
     return clipped.reshape(k, batch, dim), norms.reshape(k, batch)
 
 

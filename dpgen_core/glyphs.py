@@ -60,9 +60,7 @@ def draw_glyphs(num_records: int, *, seed: int = 0) -> tuple[Tensor, Tensor]:
     draws = torch.randn(num_records, 9, generator=generator)
     batches = [
         _distort(templates[v, y], d)
-        for v, y, d in zip(
-            variant.split(2000), labels.split(2000), draws.split(2000), strict=True
-        )
+        for v, y, d in zip(variant.split(2000), labels.split(2000), draws.split(2000), strict=True)
     ]
     return torch.cat(batches), labels
 

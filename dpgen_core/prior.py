@@ -60,7 +60,12 @@ class FrequencyPrior:
 
     def tensors(self) -> dict[str, Tensor]:
         """What was released, for checkpoint and digest; all of it public."""
-        return {"scale": self.scale, "class_share": self.class_share, "means": self.means, "factors": self.factors}
+        return {
+            "scale": self.scale,
+            "class_share": self.class_share,
+            "means": self.means,
+            "factors": self.factors,
+        }
 
     @classmethod
     def from_tensors(
@@ -161,7 +166,9 @@ def release_prior(
     noisy = noised("prior/covariances", _pack(moments), sensitivity)
     covariances = _unpack(noisy, dim) / counts[:, None, None]
     noise_std = multiplier["prior/covariances"] * sensitivity / 2**0.5 / counts  # off-diagonal
-    factors = torch.stack([_factor(c, float(s)) for c, s in zip(covariances, noise_std, strict=True)])
+    factors = torch.stack(
+        [_factor(c, float(s)) for c, s in zip(covariances, noise_std, strict=True)]
+    )
     return FrequencyPrior(basis, scale, counts / counts.sum(), means, factors)
 
 

@@ -41,7 +41,9 @@ class Record:
     path: Path
 
     def __post_init__(self) -> None:
-        missing = [name for name in (*PUBLIC_FILES, *PRIVATE_FILES) if not self._find(name).exists()]
+        missing = [
+            name for name in (*PUBLIC_FILES, *PRIVATE_FILES) if not self._find(name).exists()
+        ]
         require(
             not missing,
             "path",

@@ -209,8 +209,10 @@ class ShardEnsemble:
         return functional_call(_ClassifierView(self._critic), _prefixed(params), (codes,))
 
     def _draw(self, round_index: int, step: int, joined: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Batch choices of the joining shards. Drawn for all K, so a shard's own draw never
-        depends on who else joins."""
+        """Batch choices of the joining shards.
+
+        Drawn for all K, so a shard's own draw never depends on who else joins.
+        """
         num_shards, size = self.labels.shape
         batch = self.settings.batch
         generator = stream(self._seed, "owners", round_index, step)

@@ -1,8 +1,8 @@
 """Tables and picture sheets of the book, built from records and nothing else.
 
 No figure of the book is typed: pages show what these functions read from the committed records and
-from ``book/published.csv``. ``python -m dpgen_core.tables findings`` writes the two short tables that
-the introduction includes.
+from ``book/published.csv``. ``python -m dpgen_core.tables findings`` writes the two short tables
+that the introduction includes.
 
 CelebA's license forbids passing its pictures on, and pictures learned from it are treated alike: no
 sheet of that data set is ever shown.
@@ -13,14 +13,15 @@ from __future__ import annotations
 import argparse
 import io
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import MappingProxyType
 
 import pandas as pd
 from PIL import Image, ImageDraw
 
-from dpgen_core.checks import check_choice, require
-from dpgen_core.config import METHODS
+from dpgen_core.checks import InvalidArgument, check_choice, require
+from dpgen_core.config import METHODS, make_config
 from dpgen_core.data import DATASETS
 from dpgen_core.record import Record, load_records
 
@@ -78,6 +79,17 @@ VIEWS: Mapping[str, Columns] = MappingProxyType(
         ),
     }
 )
+_FRONT_DOOR = (
+    "dataset",
+    "method",
+    "profile",
+    "epsilon",
+    "delta",
+    "accountant",
+    "seed",
+    "num_records",
+)
+_COMPUTED = ("noise_multiplier", "prior_noise_multiplier", "relation", "image_shape", "num_classes")
 _AVERAGED = ("epsilon_rdp", "epsilon_pld", "g2r_cnn", "g2r_mlp", "frechet_distance", "minutes")
 _FINDINGS: Columns = (
     ("title", "data set", None),
@@ -139,14 +151,24 @@ def committed_records(results_dir: Path) -> list[Record]:
 
 
 def command(record: Record) -> str:
-    """The command that makes the record again; the one it stored, if it did."""
-    stored = record.run.get("command")
-    if stored:
-        return str(stored)
+    """What makes the record again: a papermill line, or Python where settings were overridden."""
     config = record.config
-    names = ("dataset", "method", "profile", "epsilon", "delta", "accountant", "seed")
-    given = " ".join(f"-p {name} {_plain(getattr(config, name))}" for name in names)
-    return f"papermill notebooks/experiment.ipynb out.ipynb {given}"
+    front = {name: getattr(config, name) for name in _FRONT_DOOR}
+    preset: dict[str, object] = {}
+    with suppress(InvalidArgument):  # a preset that is gone, or fewer records here: name them all
+        preset = make_config(**front, noise_source=config.noise_source).to_dict()
+    changed = {
+        name: value
+        for name, value in config.to_dict().items()
+        if name not in _COMPUTED and (name not in preset or value != preset[name])
+    }
+    if config.noise_source != "seeded":
+        changed["noise_source"] = config.noise_source
+    if not changed:
+        given = " ".join(f"-p {name} {_plain(value)}" for name, value in front.items())
+        return f"papermill notebooks/experiment.ipynb out.ipynb {given}"
+    given = ", ".join(f"{name}={value!r}" for name, value in (front | changed).items())
+    return f"run_experiment(make_config({given}))"
 
 
 def frame(records: Sequence[Record]) -> pd.DataFrame:
@@ -160,7 +182,7 @@ def frame(records: Sequence[Record]) -> pd.DataFrame:
     table = pd.DataFrame(rows, columns=columns)
     if table.empty:
         return table
-    keys = ["dataset", "method", "profile", "target_epsilon", "seed"]
+    keys = ["method", "profile", "target_epsilon", "seed"]
     table["_order"] = [_rank(d, m) for d, m in zip(table["dataset"], table["method"], strict=True)]
     return table.sort_values(["_order", *keys]).drop(columns="_order").reset_index(drop=True)
 
@@ -226,7 +248,7 @@ def gallery(records: Sequence[Record], *, dataset: str, per_row: int = 3) -> byt
 
 def findings(records: Sequence[Record]) -> str:
     """What was found, as a Markdown table: the full methods, averaged over seeds."""
-    table = frame([r for r in records if r.config.method in _full_methods()])
+    table = frame([r for r in records if r.config.method in METHODS])
     if table.empty:
         return "No record is committed yet.\n"
     keys = ["dataset", "title", "method", "profile", "target_epsilon"]
@@ -255,11 +277,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     target.mkdir(exist_ok=True)
     (target / "findings.md").write_text(findings(committed_records(root / "results")))
     (target / "claims.md").write_text(claims(root / "book" / "published.csv"))
-
-
-def _full_methods() -> list[str]:
-    """The methods with no part switched off."""
-    return list(METHODS)
 
 
 def _rank(dataset: str, method: str) -> tuple[int, int]:

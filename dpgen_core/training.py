@@ -273,7 +273,10 @@ class Trainer:
 
     def _encode_shards(self, images: Tensor, shards: Tensor) -> Tensor:
         flat = torch.cat(
-            [self.basis.encode(images[b].to(self.device)) for _, b in _batches(shards.flatten(), 4096)]
+            [
+                self.basis.encode(images[b].to(self.device))
+                for _, b in _batches(shards.flatten(), 4096)
+            ]
         )
         return flat.reshape(*shards.shape, -1)  # (K, n, d)
 

@@ -17,7 +17,7 @@ from dpgen_core.losses import (
 UNIT = torch.ones(2)
 
 
-def linear_score(slope: torch.Tensor):  # noqa: ANN201
+def linear_score(slope: torch.Tensor):
     return lambda codes, labels: codes @ slope
 
 

@@ -21,7 +21,7 @@ def make_prior(shape: tuple[int, int, int], classes: int) -> FrequencyPrior:
     return FrequencyPrior(basis, basis.falloff(4.0), torch.ones(classes) / classes, means, factors)
 
 
-def make_generator(kind: str, shape: tuple[int, int, int], injection: bool):  # noqa: ANN201
+def make_generator(kind: str, shape: tuple[int, int, int], injection: bool):
     torch.manual_seed(0)
     if kind == "conv":
         return ConvGenerator(shape, 3, 8, 4, injection)

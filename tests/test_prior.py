@@ -48,10 +48,12 @@ def test_recovers_class_moments_without_noise() -> None:
         covariance = prior.factors[k] @ prior.factors[k].T
         torch.testing.assert_close(covariance, rows.T.cov(correction=0), atol=2e-3, rtol=1e-2)
     drawn = prior.sample(torch.randn(20_000, BASIS.dim), labels)
-    assert (drawn.mean((1, 2, 3))[labels == 1] > drawn.mean((1, 2, 3))[labels == 0]).float().mean() > 0.9
+    assert (
+        drawn.mean((1, 2, 3))[labels == 1] > drawn.mean((1, 2, 3))[labels == 0]
+    ).float().mean() > 0.9
 
 
-def statistics(codes: torch.Tensor, labels: torch.Tensor, r1: float, r2: float):  # noqa: ANN201
+def statistics(codes: torch.Tensor, labels: torch.Tensor, r1: float, r2: float):
     one_hot = torch.nn.functional.one_hot(labels, 2).float()
     sums = one_hot.T @ clip_rows(codes, r1)[0]
     clipped = clip_rows(codes, r2)[0]
@@ -137,8 +139,6 @@ def test_round_trip_and_bad_radii() -> None:
     prior = release(images, labels, 1.0)
     again = FrequencyPrior.from_tensors(prior.tensors(), (1, 8, 8), 3)
     latents = torch.randn(4, BASIS.dim)
-    torch.testing.assert_close(
-        prior.sample(latents, labels[:4]), again.sample(latents, labels[:4])
-    )
+    torch.testing.assert_close(prior.sample(latents, labels[:4]), again.sample(latents, labels[:4]))
     with pytest.raises(InvalidArgument, match="mean_radius: received 0"):
         release(images, labels, 1.0, mean_radius=0)

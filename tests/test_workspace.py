@@ -1,4 +1,4 @@
-"""The private work folder: atomic checkpoints, a journal that cannot under-count, one run at a time."""
+"""The private work folder: atomic checkpoints, a journal that cannot under-count, one lock."""
 
 from __future__ import annotations
 

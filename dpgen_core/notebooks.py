@@ -1,0 +1,240 @@
+"""What the notebooks and the book's build need, so that notebooks hold no logic.
+
+``python -m dpgen_core.notebooks execute --profile quick`` runs them with papermill into
+``book/_executed``; ``check-pairs`` says whether each notebook agrees with its text form;
+``mathjax`` copies MathJax beside the book, for reading with the network off.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import sys
+from collections.abc import Collection, Mapping, Sequence
+from difflib import get_close_matches
+from importlib.util import find_spec
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import jupytext
+import nbformat
+import papermill
+from IPython.display import Image, Markdown
+from papermill.exceptions import PapermillExecutionError
+
+from dpgen_core import data
+from dpgen_core.checks import require
+from dpgen_core.config import PROFILES
+from dpgen_core.figures import plot_diagnostics, plot_history, png_bytes
+from dpgen_core.record import Record
+from dpgen_core.tables import project_root
+
+BOOK_DATASET = "mnist"
+EXPERIMENT_PARAMETERS = (
+    "dataset",
+    "method",
+    "epsilon",
+    "delta",
+    "profile",
+    "accountant",
+    "seed",
+    "num_records",
+    "results_dir",
+)
+_SHELL_NAMES = ("In", "Out")  # IPython puts these beside the notebook's own names
+_MATHJAX_FILES = ("tex-mml-chtml.js", "output/chtml/fonts", "input/tex/extensions")
+
+
+def check_parameters(
+    namespace: Mapping[str, object], allowed: Collection[str] = EXPERIMENT_PARAMETERS
+) -> None:
+    """Refuse parameters that the notebook does not have.
+
+    papermill only warns of an unknown name and runs on with the default. Call this in the first
+    cell after the parameters, before anything else is defined.
+
+    Args:
+        namespace: the notebook's ``globals()``.
+        allowed: the parameters' names; default: those of the experiment.
+
+    Raises:
+        InvalidArgument: names the unknown parameter and the allowed ones.
+
+    Example:
+        >>> check_parameters({"epsilon": 3, "epsilom": 4}, ("epsilon", "delta"))
+        Traceback (most recent call last):
+        ...
+        dpgen_core.checks.InvalidArgument: parameter: received 'epsilom', but it must be one of epsilon, delta. Try -p epsilon VALUE.
+    """  # noqa: E501
+    for name, value in namespace.items():
+        imported = callable(value) or isinstance(value, ModuleType)
+        if name in allowed or name in _SHELL_NAMES or name.startswith("_") or imported:
+            continue
+        likely = _closest(name, allowed)
+        rule = f"one of {', '.join(allowed)}"
+        require(False, "parameter", name, rule, f"-p {likely} VALUE")
+
+
+def banner(dataset: str, profile: str) -> Markdown | None:
+    """A notice when the page shows less than it is meant to; None when there is nothing to say.
+
+    Args:
+        dataset: what the notebook ran on.
+        profile: how much work it spent.
+    """
+    notices = []
+    if dataset == "glyphs":
+        notices.append(
+            "This page shows <code>glyphs</code>, the embedded data set, and <b>not MNIST</b>. The "
+            "book falls back on it when MNIST is neither on disk nor can be downloaded. Set "
+            "<code>DPGEN_DATA</code> to a folder that holds MNIST, or go online, and run "
+            "<code>make book</code> again."
+        )
+    if profile == "smoke":
+        notices.append(
+            "This page was built with the <code>smoke</code> profile, which only shows that the "
+            "code runs: <b>pictures and figures mean nothing</b>. <code>make book</code> uses "
+            "<code>quick</code>."
+        )
+    if not notices:
+        return None
+    body = "".join(f"<p>{notice}</p>" for notice in notices)
+    title = '<p class="admonition-title">Mind what this page shows</p>'
+    return Markdown(f'<div class="admonition warning">{title}{body}</div>')
+
+
+def history_image(record: Record) -> Image | None:
+    """Public figures per round as a picture; None for a method without rounds."""
+    if record.history.empty:
+        return None
+    return Image(png_bytes(plot_history(record.history)), alt="Epsilon and norms per round")
+
+
+def diagnostics_image(record: Record) -> Image | None:
+    """Private figures per round as a picture; None for a method without rounds."""
+    if record.diagnostics.empty:
+        return None
+    return Image(png_bytes(plot_diagnostics(record.diagnostics)), alt="Clipping per round")
+
+
+def samples_image(record: Record) -> Image:
+    """The record's sheet of samples."""
+    return Image(filename=str(record.samples_png), alt=f"Samples of {record.config.method}")
+
+
+def caveats(record: Record) -> Markdown:
+    """What the guarantee of a record does not cover, as it stands in the record."""
+    return Markdown("\n".join(f"- {line}" for line in record.privacy["outside_the_guarantee"]))
+
+
+def execute(root: Path, profile: str) -> None:
+    """Run every notebook into ``book/_executed``, in the current environment.
+
+    A notebook that declares the parameters ``profile`` or ``dataset`` gets them: MNIST if it is on
+    disk or can be downloaded, else `glyphs`.
+
+    Raises:
+        PapermillExecutionError: a cell failed; the notebook with the error is left in place.
+    """
+    dataset = BOOK_DATASET if data.available(BOOK_DATASET) else "glyphs"
+    offered = {"profile": profile, "dataset": dataset}
+    target = root / "book" / "_executed"
+    target.mkdir(parents=True, exist_ok=True)
+    for notebook in sorted((root / "notebooks").glob("*.ipynb")):
+        declared = papermill.inspect_notebook(str(notebook))
+        parameters = {name: value for name, value in offered.items() if name in declared}
+        shown = " ".join(f"{name}={value}" for name, value in parameters.items())
+        print(f"running {notebook.name} {shown}", flush=True)
+        papermill.execute_notebook(
+            str(notebook),
+            str(target / notebook.name),
+            parameters=parameters,
+            kernel_name="python3",
+            cwd=str(root),
+            progress_bar=False,
+        )
+
+
+def check_pairs(root: Path) -> list[str]:
+    """What is wrong with the pairs in ``notebooks``: one line each, none when all is well.
+
+    A pair must hold the same cells with the same tags, and the ``.ipynb`` no outputs.
+    """
+    folder = root / "notebooks"
+    wrong = []
+    for stem in sorted({path.stem for path in folder.glob("*.*") if path.is_file()}):
+        text, notebook = folder / f"{stem}.py", folder / f"{stem}.ipynb"
+        if not (text.exists() and notebook.exists()):
+            missing = notebook.name if text.exists() else text.name
+            wrong.append(f"{missing} is missing: run `make pair`")
+            continue
+        cells = nbformat.read(notebook, as_version=4).cells
+        if _essence(jupytext.read(text).cells) != _essence(cells):
+            wrong.append(f"{notebook.name} and {text.name} differ: run `make pair`")
+        if any(cell.get("outputs") or cell.get("execution_count") for cell in cells):
+            wrong.append(f"{notebook.name} holds outputs: run `make pair`")
+    return wrong
+
+
+def copy_mathjax(root: Path) -> Path:
+    """Copy MathJax, as a package ships it, to ``book/_static/mathjax``.
+
+    Raises:
+        InvalidArgument: the package is not installed.
+    """
+    found = find_spec("mathjax")
+    locations = list(found.submodule_search_locations or ()) if found else []
+    require(bool(locations), "mathjax", None, "installed (django-static-mathjax)", "`make book`")
+    source = Path(locations[0]) / "static" / "mathjax"
+    target = root / "book" / "_static" / "mathjax"
+    shutil.rmtree(target, ignore_errors=True)
+    target.mkdir(parents=True)
+    shutil.copy(source / "LICENSE", target)
+    for name in _MATHJAX_FILES:
+        path = source / "es5" / name
+        (target / name).parent.mkdir(parents=True, exist_ok=True)
+        if path.is_dir():
+            shutil.copytree(path, target / name)
+        else:
+            shutil.copy(path, target / name)
+    return target
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Command line; returns the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m dpgen_core.notebooks")
+    parser.add_argument("action", choices=["execute", "check-pairs", "mathjax"])
+    parser.add_argument("--profile", choices=list(PROFILES), default="quick")
+    parser.add_argument("--root", type=Path, default=None, help="the clone; default: found")
+    options = parser.parse_args(arguments)
+    root = project_root(options.root)
+    if options.action == "mathjax":
+        copy_mathjax(root)
+    elif options.action == "check-pairs":
+        wrong = check_pairs(root)
+        print("\n".join(wrong or ["every notebook agrees with its text form"]))
+        return 1 if wrong else 0
+    else:
+        try:
+            execute(root, options.profile)
+        except PapermillExecutionError as error:
+            print(error, file=sys.stderr)
+            return 1
+    return 0
+
+
+def _essence(cells: Sequence[Any]) -> list[tuple[str, str, tuple[str, ...]]]:
+    """Type, source and tags of each cell: what a pair must have in common."""
+    return [
+        (cell.cell_type, cell.source.strip(), tuple(cell.metadata.get("tags", ())))
+        for cell in cells
+    ]
+
+
+def _closest(name: str, allowed: Collection[str]) -> str:
+    return (get_close_matches(name, allowed, n=1, cutoff=0.0) or list(allowed))[0]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

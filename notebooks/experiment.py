@@ -1,0 +1,141 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,py:percent
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#       format_version: '1.3'
+#       jupytext_version: 1.19.6
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # One experiment, every setting open
+#
+# This page runs one experiment from data to record. Change a parameter and run it again, here or
+# from the command line:
+#
+# ```
+# papermill notebooks/experiment.ipynb out.ipynb -p dataset fashion_mnist -p epsilon 3
+# ```
+#
+# `method` is one of `efsgd-prior` (rounds on top of a one-shot prior of ours, the default),
+# `efsgd` (the paper's parts alone), `gaussian` (the prior alone), `gs-wgan` and `dp-gan-dpac`, or
+# one of them with a part switched off, such as `efsgd/no-reconstruction`. `profile` is `smoke`
+# (under a minute, for tests), `quick` (minutes on two cores) or `paper` (a GPU, or hours).
+
+# %% tags=["parameters"]
+dataset = "mnist"
+method = "efsgd-prior"
+epsilon = 10.0
+delta = 1e-5
+profile = "quick"
+accountant = "rdp"  # "pld" is tighter
+seed = 0
+num_records = None  # None takes all of them
+results_dir = "results/local"
+
+# %% [markdown]
+# The settings are checked before anything is run or written. The noise follows from the budget.
+
+# %%
+from dpgen_core.config import make_config
+from dpgen_core.notebooks import check_parameters
+
+check_parameters(globals())
+config = make_config(
+    dataset=dataset,
+    method=method,
+    profile=profile,
+    epsilon=epsilon,
+    delta=delta,
+    accountant=accountant,
+    seed=seed,
+    num_records=num_records,
+)
+
+# %% tags=["hide-input"]
+from dpgen_core.notebooks import banner
+
+banner(config.dataset, config.profile)
+
+# %% [markdown]
+# ## The run
+#
+# A record that already holds these very settings is read back. A run that was cut off goes on from
+# its last checkpoint, and no release is lost or counted too little.
+
+# %% tags=["remove-stderr"]
+from dpgen_core.experiment import run_experiment
+
+record = run_experiment(config, results_dir=results_dir)
+
+# %% [markdown]
+# ## What it cost
+#
+# Epsilon as spent, by both accountants, with all that they read. The relation is replace-one: two
+# data sets are neighbors if one record differs.
+
+# %%
+from dpgen_core.summary import privacy_table
+
+privacy_table(record)
+
+# %% [markdown]
+# ## What came out
+#
+# One row per class. Every picture is made from public random numbers and the sanitized generator.
+
+# %%
+from dpgen_core.notebooks import samples_image
+
+samples_image(record)
+
+# %% [markdown]
+# In *g2r* a classifier learns from generated images and is tested on real ones. The Fréchet
+# distance is taken between features of a classifier trained on the real data. It is not the FID;
+# its floor is what real training images score against real test images.
+
+# %%
+from dpgen_core.summary import metrics_table
+
+metrics_table(record)
+
+# %% [markdown]
+# ## How it went
+#
+# From public figures, inside the guarantee: epsilon spent, and how far the released sums rise above
+# their noise. A method without rounds has no such curves.
+
+# %%
+from dpgen_core.notebooks import history_image
+
+history_image(record)
+
+# %% [markdown]
+# From private state, **outside the guarantee**: how much of the direction survives the clipping.
+
+# %%
+from dpgen_core.notebooks import diagnostics_image
+
+diagnostics_image(record)
+
+# %% [markdown]
+# ## What the guarantee does not cover
+
+# %%
+from dpgen_core.notebooks import caveats
+
+caveats(record)
+
+# %% [markdown]
+# ## Where it is
+#
+# The record is a folder of small files. The book's tables are read from such records.
+
+# %%
+print(record.path)

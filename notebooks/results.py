@@ -1,0 +1,141 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,py:percent
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# (results)=
+# # Results
+#
+# Every figure on this page is read from the records in `results/` when the page is built. A
+# record holds its whole configuration, its ledger of releases and its metrics, so each row below
+# can be checked and made again. Figures that other people published stand apart, at the end.
+#
+# How to read the tables:
+#
+# - **epsilon** is what the run spent, under replace-one, by Renyi accounting and by the tighter
+#   PLD accountant; both are upper bounds ({ref}`what is guaranteed <privacy>`).
+# - **g2r** is the accuracy on *real* test images of a classifier trained on *generated* images.
+#   Its epoch is chosen on held-out generated images, never on the real test set.
+# - **Inception score** and **Frechet distance** use a classifier trained on the real data. This
+#   is not FID; the floor beside it is the distance between real training and real test images.
+# - **FID** is only filled in where the published Inception weights were at hand.
+# - A method with a slash has one part switched off ({ref}`the parts <method>`).
+# - Metrics are computed with real data and are outside the guarantee.
+
+# %% tags=["hide-input"]
+from IPython.display import Image
+
+from dpgen_core.tables import (
+    committed_records,
+    gallery,
+    project_root,
+    published_table,
+    results_table,
+)
+
+root = project_root()
+records = committed_records(root / "results")
+published = root / "book" / "published.csv"
+
+# %% [markdown]
+# ## MNIST
+
+# %% tags=["hide-input"]
+results_table(records, dataset="mnist", view="quality")
+
+# %% [markdown]
+# Samples, one sheet per method and budget, always of the lowest seed. A sheet's rows are classes;
+# the budget spent is above it.
+
+# %% tags=["hide-input"] mystnb={"image": {"alt": "Generated MNIST digits, by method"}}
+Image(gallery(records, dataset="mnist"))
+
+# %% tags=["hide-input"]
+results_table(records, dataset="mnist", view="privacy")
+
+# %% [markdown]
+# *sigma* is the noise of the rounds in units of the contribution bound, *prior noise* that of the
+# one-shot prior in units of its joint sensitivity, *q* the sampling rate, *T* the rounds, *K* the
+# shards. *Seeded* noise can be repeated and is therefore not fit for private data.
+
+# %% tags=["hide-input"]
+results_table(records, dataset="mnist", view="cost")
+
+# %% [markdown]
+# ## Fashion-MNIST
+
+# %% tags=["hide-input"]
+results_table(records, dataset="fashion_mnist", view="quality")
+
+# %% tags=["hide-input"] mystnb={"image": {"alt": "Generated Fashion-MNIST clothes, by method"}}
+Image(gallery(records, dataset="fashion_mnist"))
+
+# %% tags=["hide-input"]
+results_table(records, dataset="fashion_mnist", view="privacy")
+
+# %% tags=["hide-input"]
+results_table(records, dataset="fashion_mnist", view="cost")
+
+# %% [markdown]
+# ## CelebA, 32 x 32 subset
+#
+# The label is gender as annotated in CelebA. All figures are on an identity-balanced *subset*,
+# and the accounting uses its own number of records. The unit of privacy is one image; every
+# identity has five, so these are not guarantees for a person. CelebA's license forbids passing
+# pictures on, so none are shown.
+
+# %% tags=["hide-input"]
+results_table(records, dataset="celeba", view="quality")
+
+# %% tags=["hide-input"]
+results_table(records, dataset="celeba", view="privacy")
+
+# %% tags=["hide-input"]
+results_table(records, dataset="celeba", view="cost")
+
+# %% [markdown]
+# (published-figures)=
+# ## Figures that others published
+#
+# Not ours, and not reproduced here. Accuracies are in percent. They were measured with other
+# classifiers, other protocols and other numbers of samples, and each epsilon is by its authors'
+# own accounting, often under another neighboring relation. In particular:
+#
+# - The figures of the GS-WGAN line, and of work that accounts as it does, rest on an analysis
+#   that the {doc}`accounting chapter </book/_executed/accounting>` recomputes.
+# - A FID is not comparable with the Frechet distances above.
+# - Rows marked "diffusion" belong to another family of models.
+#
+# "read" means that we saw the figure in the source named; "secondary" that the source quotes it
+# from elsewhere. Figures nobody could check are left out. The works are {cite:p}`ma2026efsgd`,
+# {cite:p}`chen2020gswgan`, {cite:p}`torkzadehmahani2019dpcgan`, {cite:p}`wang2021datalens`,
+# {cite:p}`harder2021dpmerf`, {cite:p}`cao2021dpsinkhorn`, {cite:p}`liew2022pearl`,
+# {cite:p}`bie2023private`, {cite:p}`dockhorn2023dpdm` and {cite:p}`gong2025dpimagebench`.
+#
+# ### MNIST
+
+# %% tags=["hide-input"]
+published_table(published, dataset="mnist")
+
+# %% [markdown]
+# ### Fashion-MNIST
+
+# %% tags=["hide-input"]
+published_table(published, dataset="fashion_mnist")
+
+# %% [markdown]
+# ### CelebA
+#
+# None of these is on our subset; where a resolution is known, the caveat states it.
+
+# %% tags=["hide-input"]
+published_table(published, dataset="celeba")

@@ -1,0 +1,36 @@
+"""Shared fixtures. Real-data tests ask for `real_data`."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+import torch
+
+from dpgen_core.data import ImageData, data_root, load
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """The data root; skips where there is none, fails where DPGEN_REQUIRE_DATA=1 promised one."""
+    root = data_root().resolve()
+    wanted = ("MNIST/raw", "FashionMNIST/raw", "celeba")
+    missing = [name for name in wanted if not (root / name).is_dir()]
+    if missing:
+        reason = f"no real data: {', '.join(missing)} not found below the data root"
+        if os.environ.get("DPGEN_REQUIRE_DATA") == "1":
+            pytest.fail(reason)
+        pytest.skip(reason)
+    return root
+
+
+@pytest.fixture(scope="session")
+def tiny_glyphs() -> ImageData:
+    """600 drawn digits."""
+    return load("glyphs", "train", num_records=600)

@@ -1,0 +1,232 @@
+"""Notebooks: pairs in step, no outputs, every one runs, and bad parameters stop in the first cell."""
+
+from __future__ import annotations
+
+import inspect
+import math
+import shutil
+from pathlib import Path
+from typing import Any
+
+import jupytext
+import nbformat
+import papermill
+import pytest
+from papermill.exceptions import PapermillExecutionError
+
+from dpgen_core.checks import InvalidArgument
+from dpgen_core.config import make_config, method_names
+from dpgen_core.data import DATASETS
+from dpgen_core.notebooks import (
+    EXPERIMENT_PARAMETERS,
+    banner,
+    check_pairs,
+    check_parameters,
+    copy_mathjax,
+    execute,
+    main,
+)
+from dpgen_core.record import load_records
+
+ROOT = Path(__file__).parents[1]
+EXPERIMENT = ROOT / "notebooks" / "experiment.ipynb"
+SMOKE = {"dataset": "glyphs", "profile": "smoke"}
+
+
+def run(notebook: Path, tmp_path: Path, **parameters: Any) -> nbformat.NotebookNode:
+    return papermill.execute_notebook(
+        str(notebook),
+        str(tmp_path / notebook.name),
+        parameters=parameters,
+        kernel_name="python3",
+        cwd=str(ROOT),
+        progress_bar=False,
+    )
+
+
+# --- pairs ---------------------------------------------------------------------------------------
+
+
+def test_pairs_are_in_step_and_hold_no_outputs() -> None:
+    assert check_pairs(ROOT) == []
+
+
+def planted_pair(root: Path) -> tuple[Path, Path]:
+    folder = root / "notebooks"
+    folder.mkdir()
+    (root / "book").mkdir()
+    return tuple(
+        Path(shutil.copy(EXPERIMENT.with_suffix(end), folder)) for end in (".ipynb", ".py")
+    )  # type: ignore[return-value]
+
+
+def test_pair_check_sees_an_edit_an_output_and_a_missing_half(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    notebook, text = planted_pair(tmp_path)
+    command = ["check-pairs", "--root", str(tmp_path)]
+    assert main(command) == 0
+
+    source = text.read_text()
+    text.write_text(source.replace("epsilon = 10.0", "epsilon = 9.0"))
+    assert main(command) == 1 and "differ" in capsys.readouterr().out
+    text.write_text(source.replace('tags=["parameters"]', 'tags=["parameter"]'))
+    assert main(command) == 1
+    text.write_text(source)
+
+    document = nbformat.read(notebook, as_version=4)
+    code = next(cell for cell in document.cells if cell.cell_type == "code")
+    code.outputs = [nbformat.v4.new_output("stream", text="left over")]
+    nbformat.write(document, notebook)
+    capsys.readouterr()
+    assert main(command) == 1 and "holds outputs" in capsys.readouterr().out
+
+    notebook.unlink()
+    assert main(command) == 1 and "experiment.ipynb is missing" in capsys.readouterr().out
+
+
+def test_parameters_cell_declares_the_allowed_names_with_the_library_defaults() -> None:
+    declared = papermill.inspect_notebook(str(EXPERIMENT))
+    assert tuple(declared) == EXPERIMENT_PARAMETERS
+    values: dict[str, Any] = {}
+    exec("\n".join(f"{name} = {entry['default']}" for name, entry in declared.items()), values)
+    for name, parameter in inspect.signature(make_config).parameters.items():
+        if name in declared and parameter.default is not inspect.Parameter.empty:
+            assert values[name] == parameter.default, name
+
+
+def test_experiment_page_validates_right_after_the_parameters() -> None:
+    code = [c for c in jupytext.read(EXPERIMENT).cells if c.cell_type == "code"]
+    assert "parameters" in code[0].metadata["tags"]
+    assert "check_parameters(globals())" in code[1].source and "make_config(" in code[1].source
+
+
+# --- bad parameters ------------------------------------------------------------------------------
+
+BAD_VALUES = [
+    ({"epsilon": 0}, "epsilon", "> 0"),
+    ({"epsilon": -1}, "epsilon", "> 0"),
+    ({"epsilon": math.nan}, "epsilon", "finite"),
+    ({"epsilon": math.inf}, "epsilon", "finite"),
+    ({"epsilon": "3"}, "epsilon", "number"),
+    ({"epsilon": True}, "epsilon", "number"),
+    ({"delta": 0.5}, "delta", "1/N"),
+    ({"delta": 0}, "delta", "> 0"),
+    ({"delta": "1e-5"}, "delta", "number"),
+    ({"dataset": "mnits"}, "dataset", ", ".join(DATASETS)),
+    ({"method": "sgd"}, "method", ", ".join(method_names())),
+    ({"profile": "slow"}, "profile", "smoke, quick, paper"),
+    ({"accountant": "zcdp"}, "accountant", "rdp, pld"),
+    ({"num_records": 10}, "num_records", "num_shards"),
+    ({"num_records": 2.5}, "num_records", "whole number"),
+    ({"seed": -1}, "seed", ">= 0"),
+]
+
+
+@pytest.mark.parametrize("change, name, rule", BAD_VALUES, ids=[str(b[0]) for b in BAD_VALUES])
+def test_bad_value_is_refused_with_name_value_and_rule(
+    change: dict[str, Any], name: str, rule: str
+) -> None:
+    with pytest.raises(InvalidArgument) as caught:
+        make_config(**SMOKE | change)
+    message = str(caught.value)
+    assert message.startswith(f"{name}: received {change[name]!r}")
+    assert rule in message and "Try" in message
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        ({"epsilon": "3"}, "epsilon: received '3'"),
+        ({"dataset": "mnits"}, "dataset: received 'mnits'"),
+        ({"epsilom": 3}, "parameter: received 'epsilom'"),
+    ],
+)
+def test_bad_parameter_stops_the_notebook_before_anything_is_written(
+    change: dict[str, Any], message: str, tmp_path: Path
+) -> None:
+    results = tmp_path / "results"
+    with pytest.raises(PapermillExecutionError) as caught:
+        run(EXPERIMENT, tmp_path, **SMOKE | {"results_dir": str(results)} | change)
+    assert message in str(caught.value) and "Try" in str(caught.value)
+    executed = nbformat.read(tmp_path / EXPERIMENT.name, as_version=4)
+    ran = [c for c in executed.cells if c.cell_type == "code" and c.execution_count]
+    assert "check_parameters" in ran[-1].source  # the first cell after the parameters
+    assert not results.exists()
+
+
+def test_unknown_names_are_told_from_the_shell_s_own() -> None:
+    shell = {"In": [], "Out": {}, "_": 1, "exit": print, "math": math}
+    check_parameters(shell | {"epsilon": 3})
+    with pytest.raises(InvalidArgument, match="datset.*one of dataset, method.*-p dataset"):
+        check_parameters(shell | {"datset": "mnist"})
+
+
+# --- every notebook runs -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "notebook", sorted(EXPERIMENT.parent.glob("*.ipynb")), ids=lambda p: p.stem
+)
+def test_notebook_runs_at_smoke_size(notebook: Path, tmp_path: Path) -> None:
+    offered = SMOKE | {"results_dir": str(tmp_path / "results")}
+    declared = papermill.inspect_notebook(str(notebook))
+    parameters = {name: value for name, value in offered.items() if name in declared}
+    executed = run(notebook, tmp_path, **parameters)
+    outputs = [o for cell in executed.cells for o in cell.get("outputs", [])]
+    assert outputs and not [o for o in outputs if o.output_type == "error"]
+
+
+def test_experiment_page_shows_banner_tables_and_pictures(tmp_path: Path) -> None:
+    """And its second run reads the record of the first, which holds what was asked for."""
+    results = tmp_path / "results"
+    given = SMOKE | {"results_dir": str(results), "method": "gaussian", "epsilon": 3}
+    first, second = (run(EXPERIMENT, tmp_path, **given) for _ in range(2))
+    (record,) = load_records(results)
+    assert record.config.epsilon == 3 and record.config.method == "gaussian"
+    assert max(record.privacy["epsilon"].values()) <= 3
+    data = [o.data for c in second.cells for o in c.get("outputs", []) if "data" in o]
+    assert any("<code>glyphs</code>" in d.get("text/markdown", "") for d in data)
+    assert sum("image/png" in d for d in data) == 1  # samples; no rounds, so no curves
+    assert sum("<table" in d.get("text/html", "") for d in data) == 2
+    assert "epsilon" in first.cells[-1].outputs[0].text or str(results) in str(first.cells[-1])
+
+
+def test_banner_speaks_only_when_the_page_shows_less_than_meant() -> None:
+    assert banner("mnist", "quick") is None
+    assert banner("fashion_mnist", "paper") is None
+    assert "not MNIST" in banner("glyphs", "quick").data  # type: ignore[union-attr]
+    assert "smoke" in banner("mnist", "smoke").data  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("there, expected", [(True, "mnist"), (False, "glyphs")])
+def test_the_book_falls_back_on_glyphs(
+    there: bool, expected: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    planted_pair(tmp_path)
+    calls: list[dict[str, Any]] = []
+    monkeypatch.setattr("dpgen_core.data.available", lambda name: there)
+    monkeypatch.setattr(papermill, "execute_notebook", lambda *a, **k: calls.append(k))
+    execute(tmp_path, "smoke")
+    assert [call["parameters"] for call in calls] == [{"profile": "smoke", "dataset": expected}]
+
+
+def test_a_failing_notebook_fails_the_build(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "book").mkdir()
+    (tmp_path / "notebooks").mkdir()
+    broken = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("1 / 0")])
+    broken.metadata["kernelspec"] = {"name": "python3", "display_name": "", "language": "python"}
+    nbformat.write(broken, tmp_path / "notebooks" / "broken.ipynb")
+    monkeypatch.setattr("dpgen_core.data.available", lambda name: False)
+    assert main(["execute", "--profile", "smoke", "--root", str(tmp_path)]) == 1
+    assert "ZeroDivisionError" in capsys.readouterr().err
+
+
+def test_mathjax_is_whole(tmp_path: Path) -> None:
+    pytest.importorskip("mathjax")
+    target = copy_mathjax(tmp_path)
+    assert (target / "tex-mml-chtml.js").stat().st_size > 1e6
+    assert list(target.glob("output/chtml/fonts/woff-v2/MathJax_Main-Regular.woff"))
+    assert (target / "LICENSE").exists()

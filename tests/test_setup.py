@@ -1,0 +1,146 @@
+"""The set-up files agree with each other, and hold nothing that ties them to one machine."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+import dpgen_core
+
+ROOT = Path(__file__).parents[1]
+# Assembled, so that this file does not hold what it forbids.
+REGISTRY_HOSTS = [
+    "pypi" + ".org",
+    "files.python" + "hosted.org",
+    "download.py" + "torch.org",
+    "conda.ana" + "conda.org",
+    "registry.npm" + "js.org",
+]
+HOME_FOLDERS = ("home", "root", "Users", "work", "workspace", "tmp", "opt", "mnt", "private")
+MACHINE_PATH = re.compile(rf"(?<![\w.~/$}})-])/(?:{'|'.join(HOME_FOLDERS)})/[\w.-]+")
+
+
+def pyproject() -> dict:
+    return tomllib.loads((ROOT / "pyproject.toml").read_text())
+
+
+def required() -> list[str]:
+    project = pyproject()["project"]
+    extras = project["optional-dependencies"].values()
+    return sorted([*project["dependencies"], *(line for extra in extras for line in extra)])
+
+
+def committed_texts() -> list[tuple[str, str]]:
+    """Name and text of every file that is, or will be, committed."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+    if listed.returncode:
+        pytest.skip("not in a git repository")
+    names = [name for name in listed.stdout.split("\0") if name and (ROOT / name).is_file()]
+    kept = [name for name in names if Path(name).suffix not in {".png", ".npz"}]
+    return [(name, (ROOT / name).read_text(errors="replace")) for name in kept]
+
+
+def test_conda_environment_agrees_with_pyproject() -> None:
+    environment = yaml.safe_load((ROOT / "environment.yml").read_text())
+    conda = [entry for entry in environment["dependencies"] if isinstance(entry, str)]
+    (pip,) = [entry["pip"] for entry in environment["dependencies"] if isinstance(entry, dict)]
+    assert sorted(line for line in pip if not line.startswith("-")) == required()
+    assert f"python{pyproject()['project']['requires-python']}" in conda
+
+
+@pytest.mark.parametrize("python", ["3.11", "3.12", "3.13"])
+@pytest.mark.parametrize("platform", ["linux", "darwin"])
+def test_lock_satisfies_pyproject(python: str, platform: str) -> None:
+    world = {"python_version": python, "python_full_version": f"{python}.0"}
+    world |= {"sys_platform": platform, "platform_machine": "x86_64"}
+    pinned = {}
+    for line in (ROOT / "requirements.lock").read_text().splitlines():
+        pin = Requirement(line)
+        if pin.marker is None or pin.marker.evaluate(world):
+            (only,) = pin.specifier
+            assert only.operator == "==" and pin.url is None, line
+            assert canonicalize_name(pin.name) not in pinned, f"{line} is pinned twice"
+            pinned[canonicalize_name(pin.name)] = only.version
+    for line in required():
+        wanted = Requirement(line)
+        name = canonicalize_name(wanted.name)
+        assert name in pinned, f"{line} is not in requirements.lock: run `make lock`"
+        assert wanted.specifier.contains(pinned[name]), f"{line} against {pinned[name]}"
+
+
+def test_lock_holds_names_and_versions_only() -> None:
+    text = (ROOT / "requirements.lock").read_text()
+    assert not re.findall(r"://|--|@|#", text)
+
+
+def test_no_file_names_a_registry_or_a_path_of_one_machine() -> None:
+    found = []
+    for name, text in committed_texts():
+        found += [f"{name}: {host}" for host in REGISTRY_HOSTS if host in text]
+        found += [f"{name}: {path}" for path in MACHINE_PATH.findall(text)]
+    assert not found
+
+
+@pytest.mark.parametrize("planted", ["/ho" + "me/ann/data", '"/ro' + 'ot/x"', "=/wo" + "rk/y"])
+def test_the_path_check_bites(planted: str) -> None:
+    assert MACHINE_PATH.search(planted)
+
+
+@pytest.mark.parametrize("harmless", ["../shared/data", "a/work/b", "$HOME/work/x", "1/tmp"])
+def test_the_path_check_spares_relative_paths(harmless: str) -> None:
+    assert not MACHINE_PATH.search(harmless)
+
+
+def test_help_lists_every_target() -> None:
+    makefile = (ROOT / "Makefile").read_text()
+    (phony,) = re.findall(r"^\.PHONY: (.+)$", makefile, re.MULTILINE)
+    shown = subprocess.run(["make"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    listed = re.findall(r"^  make (\w+) +\S", shown, re.MULTILINE)
+    assert listed == phony.split()
+    assert {"book", "test", "experiment", "clean", "help"} <= set(listed)
+
+
+def test_an_old_python_is_refused_with_a_way_out(tmp_path: Path) -> None:
+    old = tmp_path / "python3.9"
+    old.write_text('#!/bin/sh\n[ "$1" = --version ] && echo Python 3.9.2 && exit 0\nexit 1\n')
+    old.chmod(0o755)
+    for name in ("Makefile", "requirements.lock", "pyproject.toml"):
+        (tmp_path / name).write_text((ROOT / name).read_text())
+    command = ["make", "test", f"PYTHON={old}"]
+    ran = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert ran.returncode != 0
+    assert "Python 3.11 or newer is needed" in ran.stderr and "PYTHON=python3.12" in ran.stderr
+    assert "Python 3.9.2" in ran.stderr
+    assert not (tmp_path / ".venv").exists()
+
+
+def test_versions_agree() -> None:
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    assert citation["version"] == dpgen_core.__version__
+    assert citation["license"] == pyproject()["project"]["license"]
+
+
+def test_the_book_pins_what_reads_its_configuration() -> None:
+    """jupyter-book 2 ignores _config.yml, and would build another book without a word."""
+    (line,) = [line for line in required() if line.startswith("jupyter-book")]
+    assert not Requirement(line).specifier.contains("2.0")
+
+
+def test_every_page_of_the_book_has_a_source() -> None:
+    listed = yaml.safe_load((ROOT / "_toc.yml").read_text())
+    pages = [listed["root"], *(chapter["file"] for chapter in listed["chapters"])]
+    for page in pages:
+        source = page.replace("book/_executed/", "notebooks/")
+        assert any((ROOT / f"{source}{end}").exists() for end in (".md", ".ipynb")), page
