@@ -1,35 +1,37 @@
 """Named data sets as tensors: where they are looked for, how they are checked.
 
 The root is ``$DPGEN_DATA``, else ``./data``. It may be read-only: nothing is written below a root
-that already holds the files. Nothing is ever unpickled.
+that already holds the files, and what is downloaded is put there whole or not at all. Files are
+checked before use, and nothing is ever unpickled.
 """
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import hashlib
 import os
+import re
 import socket
 import tempfile
-from collections.abc import Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+import threading
+import urllib.request
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Literal
 
 import numpy as np
 import torch
 from torch import Tensor
 from torchvision import datasets as tv
 from torchvision.datasets.mnist import read_image_file, read_label_file
+from torchvision.datasets.utils import check_integrity, download_url
 from torchvision.transforms import functional as transforms
 
 from dpgen_core.checks import check_choice, check_int, require
-from dpgen_core.glyphs import draw_glyphs
+from dpgen_core.glyphs import MAX_RECORDS, draw_glyphs
 from dpgen_core.streams import stream
-
-Split = Literal["train", "valid", "test"]
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,9 @@ class ImageData:
         images: float32 in [0, 1], (N, c, h, w).
         labels: int64 in 0..classes-1, (N,).
         class_names: one per class.
+
+    Raises:
+        InvalidArgument: on construction, where one of the above does not hold.
     """
 
     name: str
@@ -49,24 +54,21 @@ class ImageData:
     class_names: tuple[str, ...]
 
     def __post_init__(self) -> None:
-        require(
-            self.images.dim() == 4 and len(self.images) == len(self.labels),
-            "images",
-            (tuple(self.images.shape), tuple(self.labels.shape)),
-            "of shape (N, c, h, w) with N labels",
-            "one label per image",
-        )
-        require(
-            bool(self.images.isfinite().all()), "images", "NaN or infinity", "finite", "clean data"
-        )
-        low, high = (int(self.labels.min()), int(self.labels.max())) if len(self.labels) else (0, 0)
-        require(
-            low >= 0 and high < len(self.class_names),
-            "labels",
-            (low, high),
-            f"in 0..{len(self.class_names) - 1}",
-            "the data set's own label file",
-        )
+        shapes = tuple(self.images.shape), tuple(self.labels.shape)
+        good = len(shapes[0]) == 4 and shapes[1] == shapes[0][:1]
+        require(good, "images, labels", shapes, "(N, c, h, w) and (N,)", "as many labels as images")
+        types = self.images.dtype, self.labels.dtype
+        good = types == (torch.float32, torch.int64)
+        require(good, "images, labels", types, "float32 and int64", "images.float(), labels.long()")
+        if not self.images.numel():
+            return
+        low, high = (float(end) for end in self.images.aminmax())  # NaN if any value is
+        good = low >= 0 and high <= 1
+        require(good, "images", (low, high), "finite, from 0 to 1", "dividing 8-bit images by 255")
+        first, last = (int(end) for end in self.labels.aminmax())
+        count = len(self.class_names)
+        good = first >= 0 and last < count
+        require(good, "labels", (first, last), f"from 0 to {count - 1}", "the files' own labels")
 
 
 @dataclass(frozen=True)
@@ -77,7 +79,7 @@ class DatasetSpec:
         name: key in `DATASETS`.
         image_shape: (c, h, w).
         class_names: one per class.
-        licence: as usually stated; see the reproduction page.
+        licence: as usually stated.
     """
 
     name: str
@@ -93,34 +95,28 @@ class DatasetSpec:
 
 _DIGITS = tuple(str(digit) for digit in range(10))
 _CLOTHES = (
-    "T-shirt",
-    "trouser",
-    "pullover",
-    "dress",
-    "coat",
-    "sandal",
-    "shirt",
-    "sneaker",
-    "bag",
-    "ankle boot",
+    *("T-shirt", "trouser", "pullover", "dress", "coat"),
+    *("sandal", "shirt", "sneaker", "bag", "ankle boot"),
 )
+_RESEARCH = "non-commercial research; no redistribution"
 DATASETS: Mapping[str, DatasetSpec] = MappingProxyType(
     {
         "mnist": DatasetSpec("mnist", (1, 28, 28), _DIGITS, "CC BY-SA 3.0"),
         "fashion_mnist": DatasetSpec("fashion_mnist", (1, 28, 28), _CLOTHES, "MIT"),
-        "celeba": DatasetSpec(
-            "celeba", (3, 32, 32), ("female", "male"), "non-commercial research; no redistribution"
-        ),
+        "celeba": DatasetSpec("celeba", (3, 32, 32), ("female", "male"), _RESEARCH),
         "glyphs": DatasetSpec("glyphs", (1, 28, 28), _DIGITS, "drawn here from free fonts"),
     }
 )
 _IDX: Mapping[str, type[tv.MNIST]] = MappingProxyType(
     {"mnist": tv.MNIST, "fashion_mnist": tv.FashionMNIST}
 )
-_IDX_FILES = {"train": "train", "test": "t10k"}
+_IDX_PREFIX = {"train": "train", "test": "t10k"}
 _CELEBA_PARTS = {"train": 0, "valid": 1, "test": 2}
 _GLYPH_COUNTS = {"train": 60_000, "test": 10_000}
-DOWNLOAD_SECONDS = 10
+_TRAIN_SIZES = {"mnist": 60_000, "fashion_mnist": 60_000, "celeba": 162_770, "glyphs": 60_000}
+DOWNLOAD_SECONDS = 10.0  # longest wait for a server's answer
+
+Pick = Callable[[int], Tensor]  # from the number of records to the rows wanted
 
 
 def data_root() -> Path:
@@ -132,7 +128,7 @@ def load(
     name: str,
     split: str,
     *,
-    root: Path | None = None,
+    root: Path | str | None = None,
     num_records: int | None = None,
     seed: int = 0,
 ) -> ImageData:
@@ -140,10 +136,12 @@ def load(
 
     Args:
         name: a key of `DATASETS`.
-        split: ``train`` or ``test``; CelebA also has ``valid``.
+        split: ``train`` or ``test``; CelebA also has ``valid`` (the official split).
         root: data folder; None takes `data_root`.
-        num_records: a public random subset of that size; None takes all.
-        seed: decides the subset, and the drawing of `glyphs`.
+        num_records: a random subset of that size, drawn without a look at the (private) labels;
+            None takes all. For ``glyphs``, how many to draw; None draws 60,000 or 10,000.
+        seed: public; decides the subset. For ``glyphs`` it decides the drawing, and no training
+            split shares a random stream with any test split.
 
     Raises:
         InvalidArgument: unknown name or split, too many records, damaged files.
@@ -151,55 +149,69 @@ def load(
             looked for.
     """
     check_choice("dataset", name, DATASETS)
-    splits = _CELEBA_PARTS if name == "celeba" else _IDX_FILES
-    check_choice("split", split, splits)
+    check_choice("split", split, _CELEBA_PARTS if name == "celeba" else _IDX_PREFIX)
+    check_int("seed", seed, low=0, fix="seed=0")
     if num_records is not None:
         check_int("num_records", num_records, low=1, fix="num_records=2000")
     folder = data_root() if root is None else Path(root)
     if name == "glyphs":
         return _load_glyphs(split, num_records, seed)
-    whole = _load_celeba(folder, split) if name == "celeba" else _load_idx(name, folder, split)
-    if num_records is None or num_records == len(whole.labels):
-        return whole
-    check_int("num_records", num_records, low=1, high=len(whole.labels), fix=f"{len(whole.labels)}")
-    order = torch.randperm(len(whole.labels), generator=stream(seed, "subset", name, split))
-    rows = order[:num_records]
-    return replace(whole, images=whole.images[rows], labels=whole.labels[rows])
+
+    def pick(available: int) -> Tensor:
+        if num_records is None or num_records == available:
+            return torch.arange(available)
+        fix = f"num_records={available}, all of the {split} split of {name}"
+        check_int("num_records", num_records, low=1, high=available, fix=fix)
+        order = torch.randperm(available, generator=stream(seed, "subset", name, split))
+        return order[:num_records]
+
+    if name in _IDX:
+        return _load_idx(name, folder, split, pick)
+    if _celeba_parts(folder):
+        return _load_celeba_parts(folder, split, pick)
+    return _load_celeba_images(folder, split, pick)
 
 
-def train_size(name: str, *, root: Path | None = None) -> int:
-    """Records in the training split; reads no images."""
+def train_size(name: str, *, root: Path | str | None = None) -> int:
+    """Records in the training split, reading no images. CelebA's prepared parts are counted."""
     check_choice("dataset", name, DATASETS)
-    if name != "celeba":
-        return 60_000
     folder = data_root() if root is None else Path(root)
-    parts = _celeba_parts(folder)
+    parts = _celeba_parts(folder) if name == "celeba" else []
     if not parts:
-        return 162_770  # the official split
+        return _TRAIN_SIZES[name]
     return sum(int((_npz(part, "partition") == _CELEBA_PARTS["train"]).sum()) for part in parts)
 
 
-def available(name: str, *, root: Path | None = None, download: bool = True) -> bool:
-    """Whether `load` would find the files, after one bounded try to download them. Never raises."""
+def available(name: str, *, root: Path | str | None = None, download: bool = True) -> bool:
+    """Whether `load` would succeed. Never raises.
+
+    Args:
+        name: a key of `DATASETS`; any other name is not available.
+        root: data folder; None takes `data_root`.
+        download: fetch what is missing. Without a network this costs at most `DOWNLOAD_SECONDS`
+            for each of the one or two servers.
+    """
     try:
         check_choice("dataset", name, DATASETS)
         folder = data_root() if root is None else Path(root)
-        if name == "glyphs":
-            return True
+        if name in _IDX:
+            if download:
+                _download_missing(name, folder)
+            return all(check_integrity(path, md5) for path, md5 in _idx_files(name, folder))
+        if name == "celeba" and _celeba_parts(folder):
+            return train_size(name, root=folder) > 0
         if name == "celeba":
-            return bool(_celeba_parts(folder)) or (folder / "celeba/img_align_celeba").is_dir()
-        if download:
-            _idx_folder(name, folder)
-            return True
-        return _has_idx(name, folder)
-    except Exception:
+            tv.CelebA(str(folder), split="test", download=False)
+        return True
+    except Exception:  # whatever is wrong, `load` says it
         return False
 
 
 def _load_glyphs(split: str, num_records: int | None, seed: int) -> ImageData:
-    count = num_records or _GLYPH_COUNTS[split]
+    count = _GLYPH_COUNTS[split] if num_records is None else num_records
+    check_int("num_records", count, low=1, high=MAX_RECORDS, fix=f"num_records={MAX_RECORDS}")
     images, labels = draw_glyphs(count, seed=2 * seed + (split == "test"))
-    return ImageData("glyphs", images.float() / 255, labels, _DIGITS)
+    return ImageData("glyphs", images.float().div_(255), labels, _DIGITS)
 
 
 def _idx_files(name: str, folder: Path) -> list[tuple[Path, str]]:
@@ -208,29 +220,51 @@ def _idx_files(name: str, folder: Path) -> list[tuple[Path, str]]:
     return [(raw / filename, md5) for filename, md5 in _IDX[name].resources]
 
 
-def _has_idx(name: str, folder: Path) -> bool:
-    return all(path.exists() for path, _ in _idx_files(name, folder))
-
-
-def _idx_folder(name: str, folder: Path) -> Path:
-    """The folder that holds the files, after a download if need be."""
-    if _has_idx(name, folder):
-        return folder
+def _download_missing(name: str, folder: Path) -> None:
+    """Fetch the files that are absent, each checked before it gets its name."""
+    missing = [(path, md5) for path, md5 in _idx_files(name, folder) if not path.exists()]
+    if not missing:
+        return
     try:
-        with _short_timeout():
-            _IDX[name](str(folder), download=True)
+        server = next(filter(_answers, _IDX[name].mirrors), None)
+        if server is None:
+            raise OSError(f"no answer from {' or '.join(_IDX[name].mirrors)}")
+        raw = missing[0][0].parent
+        raw.mkdir(parents=True, exist_ok=True)
+        with _socket_timeout(), tempfile.TemporaryDirectory(dir=raw) as scratch:
+            for path, md5 in missing:
+                download_url(server + path.name, scratch, path.name, md5)
+                (Path(scratch) / path.name).replace(path)
     except (OSError, RuntimeError) as error:
-        wanted = ", ".join(path.name for path, _ in _idx_files(name, folder))
         raise FileNotFoundError(
-            f"{name}: not found below {folder} (looked for {wanted} in "
-            f"{_IDX[name].__name__}/raw) and the download failed ({error}). Put the files there, "
-            "set DPGEN_DATA to a folder that has them, or use dataset='glyphs'."
+            f"{name}: {', '.join(path.name for path, _ in missing)} not found in "
+            f"{missing[0][0].parent}, and the download failed ({error}). Put the files there, set "
+            "DPGEN_DATA to a folder that holds them, or use dataset='glyphs', which needs no files."
         ) from error
-    return folder
 
 
-@contextmanager
-def _short_timeout() -> Any:
+def _answers(server: str) -> bool:
+    """Whether a server answers in time; a thread, as name look-up knows no time limit."""
+    answers = []
+
+    def ask() -> None:
+        request = urllib.request.Request(
+            server + "train-labels-idx1-ubyte.gz", method="HEAD", headers={"User-Agent": "dpgen"}
+        )
+        with (
+            contextlib.suppress(OSError, ValueError),
+            urllib.request.urlopen(request, timeout=DOWNLOAD_SECONDS),
+        ):
+            answers.append(True)
+
+    thread = threading.Thread(target=ask, daemon=True)
+    thread.start()
+    thread.join(DOWNLOAD_SECONDS)
+    return bool(answers)
+
+
+@contextlib.contextmanager
+def _socket_timeout() -> Iterator[None]:
     before = socket.getdefaulttimeout()
     socket.setdefaulttimeout(DOWNLOAD_SECONDS)
     try:
@@ -239,83 +273,101 @@ def _short_timeout() -> Any:
         socket.setdefaulttimeout(before)
 
 
-def _load_idx(name: str, folder: Path, split: str) -> ImageData:
-    """Read the compressed files in memory; torchvision would unpack them beside themselves."""
-    files = dict(_idx_files(name, _idx_folder(name, folder)))
-    prefix = _IDX_FILES[split]
-    images_path, labels_path = (
-        next(path for path in files if path.name.startswith(f"{prefix}-{kind}"))
-        for kind in ("images", "labels")
-    )
+def _load_idx(name: str, folder: Path, split: str, pick: Pick) -> ImageData:
+    _download_missing(name, folder)
+    files = {path.name: (path, md5) for path, md5 in _idx_files(name, folder)}
+    prefix = _IDX_PREFIX[split]
+    # torchvision's own class would unpack beside the files, where we may not write.
     with tempfile.TemporaryDirectory() as scratch:
-        images = read_image_file(_unpacked(images_path, files[images_path], scratch))
-        labels = read_label_file(_unpacked(labels_path, files[labels_path], scratch))
-    return ImageData(name, images[:, None].float() / 255, labels, DATASETS[name].class_names)
+        images = read_image_file(_unpack(*files[f"{prefix}-images-idx3-ubyte.gz"], scratch))
+        labels = read_label_file(_unpack(*files[f"{prefix}-labels-idx1-ubyte.gz"], scratch))
+    spec = DATASETS[name]
+    shapes = tuple(images.shape), tuple(labels.shape)
+    good = shapes == ((len(labels), *spec.image_shape[1:]), (len(labels),))
+    rule = f"(N, {', '.join(map(str, spec.image_shape[1:]))}) and (N,)"
+    require(good, f"shapes of {name}/{split}", shapes, rule, "fresh copies of the files")
+    rows = pick(len(labels))
+    chosen = images[rows, None].float().div_(255)  # (N, 1, 28, 28)
+    return ImageData(name, chosen, labels[rows], spec.class_names)
 
 
-def _unpacked(path: Path, md5: str, scratch: str) -> str:
-    """A checked, unpacked copy in `scratch`, the form torchvision's readers want."""
+def _unpack(path: Path, md5: str, scratch: str) -> str:
+    """A checked, unpacked copy in `scratch`."""
     packed = path.read_bytes()
     found = hashlib.md5(packed, usedforsecurity=False).hexdigest()
-    require(
-        found == md5,
-        "checksum",
-        found,
-        f"{md5} for {path.name}: the file is damaged or not the published one",
-        f"deleting {path} and loading again",
-    )
+    rule = f"{md5}, the published file's; this one is damaged or another"
+    require(found == md5, f"MD5 sum of {path}", found, rule, "a fresh copy of the file")
     target = Path(scratch) / path.stem
     target.write_bytes(gzip.decompress(packed))
     return str(target)
 
 
 def _celeba_parts(folder: Path) -> list[Path]:
-    return sorted((folder / "celeba").glob("celeba32-*.npz"))
+    """The prepared parts in order; a gap in their numbers is an error, as records would be lost."""
+    numbers = {
+        int(match[1]): path
+        for path in (folder / "celeba").glob("celeba32-*.npz")
+        if (match := re.fullmatch(r"celeba32-(\d+)\.npz", path.name))
+    }
+    found, wanted = sorted(numbers), list(range(len(numbers)))
+    rule = "numbered 0, 1, ... without a gap"
+    require(found == wanted, f"celeba32-*.npz in {folder}", found, rule, "adding the missing parts")
+    return [numbers[number] for number in found]
 
 
 def _npz(path: Path, field: str) -> np.ndarray:
-    """One array of a part, never unpickled; damage is a clear error."""
+    """One 8-bit array of a part; anything else, pickled objects above all, is a clear error."""
+    problem = ""
     try:
         with np.load(path, allow_pickle=False) as archive:
-            return archive[field]
-    except Exception as error:
-        require(
-            False,
-            field,
-            f"{type(error).__name__}: {error}",
-            f"a plain array in {path.name}",
-            "a fresh copy of that file",
-        )
-        raise
+            array = archive[field]
+            if array.dtype != np.uint8:
+                problem = str(array.dtype)
+    except Exception as error:  # numpy, zipfile and zlib each raise their own
+        problem = f"{type(error).__name__}: {error}"
+    rule = "an unpickled array of uint8"
+    require(not problem, f"{field} in {path}", problem, rule, "a fresh copy of the file")
+    return array
 
 
-def _load_celeba(folder: Path, split: str) -> ImageData:
-    """The prepared 32x32 parts, else torchvision's layout resized whole to 32x32."""
-    names = DATASETS["celeba"].class_names
-    parts = _celeba_parts(folder)
-    if not parts:
-        return _load_celeba_torchvision(folder, split)
+def _load_celeba_parts(folder: Path, split: str, pick: Pick) -> ImageData:
+    """The prepared parts, 32x32."""
+    spec = DATASETS["celeba"]
     images, labels = [], []
-    for path in parts:
-        rows = _npz(path, "partition") == _CELEBA_PARTS[split]
-        images.append(torch.from_numpy(_npz(path, "images")[rows]))
-        labels.append(torch.from_numpy(_npz(path, "male")[rows]))
-    return ImageData("celeba", torch.cat(images).float() / 255, torch.cat(labels).long(), names)
+    for path in _celeba_parts(folder):
+        partition, male, pictures = (_npz(path, f) for f in ("partition", "male", "images"))
+        n = len(partition)
+        shapes = partition.shape, male.shape, pictures.shape
+        rule = f"(N,), (N,) and (N, {', '.join(map(str, spec.image_shape))})"
+        good = shapes == ((n,), (n,), (n, *spec.image_shape))
+        require(good, f"shapes in {path}", shapes, rule, "a fresh copy of the file")
+        for field, array, allowed in (("male", male, 2), ("partition", partition, 3)):
+            values = np.unique(array).tolist()
+            rule = f"in {list(range(allowed))}"
+            good = all(value < allowed for value in values)
+            require(good, f"{field} in {path}", values, rule, "a fresh copy of the file")
+        mine = partition == _CELEBA_PARTS[split]
+        images.append(torch.from_numpy(pictures[mine]))
+        labels.append(torch.from_numpy(male[mine]))
+    rows = pick(sum(map(len, labels)))
+    chosen = torch.cat(images)[rows].float().div_(255)  # (N, 3, 32, 32)
+    return ImageData("celeba", chosen, torch.cat(labels)[rows].long(), spec.class_names)
 
 
-def _load_celeba_torchvision(folder: Path, split: str) -> ImageData:
+def _load_celeba_images(folder: Path, split: str, pick: Pick) -> ImageData:
+    """The layout torchvision wants, each image resized whole to 32x32."""
     try:
         source = tv.CelebA(str(folder), split=split, target_type="attr", download=False)
     except (OSError, RuntimeError) as error:
         raise FileNotFoundError(
             f"celeba: found neither celeba/celeba32-*.npz nor torchvision's layout below {folder} "
-            f"({error}). Get CelebA from its authors (research licence) and set DPGEN_DATA."
+            f"({error}). Get CelebA from its authors (research licence) and set DPGEN_DATA, or use "
+            "dataset='glyphs', which needs no files."
         ) from error
-    male = source.attr_names.index("Male")
-    images = torch.stack(
-        [
-            transforms.to_tensor(transforms.resize(source[i][0], [32, 32], antialias=True))
-            for i in range(len(source))
-        ]
-    )
-    return ImageData("celeba", images, source.attr[:, male].long(), DATASETS["celeba"].class_names)
+    spec = DATASETS["celeba"]
+    rows = pick(len(source.attr))
+    side = list(spec.image_shape[1:])
+    small = (transforms.resize(source[row][0], side, antialias=True) for row in rows.tolist())
+    images = torch.stack([transforms.to_tensor(image) for image in small])  # (N, 3, 32, 32)
+    male = source.attr[rows, source.attr_names.index("Male")]
+    return ImageData("celeba", images, male.long(), spec.class_names)

@@ -284,7 +284,9 @@ def _check(name: str, data: ImageData, like: ImageData) -> None:
     found, wanted = (
         (tuple(of.images.shape[1:]), len(of.class_names)) for of in (data, like)
     )  # ((c, h, w), classes)
-    require(found == wanted, name, found, f"(image shape, classes) {wanted}", "one data set for all")
+    require(
+        found == wanted, name, found, f"(image shape, classes) {wanted}", "one data set for all"
+    )
     require(
         bool(images.isfinite().all()),
         name,

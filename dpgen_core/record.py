@@ -23,6 +23,8 @@ import pandas as pd
 from dpgen_core.checks import require
 from dpgen_core.config import ExperimentConfig
 
+# Data sets whose license forbids passing pictures on; pictures learned from them are treated alike.
+UNPUBLISHED = ("celeba",)
 PUBLIC_FILES = ("config.json", "privacy.json", "history.csv", "samples.png")
 PRIVATE_FILES = ("metrics.json", "diagnostics.csv")
 
@@ -115,17 +117,19 @@ def write_record(
     partial = path.with_name(path.name + ".partial")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
-    private = partial
-    if config.noise_source == "secret":
-        private = partial / "private"
-        private.mkdir(mode=0o700)
+    hidden = partial / "private"
+    hidden.mkdir(mode=0o700)
+    private = hidden if config.noise_source == "secret" else partial
+    pictures = hidden if config.dataset in UNPUBLISHED else partial
     _write_json(partial / "config.json", {"config": config.to_dict(), "run": dict(run)})
     _write_json(partial / "privacy.json", privacy)
     _write_json(private / "metrics.json", metrics)
     history.to_csv(partial / "history.csv", index=False, float_format="%.6g")
     diagnostics.to_csv(private / "diagnostics.csv", index=False, float_format="%.6g")
-    (partial / "samples.png").write_bytes(samples_png)
-    np.savez_compressed(partial / "synthetic.npz", **dict(synthetic))  # type: ignore[arg-type]
+    (pictures / "samples.png").write_bytes(samples_png)
+    np.savez_compressed(pictures / "synthetic.npz", **dict(synthetic))  # type: ignore[arg-type]
+    if not any(hidden.iterdir()):
+        hidden.rmdir()
     os.replace(partial, path)
     return Record(path)
 

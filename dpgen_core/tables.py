@@ -1,31 +1,25 @@
-"""Tables and picture sheets of the book, built from records and nothing else.
+"""Tables of the book, built from records and nothing else.
 
 No figure of the book is typed: pages show what these functions read from the committed records and
 from ``book/published.csv``. ``python -m dpgen_core.tables findings`` writes the two short tables
-that the introduction includes.
-
-CelebA's license forbids passing its pictures on, and pictures learned from it are treated alike: no
-sheet of that data set is ever shown.
+that the introduction includes, and `readme.py` the README's.
 """
 
 from __future__ import annotations
 
 import argparse
-import io
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import MappingProxyType
 
 import pandas as pd
-from PIL import Image, ImageDraw
 
 from dpgen_core.checks import InvalidArgument, check_choice, require
 from dpgen_core.config import METHODS, make_config
 from dpgen_core.data import DATASETS
 from dpgen_core.record import Record, load_records
 
-UNPUBLISHED = ("celeba",)
 MISSING = "n/a"
 DATASET_TITLES: Mapping[str, str] = MappingProxyType(
     {
@@ -183,7 +177,7 @@ def frame(records: Sequence[Record]) -> pd.DataFrame:
     if table.empty:
         return table
     keys = ["method", "profile", "target_epsilon", "seed"]
-    table["_order"] = [_rank(d, m) for d, m in zip(table["dataset"], table["method"], strict=True)]
+    table["_order"] = [rank(d, m) for d, m in zip(table["dataset"], table["method"], strict=True)]
     return table.sort_values(["_order", *keys]).drop(columns="_order").reset_index(drop=True)
 
 
@@ -215,35 +209,6 @@ def published_table(path: Path, *, dataset: str) -> pd.DataFrame:
     table = table[table["dataset"] == dataset].copy()
     table["metric"] = table["metric"].map(lambda name: _METRICS.get(name, name))
     return table.rename(columns=_PUBLISHED)[list(_PUBLISHED.values())].reset_index(drop=True)
-
-
-def gallery(records: Sequence[Record], *, dataset: str, per_row: int = 3) -> bytes:
-    """The sample sheets of one data set side by side, as one PNG.
-
-    One sheet per method, profile and budget: that of the lowest seed, so none is picked for its
-    looks. Runs with a part switched off are left to the tables.
-
-    Args:
-        records: from `committed_records`.
-        dataset: a key of `DATASETS`, but none whose pictures may not be published.
-        per_row: sheets beside each other.
-
-    Raises:
-        InvalidArgument: CelebA, or an unknown data set.
-    """
-    allowed = [name for name in DATASETS if name not in UNPUBLISHED]
-    check_choice("dataset", dataset, allowed)
-    chosen: dict[tuple[int, str, str, float], Record] = {}
-    for record in sorted(records, key=lambda r: r.config.seed):
-        config = record.config
-        if config.dataset == dataset and "/" not in config.method:
-            rank = _rank(dataset, config.method)[1]
-            chosen.setdefault((rank, config.method, config.profile, config.epsilon), record)
-    sheets = []
-    for _, record in sorted(chosen.items()):
-        with Image.open(record.samples_png) as sheet:
-            sheets.append(sheet.convert("RGB"))
-    return _png(_tiled(sheets, per_row) if sheets else _notice(f"no committed record: {dataset}"))
 
 
 def findings(records: Sequence[Record]) -> str:
@@ -279,7 +244,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     (target / "claims.md").write_text(claims(root / "book" / "published.csv"))
 
 
-def _rank(dataset: str, method: str) -> tuple[int, int]:
+def rank(dataset: str, method: str) -> tuple[int, int]:
     """Order of the book: data sets as listed, whole methods as listed, then parts off."""
     base = method.partition("/")[0]
     return list(DATASETS).index(dataset), list(METHODS).index(base)
@@ -361,28 +326,6 @@ def _markdown(table: pd.DataFrame) -> str:
     rows = [list(table.columns), ["---"] * len(table.columns), *table.to_numpy().tolist()]
     lines = ["| " + " | ".join(str(c).replace("|", "\\|") for c in row) + " |" for row in rows]
     return "\n".join(lines) + "\n"
-
-
-def _tiled(sheets: Sequence[Image.Image], per_row: int) -> Image.Image:
-    """Sheets in rows of `per_row`, each cell as large as the largest sheet."""
-    across = min(per_row, len(sheets))
-    wide, high = max(s.width for s in sheets), max(s.height for s in sheets)
-    board = Image.new("RGB", (across * wide, -(-len(sheets) // across) * high), "white")
-    for index, sheet in enumerate(sheets):
-        board.paste(sheet, (index % across * wide, index // across * high))
-    return board
-
-
-def _notice(text: str) -> Image.Image:
-    board = Image.new("RGB", (480, 60), "white")
-    ImageDraw.Draw(board).text((12, 22), text, fill="black")
-    return board
-
-
-def _png(image: Image.Image) -> bytes:
-    buffer = io.BytesIO()
-    image.save(buffer, format="PNG")
-    return buffer.getvalue()
 
 
 if __name__ == "__main__":

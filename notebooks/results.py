@@ -34,9 +34,9 @@
 # %% tags=["hide-input"]
 from IPython.display import Image
 
+from dpgen_core.gallery import gallery
 from dpgen_core.tables import (
     committed_records,
-    gallery,
     project_root,
     published_table,
     results_table,

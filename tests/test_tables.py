@@ -15,6 +15,7 @@ from PIL import Image
 from dpgen_core import tables
 from dpgen_core.checks import InvalidArgument
 from dpgen_core.config import make_config
+from dpgen_core.gallery import gallery
 from dpgen_core.record import Record, write_record
 
 PUBLISHED = Path(__file__).parents[1] / "book" / "published.csv"
@@ -151,22 +152,20 @@ def test_gallery_puts_sheets_side_by_side_lowest_seed_first(tmp_path: Path) -> N
     make_record(tmp_path, method="efsgd-prior", seed=0, color="red")
     make_record(tmp_path, method="gaussian", color="lime")
     make_record(tmp_path, method="efsgd/no-reconstruction", color="black")
-    board = Image.open(
-        io.BytesIO(tables.gallery(tables.committed_records(tmp_path), dataset="mnist"))
-    )
+    board = Image.open(io.BytesIO(gallery(tables.committed_records(tmp_path), dataset="mnist")))
     assert board.size == (60, 20)
     assert board.getpixel((5, 5)) == (255, 0, 0) and board.getpixel((35, 5)) == (0, 255, 0)
 
 
 def test_gallery_without_records_is_a_notice() -> None:
-    assert Image.open(io.BytesIO(tables.gallery([], dataset="mnist"))).size[0] > 0
+    assert Image.open(io.BytesIO(gallery([], dataset="mnist"))).size[0] > 0
 
 
 def test_no_celeba_picture_is_ever_shown(tmp_path: Path) -> None:
     make_record(tmp_path, dataset="celeba")
     records = tables.committed_records(tmp_path)
     with pytest.raises(InvalidArgument, match="celeba"):
-        tables.gallery(records, dataset="celeba")
+        gallery(records, dataset="celeba")
     # its figures may be
     assert len(tables.results_table(records, dataset="celeba", view="quality")) == 1
 

@@ -1,0 +1,88 @@
+"""The README's table of figures, written from the committed records.
+
+``python -m dpgen_core.readme`` rewrites what stands between the two markers; a test holds the README
+against the records, so that no figure in it is typed.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from dpgen_core.checks import require
+from dpgen_core.record import Record
+from dpgen_core.tables import committed_records, frame, project_root
+
+BEGIN, END = "<!-- figures: begin (make readme) -->", "<!-- figures: end -->"
+
+
+def figures(records: Sequence[Record], root: Path) -> str:
+    """The block between the markers: a picture with its epsilon, and one row per whole method.
+
+    Args:
+        records: from `committed_records`.
+        root: the clone; the picture is linked relative to it.
+    """
+    chosen = [r for r in records if r.config.dataset == "mnist" and "/" not in r.config.method]
+    if not chosen:
+        return "No record is committed yet.\n"
+    lines = []
+    best = [r for r in chosen if r.config.method == "efsgd-prior"]
+    if best:
+        record = min(best, key=lambda r: (-r.config.epsilon, r.config.seed))
+        where = record.samples_png.relative_to(root)
+        spent = record.privacy["epsilon"]
+        lines += [
+            f"![Generated digits, one row per class]({where})",
+            "",
+            f"*MNIST digits generated at epsilon {spent['rdp']:.2f} by Renyi accounting "
+            f"({spent['pld']:.2f} by PLD), delta {record.privacy['delta']:g}, replace-one.*",
+            "",
+        ]
+    lines += [
+        "| command | epsilon (RDP / PLD) | g2r CNN | training | evaluation | memory | hardware |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    order = list(frame(chosen)[["method", "target_epsilon", "seed"]].itertuples(index=False))
+    for record in sorted(
+        chosen,
+        key=lambda r: order.index((r.config.method, r.config.epsilon, r.config.seed)),
+    ):
+        config, metrics, spent = record.config, record.metrics, record.privacy["epsilon"]
+        lines.append(
+            f"| `make experiment METHOD={config.method} EPSILON={config.epsilon:g}` "
+            f"| {spent['rdp']:.2f} / {spent['pld']:.2f} | {metrics['g2r_cnn']:.3f} "
+            f"| {metrics['training_seconds'] / 60:.1f} min "
+            f"| {metrics['evaluation_seconds'] / 60:.1f} min "
+            f"| {metrics['peak_memory_gb']:.1f} GB "
+            f"| {record.run['device']}, {record.run['cores']} cores |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def updated(text: str, block: str) -> str:
+    """README `text` with `block` between its markers.
+
+    Raises:
+        InvalidArgument: a marker is missing.
+    """
+    require(
+        BEGIN in text and END in text, "README.md", "no markers", f"around {BEGIN}", "adding it"
+    )
+    before, rest = text.split(BEGIN, 1)
+    return f"{before}{BEGIN}\n{block}{END}{rest.split(END, 1)[1]}"
+
+
+def main() -> None:
+    """Rewrite the README of the clone one is in."""
+    root = project_root()
+    readme = root / "README.md"
+    block = figures(committed_records(root / "results"), root)
+    partial = readme.with_suffix(".partial")
+    partial.write_text(updated(readme.read_text(), block))
+    os.replace(partial, readme)
+
+
+if __name__ == "__main__":
+    main()
