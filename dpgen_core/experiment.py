@@ -262,7 +262,8 @@ def _finish(session: _Session, target: Path, root: Path | None) -> Record:
         images,
         labels,
         class_names=names,
-        title=f"{config.dataset}, {config.method}, epsilon {spent['pld']:.2f}, delta {config.delta:g}",
+        title=f"{config.dataset}, {config.method}, delta {config.delta:g}, "
+        f"epsilon {spent['rdp']:.2f} (RDP) / {spent['pld']:.2f} (PLD)",
     )
     history = pd.DataFrame(session.public or None, columns=None if session.public else ["round"])
     private = pd.DataFrame(session.private or None, columns=None if session.private else ["round"])

@@ -235,6 +235,22 @@ def test_without_a_network_the_wait_is_bounded_and_the_message_helps(
     assert not fresh.exists()
 
 
+def test_a_name_lookup_that_hangs_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It knows no time limit of its own, so the socket's does not help."""
+    over = threading.Event()
+
+    def hang(*_: object, **__: object) -> None:
+        over.wait(10)
+        raise OSError
+
+    monkeypatch.setattr(data.urllib.request, "urlopen", hang)
+    monkeypatch.setattr(data, "DOWNLOAD_SECONDS", 0.2)
+    started = time.monotonic()
+    assert not data._answers("http://nowhere.invalid/")
+    assert time.monotonic() - started < 5
+    over.set()
+
+
 def test_a_root_that_cannot_be_written_is_a_clear_error(server: str, tmp_path: Path) -> None:
     blocked = tmp_path / "blocked"
     blocked.write_text("a file where the folder should be")

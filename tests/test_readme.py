@@ -1,0 +1,47 @@
+"""The README's figures are those of the committed records, and its runs are the committed ones."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from dpgen_core import readme
+from dpgen_core.campaign import RUNS
+from dpgen_core.checks import InvalidArgument
+from dpgen_core.data import DATASETS
+from dpgen_core.record import UNPUBLISHED, load_records
+from dpgen_core.tables import committed_records
+
+ROOT = Path(__file__).parents[1]
+
+
+def test_readme_says_what_the_records_say() -> None:
+    text = (ROOT / "README.md").read_text()
+    block = readme.figures(committed_records(ROOT / "results"), ROOT)
+    assert readme.updated(text, block) == text, "run make readme"
+    assert block.count("| `make experiment") >= 4
+    planted = text.replace("| 0.9", "| 0.8", 1)
+    assert planted != text
+    assert readme.updated(planted, block) != planted
+
+
+def test_missing_marker_is_named() -> None:
+    with pytest.raises(InvalidArgument, match="no markers"):
+        readme.updated("# title\n", "block\n")
+
+
+def test_every_committed_record_is_one_of_the_listed_runs() -> None:
+    """A record that no command makes again has no place in the repository."""
+    names = {run.config().record_name() for run in RUNS}
+    found = {record.path.name for record in committed_records(ROOT / "results")}
+    assert found == names
+
+
+def test_committed_records_keep_their_budget_and_publish_nothing_they_must_not() -> None:
+    for record in load_records(ROOT / "results"):
+        spent = record.privacy["epsilon"]
+        assert spent["pld"] <= spent["rdp"] <= record.config.epsilon
+        if record.config.dataset in UNPUBLISHED:
+            assert record.samples_png.parent.name == "private"
+    assert set(UNPUBLISHED) < set(DATASETS)
