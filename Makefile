@@ -36,7 +36,7 @@ book: $(STAMP) ## Run the notebooks and build the book (PROFILE=smoke, quick or 
 	@echo "Open _build/html/index.html"
 
 test: lint ## Check style and types, run the tests and the doctests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses 2
 
 experiment: $(STAMP) ## Run one experiment (DATASET=, EPSILON=, METHOD=, PROFILE=, SEED=)
 	@mkdir -p results/local

@@ -23,8 +23,8 @@ from dpgen_core.checks import check_int, check_real, require
 ClipMode = Literal["joint", "per-image"]
 CLIP_MODES: tuple[ClipMode, ...] = ("joint", "per-image")
 _TINY = 1e-12
-# Rounding can leave a clipped norm a few units in the last place above the bound. Scaling to just
-# below it keeps the bound true in float32.
+# Norms are summed in float64: in float32 the error grows with the length of a contribution. What is
+# left is the rounding of each float32 entry; scaling to just below the bound covers it.
 _SHRINK = 1.0 - 1e-6
 
 
@@ -43,11 +43,11 @@ def clip_rows(rows: Tensor, max_norm: float) -> tuple[Tensor, Tensor]:
         >>> clip_rows(torch.tensor([[3.0, 4.0], [0.3, 0.4]]), 1.0)[1]
         tensor([5.0000, 0.5000])
     """
-    norms = torch.linalg.vector_norm(rows, dim=1)  # (n,)
+    norms = torch.linalg.vector_norm(rows, dim=1, dtype=torch.float64)  # (n,)
     finite = norms.isfinite()
-    factor = (max_norm * _SHRINK / norms.clamp(min=_TINY)).clamp(max=1.0)
+    factor = (max_norm * _SHRINK / norms.clamp(min=_TINY)).clamp(max=1.0).to(rows)
     clipped = torch.where(finite[:, None], rows * factor[:, None], torch.zeros_like(rows))
-    return clipped, norms
+    return clipped, norms.to(rows)
 
 
 def clip_contributions(
@@ -156,7 +156,7 @@ def sanitize(
     Raises:
         InvalidArgument: a shard's norm exceeds C. This is the last gate before the release.
     """
-    norms = torch.linalg.vector_norm(clipped.flatten(1), dim=1)  # (k,)
+    norms = torch.linalg.vector_norm(clipped.flatten(1), dim=1, dtype=torch.float64)  # (k,)
     largest = float(norms.max()) if len(norms) else 0.0
     require(
         largest <= max_grad_norm,

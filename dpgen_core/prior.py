@@ -102,7 +102,8 @@ def prior_events(noise_multiplier: float) -> tuple[GaussianEvent, ...]:
             mechanism whose noise std is m times its replace-one sensitivity.
 
     Example:
-        >>> sum(event.noise_multiplier**-2 for event in prior_events(2.0))  # 1 / m^2
+        >>> cost = sum(event.noise_multiplier**-2 for event in prior_events(2.0))  # 1 / m^2
+        >>> round(cost, 12)
         0.25
     """
     check_real("noise_multiplier", noise_multiplier, low=0, low_open=True, fix="noise_multiplier=1")

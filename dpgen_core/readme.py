@@ -12,7 +12,7 @@ from pathlib import Path
 
 from dpgen_core.checks import require
 from dpgen_core.record import Record
-from dpgen_core.tables import committed_records, frame, project_root
+from dpgen_core.tables import committed_records, project_root, rank
 
 BEGIN, END = "<!-- figures: begin (make readme) -->", "<!-- figures: end -->"
 
@@ -44,10 +44,8 @@ def figures(records: Sequence[Record], root: Path) -> str:
         "| command | epsilon (RDP / PLD) | g2r CNN | training | evaluation | memory | hardware |",
         "|---|---|---|---|---|---|---|",
     ]
-    order = list(frame(chosen)[["method", "target_epsilon", "seed"]].itertuples(index=False))
     for record in sorted(
-        chosen,
-        key=lambda r: order.index((r.config.method, r.config.epsilon, r.config.seed)),
+        chosen, key=lambda r: (rank("mnist", r.config.method), r.config.epsilon, r.config.seed)
     ):
         config, metrics, spent = record.config, record.metrics, record.privacy["epsilon"]
         lines.append(

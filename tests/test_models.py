@@ -38,7 +38,7 @@ def test_images_and_noise_injection(kind: str, shape: tuple[int, int, int]) -> N
     latents, labels = torch.randn(4, generator.latent_dim), torch.tensor([0, 1, 2, 0])
     first = generator(latents, labels, stream(0, "a"))
     assert first.shape == (4, *shape)
-    assert 0 <= float(first.min()) <= float(first.max()) <= 1
+    assert 0 <= first.min().item() <= first.max().item() <= 1
     assert torch.equal(first, generator(latents, labels, stream(0, "a")))
     assert not torch.equal(first, generator(latents, labels, stream(0, "b")))
     quiet = make_generator(kind, shape, False)
