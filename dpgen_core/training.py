@@ -179,6 +179,7 @@ class Trainer:
                 "critic_gap": _mean(gaps),
                 "norm_mean": _mean(norms),
                 "norm_spread": float(norms.std() / norms.mean()) if norms.numel() > 1 else 0.0,
+                "clipped_share": _mean((norms > self._clip_bound).to(norms)),
                 "clip_cosine": float(torch.cosine_similarity(wanted, kept, dim=0)),
                 "signal_norm": float(kept.norm()),
             },
@@ -257,6 +258,13 @@ class Trainer:
         if self.prior is not None:
             return self.prior.basis.dim
         return self.config.latent_dim
+
+    @property
+    def _clip_bound(self) -> float:
+        """The bound that each entry of `norms` was clipped to."""
+        config = self.config
+        images = config.generated_batch if config.clip_mode == "per-image" else 1
+        return config.max_grad_norm / images**0.5
 
     def _build_generator(self) -> ConvGenerator | RefinerGenerator:
         config = self.config
