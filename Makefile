@@ -21,7 +21,7 @@ export JUPYTER_PREFER_ENV_PATH := 1
 unexport JUPYTER_PATH PYTHONPATH VIRTUAL_ENV
 
 .DEFAULT_GOAL := help
-.PHONY: help book test experiment lint lock pair clean distclean
+.PHONY: help book test experiment experiments results timings lint lock pair clean distclean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -44,6 +44,16 @@ experiment: $(STAMP) ## Run one experiment (DATASET=, EPSILON=, METHOD=, PROFILE
 		-p dataset $(DATASET) -p epsilon $(EPSILON) -p method $(METHOD) \
 		-p profile $(PROFILE) -p seed $(SEED)
 
+experiments: $(STAMP) ## Run every committed experiment whose record is missing
+	$(BIN)/python -m dpgen_core.campaign
+
+results: $(STAMP) ## Write README and the introduction's tables anew from the records
+	$(BIN)/python -m dpgen_core.readme
+	$(BIN)/python -m dpgen_core.tables findings
+
+timings: $(STAMP) ## Time `make test` and `make book` on a fresh clone
+	$(BIN)/python -m dpgen_core.timings
+
 lint: $(STAMP) ## Check style and types
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check --quiet
@@ -55,7 +65,7 @@ lock: $(BIN)/uv ## Pin the versions anew (LOCKFLAGS=--upgrade takes newer ones)
 
 pair: $(STAMP) ## Bring each notebook and its text form in step, without outputs
 	$(BIN)/jupytext --sync notebooks/*.py
-	$(BIN)/jupyter nbconvert --clear-output --inplace notebooks/*.ipynb
+	$(BIN)/nbstripout notebooks/*.ipynb
 	$(BIN)/python -m dpgen_core.notebooks check-pairs
 
 clean: ## Remove what the build made; records and the environment stay

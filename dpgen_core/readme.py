@@ -1,6 +1,6 @@
-"""The README's table of figures, written from the committed records.
+"""The README's figures, written from the committed records and timings.
 
-``python -m dpgen_core.readme`` rewrites what stands between the two markers; a test holds the README
+``make results`` rewrites what stands between the two markers; a test holds the README
 against the records, so that no figure in it is typed.
 """
 
@@ -10,11 +10,12 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from dpgen_core import timings
 from dpgen_core.checks import require
 from dpgen_core.record import Record
 from dpgen_core.tables import committed_records, project_root, rank
 
-BEGIN, END = "<!-- figures: begin (make readme) -->", "<!-- figures: end -->"
+BEGIN, END = "<!-- figures: begin (make results) -->", "<!-- figures: end -->"
 
 
 def figures(records: Sequence[Record], root: Path) -> str:
@@ -24,10 +25,10 @@ def figures(records: Sequence[Record], root: Path) -> str:
         records: from `committed_records`.
         root: the clone; the picture is linked relative to it.
     """
+    lines = _timings(root)
     chosen = [r for r in records if r.config.dataset == "mnist" and "/" not in r.config.method]
     if not chosen:
-        return "No record is committed yet.\n"
-    lines = []
+        return "\n".join([*lines, "No record is committed yet."]) + "\n"
     best = [r for r in chosen if r.config.method == "efsgd-prior"]
     if best:
         record = min(best, key=lambda r: (-r.config.epsilon, r.config.seed))
@@ -57,6 +58,19 @@ def figures(records: Sequence[Record], root: Path) -> str:
             f"| {record.run['device']}, {record.run['cores']} cores |"
         )
     return "\n".join(lines) + "\n"
+
+
+def _timings(root: Path) -> list[str]:
+    """Minutes of the two commands on a fresh clone, as far as they were measured."""
+    rows = timings.read(root / "results")
+    shown = [
+        f"`{row['command']}`: {row['minutes']:g} minutes on {row['cores']} cores "
+        f"({row['system']}, no GPU)"
+        for row in rows
+    ]
+    if not shown:
+        return []
+    return [f"On a fresh clone, one after the other, set-up included: {'; '.join(shown)}.", ""]
 
 
 def updated(text: str, block: str) -> str:

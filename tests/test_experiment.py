@@ -99,7 +99,14 @@ def test_record_holds_what_was_promised(tmp_path: Path) -> None:
         record.privacy["epsilon"]["rdp"], rel=1e-4
     )
     private = set(record.diagnostics.columns)
-    assert {"clip_cosine", "clipped_share", "norm_mean", "norm_spread", "critic_gap", "joined"} <= private
+    assert {
+        "clip_cosine",
+        "clipped_share",
+        "norm_mean",
+        "norm_spread",
+        "critic_gap",
+        "joined",
+    } <= private
     assert not (private - {"round"}) & set(record.history.columns)  # nothing private in public
     assert record.samples_png.read_bytes().startswith(b"\x89PNG")
     assert [r.path for r in load_records(tmp_path)] == [record.path]

@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[1]
 def test_readme_says_what_the_records_say() -> None:
     text = (ROOT / "README.md").read_text()
     block = readme.figures(committed_records(ROOT / "results"), ROOT)
-    assert readme.updated(text, block) == text, "run make readme"
+    assert readme.updated(text, block) == text, "run make results"
     assert block.count("| `make experiment") >= 4
     planted = text.replace("| 0.9", "| 0.8", 1)
     assert planted != text
