@@ -226,9 +226,13 @@ pd.DataFrame({name: vars(bias) for name, bias in measured.items()}).T.rename(
 recorded_bias(committed_records(project_root() / "results"))
 
 # %% [markdown]
-# With a penalty on the critic's gradient norm and one clip per owner, there is next to nothing to
-# repair. An error memory can then do no more than delay what an owner says, and whether it helps is
-# decided by the ablation, not by the name of the method.
+# Without a memory the cosine is that of the clip alone: with a penalty on the critic's gradient norm
+# and one clip per owner, there is next to nothing to repair. With the memory on, the released sum
+# also holds what was left over from earlier rounds, and that counts as a deviation here, so the
+# cosine is lower. Since every contribution is clipped in every round, the owners are of the kind that
+# is always loud, and their memories never get to be emptied. Whether error feedback helps in this
+# setting is for the ablation on the {ref}`results page <results>` to say, and not for the name of the
+# method.
 #
 # ## Exercises
 #

@@ -58,7 +58,7 @@ results_table(records, dataset="mnist", view="quality")
 # Samples, one sheet per method and budget, always of the lowest seed. A sheet's rows are classes;
 # the budget spent is above it.
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "Generated MNIST digits, by method"}}
+# %% mystnb={"image": {"alt": "Generated MNIST digits, by method"}} tags=["hide-input"]
 Image(gallery(records, dataset="mnist"))
 
 # %% tags=["hide-input"]
@@ -78,7 +78,7 @@ results_table(records, dataset="mnist", view="cost")
 # %% tags=["hide-input"]
 results_table(records, dataset="fashion_mnist", view="quality")
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "Generated Fashion-MNIST clothes, by method"}}
+# %% mystnb={"image": {"alt": "Generated Fashion-MNIST clothes, by method"}} tags=["hide-input"]
 Image(gallery(records, dataset="fashion_mnist"))
 
 # %% tags=["hide-input"]
