@@ -125,7 +125,10 @@ def samples_image(record: Record) -> Image:
 
 def caveats(record: Record) -> Markdown:
     """What the guarantee of a record does not cover, as it stands in the record."""
-    return Markdown("\n".join(f"- {line}" for line in record.privacy["outside_the_guarantee"]))
+    lines = list(record.privacy["outside_the_guarantee"])
+    if not record.privacy["releasable"]:
+        lines.insert(0, record.privacy["why_not_releasable"])
+    return Markdown("\n".join(f"- {line}" for line in lines))
 
 
 def execute(root: Path, profile: str) -> None:

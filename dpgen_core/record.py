@@ -43,9 +43,7 @@ class Record:
     path: Path
 
     def __post_init__(self) -> None:
-        missing = [
-            name for name in (*PUBLIC_FILES, *PRIVATE_FILES) if not self._find(name).exists()
-        ]
+        missing = [name for name in self._expected() if not self._find(name).exists()]
         require(
             not missing,
             "path",
@@ -86,8 +84,15 @@ class Record:
 
     @property
     def samples_png(self) -> Path:
-        """Picture of samples, one row per class."""
+        """Picture of samples, one row per class; in a clone it is missing where it is withheld."""
         return self._find("samples.png")
+
+    def _expected(self) -> list[str]:
+        """Files without which the folder is no record; withheld pictures may be missing."""
+        names = [*PUBLIC_FILES, *PRIVATE_FILES]
+        if self._find("config.json").exists() and self.config.dataset in UNPUBLISHED:
+            names.remove("samples.png")
+        return names
 
     def _find(self, name: str) -> Path:
         hidden = self.path / "private" / name

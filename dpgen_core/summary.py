@@ -64,7 +64,8 @@ def metrics_table(record: Record) -> pd.DataFrame:
 
 
 def _release_note(privacy: Mapping[str, Any]) -> str:
-    return "yes" if privacy["releasable"] else f"no: {privacy['why_not_releasable']}"
+    """Short enough not to be cut off in a table; `notebooks.caveats` has the reason."""
+    return "yes" if privacy["releasable"] else "no, see below"
 
 
 def _two_columns(rows: list[tuple[str, Any]], name: str) -> pd.DataFrame:

@@ -92,8 +92,8 @@ _FINDINGS: Columns = (
     ("epsilon_rdp", "epsilon (RDP)", 2),
     ("epsilon_pld", "epsilon (PLD)", 2),
     ("g2r_cnn", "g2r CNN (%)", 1),
-    ("frechet_distance", "Frechet distance (own classifier)", 1),
-    ("minutes", "training minutes", 1),
+    ("frechet_distance", "Frechet distance", 1),
+    ("minutes", "minutes", 1),
     ("runs", "runs", 0),
 )
 _PUBLISHED: Mapping[str, str] = MappingProxyType(

@@ -74,7 +74,7 @@ for name, path in paths.items():
     axis.plot(path, label=name, linewidth=1.4)
 axis.axhline(sum(points) / len(points), color="black", linewidth=0.8, linestyle=":", label="mean")
 axis.set(xlabel="step", ylabel=r"$\theta$", title="Where descent ends, clip bound 1")
-axis.legend(frameon=False, fontsize=8)
+axis.legend(frameon=False, fontsize=8, loc=(0.55, 0.56))
 plt.show()
 
 # %% [markdown]

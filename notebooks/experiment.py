@@ -96,7 +96,7 @@ from dpgen_core.notebooks import samples_image
 samples_image(record)
 
 # %% [markdown]
-# In *g2r* a classifier learns from generated images and is tested on real ones. The Fréchet
+# In *g2r* a classifier learns from generated images and is tested on real ones. The Frechet
 # distance is taken between features of a classifier trained on the real data. It is not the FID;
 # its floor is what real training images score against real test images.
 

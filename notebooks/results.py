@@ -32,6 +32,7 @@
 # - **FID** is only filled in where the published Inception weights were at hand.
 # - A method with a slash has one part switched off ({ref}`the parts <method>`).
 # - Metrics are computed with real data and are outside the guarantee.
+# - A table without rows says that no record for it is committed yet.
 
 # %% tags=["hide-input"]
 from IPython.display import Image

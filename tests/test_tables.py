@@ -161,6 +161,18 @@ def test_gallery_without_records_is_a_notice() -> None:
     assert Image.open(io.BytesIO(gallery([], dataset="mnist"))).size[0] > 0
 
 
+def test_a_record_is_whole_without_a_picture_only_where_pictures_are_withheld(
+    tmp_path: Path,
+) -> None:
+    withheld, shown = make_record(tmp_path, dataset="celeba"), make_record(tmp_path)
+    assert withheld.samples_png.parent.name == "private"
+    for record in (withheld, shown):
+        record.samples_png.unlink()
+    assert Record(withheld.path).config.dataset == "celeba"
+    with pytest.raises(InvalidArgument, match=r"missing: samples.png"):
+        Record(shown.path)
+
+
 def test_no_celeba_picture_is_ever_shown(tmp_path: Path) -> None:
     make_record(tmp_path, dataset="celeba")
     records = tables.committed_records(tmp_path)
