@@ -19,6 +19,7 @@ from torch import Tensor
 
 from dpgen_core.accounting import GaussianEvent
 from dpgen_core.checks import check_int, check_real, require
+from dpgen_core.streams import HiddenStream
 
 ClipMode = Literal["joint", "per-image"]
 CLIP_MODES: tuple[ClipMode, ...] = ("joint", "per-image")
@@ -140,7 +141,7 @@ def sanitize(
     clipped: Tensor,
     max_grad_norm: float,
     noise_multiplier: float,
-    generator: torch.Generator,
+    source: HiddenStream,
 ) -> Tensor:
     """Sum the contributions and add the round's Gaussian noise.
 
@@ -148,7 +149,7 @@ def sanitize(
         clipped: (k, B, d); k may be 0 (an empty round releases noise alone).
         max_grad_norm: C, the norm each shard's contribution obeys.
         noise_multiplier: sigma, noise std in units of C; 0 only in non-private runs.
-        generator: the secret noise stream.
+        source: the secret noise stream of this release.
 
     Returns:
         u~ = sum_k v_k + N(0, (sigma C)^2 I), (B, d). Source: design section 3, step 5.
@@ -165,7 +166,7 @@ def sanitize(
         f"of joint norm <= max_grad_norm = {max_grad_norm:g} per shard",
         "clip_contributions(...) first",
     )
-    noise = torch.randn(clipped.shape[1:], generator=generator).to(clipped.device)
+    noise = source.normal(clipped.shape[1:]).to(clipped)
     return clipped.sum(0) + noise_multiplier * max_grad_norm * noise
 
 
@@ -226,7 +227,7 @@ class EFSGD(torch.optim.Optimizer):
             "generator",
             generator,
             "a torch.Generator when noise_multiplier > 0",
-            "generator=stream(secret_key(...), 'noise')",
+            "torch.Generator().manual_seed(seed)",
         )
         super().__init__(params, {"lr": lr})
         self.max_grad_norm = max_grad_norm

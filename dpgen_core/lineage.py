@@ -7,7 +7,7 @@ share one draw, though: it either involves the changed record in all of them or 
 is *one* subsampled Gaussian on the stacked gradients, which move by up to 2 C / sqrt(B): multiplier
 sigma / sqrt(B). When the record's discriminator is not drawn, another one's gradient is released in
 its place, which may lie at the far side of the ball: the worst pair is that of add-or-remove, at
-the full distance 2 C.
+the full distance 2 C. `accounting_study` puts the readings side by side.
 
 Two things stay outside both figures: DP-GAN-DPAC's second release (its classifier's gradient), and
 the state that discriminators keep from one draw to the next, which no bound for a fixed-size draw
@@ -17,12 +17,36 @@ covers.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from types import MappingProxyType
 
 import numpy as np
+import pandas as pd
 from scipy.special import gammaln, logsumexp
 
-from dpgen_core.accounting import Accountant, epsilon_spent
+from dpgen_core.accounting import (
+    Accountant,
+    Event,
+    SampledGaussianEvent,
+    calibrate_noise,
+    epsilon_of_events,
+    epsilon_spent,
+)
 from dpgen_core.checks import check_int, check_real
+from dpgen_core.events import Relation
+
+# Settings of the published DP-GAN-DPAC code; GS-WGAN's are those for MNIST.
+SETTINGS: Mapping[str, Mapping[str, float | int]] = MappingProxyType(
+    {
+        "MNIST": MappingProxyType(
+            {"num_discriminators": 1000, "noise_multiplier": 1.07, "steps": 20_000, "batch": 32}
+        ),
+        "CelebA": MappingProxyType(
+            {"num_discriminators": 2543, "noise_multiplier": 0.61135, "steps": 20_000, "batch": 32}
+        ),
+    }
+)
+CLASSIFIER_FROM = 6000  # the step from which the second gradient is released
 
 
 def claimed_epsilon(
@@ -85,6 +109,76 @@ def shared_draw_epsilon(
         relation="add-or-remove",
         accountant=accountant,
     )
+
+
+def accounting_study(
+    *, num_discriminators: int, noise_multiplier: float, steps: int, batch: int, delta: float = 1e-5
+) -> pd.DataFrame:
+    """The same training under several readings, epsilon by both accountants.
+
+    Arguments as in `claimed_epsilon`. The row with the classifier supposes that its gradient gets the
+    same clip and noise as the first one; that is the mildest case.
+
+    Returns:
+        One row per reading; columns ``renyi`` and ``pld`` (NaN where a reading has no such figure).
+    """
+    rate = 1 / num_discriminators
+    shared = noise_multiplier / math.sqrt(batch)
+
+    def both(*events: Event, poisson: bool = False) -> dict[str, float]:
+        relation: Relation = "replace-one" if poisson else "add-or-remove"
+        return {
+            "renyi": epsilon_of_events(events, delta=delta, relation=relation, accountant="rdp"),
+            "pld": epsilon_of_events(events, delta=delta, relation=relation, accountant="pld"),
+        }
+
+    def step(name: str, noise: float, count: int) -> SampledGaussianEvent:
+        return SampledGaussianEvent(name, noise, rate, count=count)
+
+    claimed = claimed_epsilon(
+        num_discriminators=num_discriminators,
+        noise_multiplier=noise_multiplier,
+        steps=steps,
+        batch=batch,
+        delta=delta,
+    )
+    alone = min(CLASSIFIER_FROM, steps - 1)
+    twice = noise_multiplier / math.sqrt(2 * batch)
+    rows = {
+        "as published: independent draws": {"renyi": claimed},
+        "independent draws, tight accounting": both(step("image", noise_multiplier, steps * batch)),
+        "one shared draw per step": both(step("step", shared, steps)),
+        # a shard's joint contribution is C / sqrt(B), half the diameter that the other rows count
+        "the same under Poisson sampling": both(step("step", 2 * shared, steps), poisson=True),
+        "one shared draw, classifier's gradient too": both(
+            step("images", shared, alone), step("images and classifier", twice, steps - alone)
+        ),
+    }
+    return pd.DataFrame(rows).T[["renyi", "pld"]]
+
+
+def honest_noise(
+    *,
+    num_discriminators: int,
+    steps: int,
+    batch: int,
+    target_epsilon: float = 10.0,
+    delta: float = 1e-5,
+    accountant: Accountant = "pld",
+) -> float:
+    """The published mechanism's sigma, per image, at which a shared draw costs `target_epsilon`.
+
+    Other arguments as in `claimed_epsilon`.
+    """
+    noise = calibrate_noise(
+        target_epsilon=target_epsilon,
+        delta=delta,
+        sampling_rate=1 / num_discriminators,
+        rounds=steps,
+        relation="add-or-remove",
+        accountant=accountant,
+    )
+    return noise * math.sqrt(batch)
 
 
 def _log_binomial(n: int, k: int | np.ndarray) -> np.ndarray:

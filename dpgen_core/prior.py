@@ -35,7 +35,7 @@ from dpgen_core.accounting import GaussianEvent
 from dpgen_core.basis import FrequencyBasis
 from dpgen_core.checks import check_real, require
 from dpgen_core.efsgd import clip_rows
-from dpgen_core.streams import stream
+from dpgen_core.streams import HiddenStream
 
 RELEASE_SHARES = {"prior/counts": 0.02, "prior/means": 0.18, "prior/covariances": 0.80}
 
@@ -151,8 +151,8 @@ def release_prior(
         multiplier |= {e.name: e.noise_multiplier for e in prior_events(noise_multiplier)}
 
     def noised(name: str, value: Tensor, sensitivity: float) -> Tensor:
-        noise = torch.randn(value.shape, generator=stream(key, name), dtype=value.dtype)
-        return value + multiplier[name] * sensitivity * noise.to(value.device)
+        noise = HiddenStream(key, name).normal(value.shape).to(value)
+        return value + multiplier[name] * sensitivity * noise
 
     codes = basis.encode(images) / scale  # (N, d)
     one_hot = torch.nn.functional.one_hot(labels, num_classes).to(codes)  # (N, classes)

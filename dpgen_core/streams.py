@@ -8,16 +8,22 @@ the shard permutation. The *secret* fixes what the guarantee needs hidden: the P
 Gaussian noise. Whoever knows the secret can subtract the noise, so a run whose secret is derived
 from its public seed is reproducible but is no private release (see `secret_key`).
 
-The generators are PyTorch's and not cryptographic.
+Public streams are PyTorch generators. Hidden ones are SHAKE-256 (FIPS 202), a cryptographic function of
+key and path: nobody without the key can tell its output from true randomness by any means known, and it
+can be computed again by a resumed run, which a device such as ``/dev/urandom`` cannot offer.
 """
 
 from __future__ import annotations
 
 import hashlib
 import secrets
+from collections.abc import Sequence
 from typing import Literal
 
+import numpy as np
 import torch
+from scipy.special import ndtri
+from torch import Tensor
 
 from dpgen_core.checks import check_choice
 
@@ -41,9 +47,44 @@ def stream(key: int | str, *path: int | str, device: torch.device | str = "cpu")
         >>> bool(torch.equal(a, b))
         True
     """
-    text = "/".join(str(part) for part in (key, *path))
-    digest = hashlib.sha256(text.encode()).digest()
+    digest = hashlib.sha256(_address(key, path)).digest()
     return torch.Generator(device=device).manual_seed(int.from_bytes(digest[:8], "big") >> 1)
+
+
+class HiddenStream:
+    """Coins and noise of one named release, from a keyed cryptographic function.
+
+    The same key and path give the same draw, whatever was drawn before: a stream has no state.
+
+    Args:
+        key: the secret key.
+        path: what is drawn, for example ``("noise", round, attempt)``.
+
+    Example:
+        >>> HiddenStream("key", "coins", 5).uniform(2)
+        tensor([0.6963, 0.4843], dtype=torch.float64)
+    """
+
+    def __init__(self, key: int | str, *path: int | str) -> None:
+        self._address = _address(key, path)
+
+    def uniform(self, count: int) -> Tensor:
+        """Uniform numbers in (0, 1), (count,), float64, with 53 random bits each."""
+        raw = hashlib.shake_256(self._address).digest(8 * count)
+        whole = np.frombuffer(raw, dtype="<u8") >> np.uint64(11)
+        return torch.from_numpy((whole + 0.5) * 2.0**-53)
+
+    def normal(self, shape: Sequence[int]) -> Tensor:
+        """Standard normal numbers of the given shape, float64, by inversion.
+
+        Inversion of 53 bits ends at 8.2 standard deviations, beyond which lies 2e-16 of the mass.
+        """
+        uniform = self.uniform(int(np.prod(shape, dtype=np.int64)))
+        return torch.from_numpy(ndtri(uniform.numpy())).reshape(tuple(shape))
+
+
+def _address(key: int | str, path: Sequence[int | str]) -> bytes:
+    return "/".join(str(part) for part in (key, *path)).encode()
 
 
 def secret_key(noise_source: str, seed: int) -> str:
@@ -51,7 +92,7 @@ def secret_key(noise_source: str, seed: int) -> str:
 
     Args:
         noise_source: ``"seeded"`` derives the key from `seed`: bit-identical reruns, for research on
-            public data only. ``"secret"`` draws 128 bits from the operating system; the key lives in
+            public data only. ``"secret"`` draws 256 bits from the operating system; the key lives in
             the private work folder until the run ends and is then deleted.
         seed: the public seed.
 
@@ -59,4 +100,4 @@ def secret_key(noise_source: str, seed: int) -> str:
         InvalidArgument: unknown `noise_source`.
     """
     check_choice("noise_source", noise_source, NOISE_SOURCES)
-    return f"seeded-{seed}" if noise_source == "seeded" else secrets.token_hex(16)
+    return f"seeded-{seed}" if noise_source == "seeded" else secrets.token_hex(32)

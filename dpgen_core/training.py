@@ -24,7 +24,7 @@ from dpgen_core.losses import annealed, class_statistics
 from dpgen_core.models import ConvGenerator, RefinerGenerator, build_critic
 from dpgen_core.prior import FrequencyPrior, release_prior
 from dpgen_core.shards import OwnerSettings, ShardEnsemble, assign_shards
-from dpgen_core.streams import stream
+from dpgen_core.streams import HiddenStream, stream
 from dpgen_core.workspace import cpu_state
 
 
@@ -160,7 +160,7 @@ class Trainer:
             clipped,
             config.max_grad_norm,
             config.noise_multiplier,
-            stream(self._key, "noise", round_index, attempt),
+            HiddenStream(self._key, "noise", round_index, attempt),
         )
         wanted, kept = raw.sum(0).flatten(), clipped.sum(0).flatten()
         return RoundReport(
@@ -305,11 +305,8 @@ class Trainer:
 
     def _join(self, round_index: int, attempt: int) -> Tensor:
         """Poisson sampling: each shard flips its own hidden coin. Indices (k,), k may be 0."""
-        coins = torch.rand(
-            self.config.num_shards,
-            generator=stream(self._key, "coins", round_index, attempt),
-            dtype=torch.float64,
-        )
+        source = HiddenStream(self._key, "coins", round_index, attempt)
+        coins = source.uniform(self.config.num_shards)
         return (coins < self.config.sampling_rate).nonzero()[:, 0].to(self.device)
 
 

@@ -11,7 +11,7 @@ from torch import nn
 
 from dpgen_core.checks import InvalidArgument
 from dpgen_core.efsgd import EFSGD, ErrorMemory, clip_contributions, clip_rows, sanitize
-from dpgen_core.streams import stream
+from dpgen_core.streams import HiddenStream, stream
 
 
 def test_error_feedback_step_by_hand() -> None:
@@ -75,9 +75,9 @@ def test_broken_contribution_does_not_poison_the_memory() -> None:
 
 def test_sanitize_refuses_what_was_not_clipped() -> None:
     good, _ = clip_contributions(torch.ones(3, 2, 2), 1.0)
-    sanitize(good, 1.0, 1.0, torch.Generator().manual_seed(0))
+    sanitize(good, 1.0, 1.0, HiddenStream(0))
     with pytest.raises(InvalidArgument, match="joint norm <= max_grad_norm = 0.9"):
-        sanitize(good, 0.9, 1.0, torch.Generator().manual_seed(0))
+        sanitize(good, 0.9, 1.0, HiddenStream(0))
 
 
 def noise_p_value(release: torch.Tensor, std: float) -> float:
@@ -89,7 +89,7 @@ def noise_p_value(release: torch.Tensor, std: float) -> float:
 
 def test_noise_has_the_right_scale_and_wrong_scales_are_rejected() -> None:
     nothing = torch.zeros(0, 200, 100)  # an empty round releases noise alone
-    release = sanitize(nothing, 0.5, 3.0, stream("key", "noise"))
+    release = sanitize(nothing, 0.5, 3.0, HiddenStream("key", "noise"))
     assert noise_p_value(release, 1.5) > 1e-3
     for wrong in (0.5, 0.95, 1.05, 2.0):
         assert noise_p_value(wrong * release, 1.5) < 1e-6
@@ -98,8 +98,8 @@ def test_noise_has_the_right_scale_and_wrong_scales_are_rejected() -> None:
 
 def test_noise_does_not_depend_on_who_joined() -> None:
     few, many = torch.zeros(1, 3, 4), torch.zeros(9, 3, 4)
-    a = sanitize(few, 1.0, 2.0, stream("key", "noise", 1))
-    b = sanitize(many, 1.0, 2.0, stream("key", "noise", 1))
+    a = sanitize(few, 1.0, 2.0, HiddenStream("key", "noise", 1))
+    b = sanitize(many, 1.0, 2.0, HiddenStream("key", "noise", 1))
     assert torch.equal(a, b)
 
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
+
+import numpy as np
 import pytest
 import torch
+from scipy import stats
 
 from dpgen_core.checks import InvalidArgument, check_int, check_real
-from dpgen_core.streams import secret_key, stream
+from dpgen_core.streams import HiddenStream, secret_key, stream
 
 
 def draw(*path: int | str) -> torch.Tensor:
@@ -26,11 +30,36 @@ def test_global_generator_is_left_alone() -> None:
     assert torch.equal(before, torch.get_rng_state())
 
 
+def test_hidden_stream_is_shake_256_of_its_address() -> None:
+    raw = hashlib.shake_256(b"k/coins/3/0").digest(16)
+    words = [int.from_bytes(raw[8 * i : 8 * i + 8], "little") >> 11 for i in range(2)]
+    drawn = HiddenStream("k", "coins", 3, 0).uniform(2)
+    assert drawn.dtype == torch.float64
+    assert drawn.tolist() == [(word + 0.5) / 2**53 for word in words]
+    longer = HiddenStream("k", "coins", 3, 0).uniform(7)
+    assert torch.equal(longer[:2], drawn)  # no state: a second call starts again
+    normal = HiddenStream("k", "coins", 3, 0).normal((1, 2))
+    assert normal.shape == (1, 2)
+    np.testing.assert_allclose(stats.norm.cdf(normal[0]), drawn, rtol=1e-12)
+
+
+def test_hidden_draws_have_their_distributions_and_differ_by_path() -> None:
+    paths = [("k", "noise", 3, 0), ("k", "noise", 3, 1), ("k", "noise", 4, 0), ("l", "noise", 3, 0)]
+    drawn = [HiddenStream(*path).normal((200, 500)).flatten() for path in paths]
+    for values in drawn:
+        assert stats.kstest(values.numpy(), "norm").pvalue > 1e-3
+    overlap = torch.corrcoef(torch.stack(drawn)) - torch.eye(4)
+    assert overlap.abs().max() < 0.015
+    uniform = HiddenStream("k", "coins").uniform(100_000).numpy()
+    assert stats.kstest(uniform, "uniform").pvalue > 1e-3
+    assert uniform.min() > 0 and uniform.max() < 1
+
+
 def test_secret_keys() -> None:
     assert secret_key("seeded", 1) == secret_key("seeded", 1) != secret_key("seeded", 2)
     keys = {secret_key("secret", 1) for _ in range(50)}
     assert len(keys) == 50
-    assert min(map(len, keys)) == 32
+    assert min(map(len, keys)) == 64
     with pytest.raises(InvalidArgument, match=r"noise_source: received 'none'.*seeded, secret"):
         secret_key("none", 1)
 

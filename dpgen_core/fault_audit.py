@@ -1,0 +1,345 @@
+"""The audit of a training run, and the planted faults it must catch.
+
+Every check runs the real training code and asks one question whose answer the guarantee fixes:
+
+* *canaries*: do the releases tell more about an owner's secret bit than delta(0) allows?
+* *cohort*: does the number of joining owners vary as hidden, independent coins make it vary?
+* *twins*: fed the same releases, do two neighbors stay equal in all that is public, and are their sums
+  never further apart than 2 C, and not at all where the owner of the changed record is away?
+* *ledger*: after a kill and a resume, was every release that was made also charged?
+
+A fault is planted by patching the code for the duration of a `with` block. An audit that catches
+nothing when the noise is halved proves nothing when it is not.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from types import MappingProxyType
+from typing import Any
+from unittest.mock import patch
+
+import torch
+from scipy.stats import chi2
+from torch import Tensor
+
+from dpgen_core import efsgd, experiment, training
+from dpgen_core.canaries import (
+    accuracy_p_value,
+    one_run_epsilon,
+    run_with_canaries,
+    total_variation,
+)
+from dpgen_core.config import ExperimentConfig, make_config
+from dpgen_core.data import ImageData, load
+from dpgen_core.efsgd import ErrorMemory
+from dpgen_core.experiment import run_experiment
+from dpgen_core.shards import assign_shards
+from dpgen_core.streams import HiddenStream, stream
+from dpgen_core.training import RoundReport, Trainer, round_event
+
+REJECT = 1e-4  # p-values below this fail the audit
+_KEY = "audit"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """The outcome of one check.
+
+    Attributes:
+        check: its name.
+        value: the figure it looked at.
+        allowed: what the guarantee allows, in words.
+        passed: whether the figure is within it.
+    """
+
+    check: str
+    value: str
+    allowed: str
+    passed: bool
+
+
+def audit_config(**changes: Any) -> ExperimentConfig:
+    """Settings of the audited runs: many owners, small critics, epsilon 10."""
+    values: dict[str, Any] = {
+        "dataset": "glyphs",
+        "method": "efsgd",
+        "profile": "smoke",
+        "num_records": 1000,
+        "num_shards": 500,
+        "sampling_rate": 0.1,
+        "rounds": 60,
+        "generated_batch": 20,
+        "critic_width": 8,
+        "critic_batch": 4,
+        "epsilon": 10.0,
+    }
+    return make_config(**values | changes)
+
+
+def check_canaries(config: ExperimentConfig, data: ImageData) -> Finding:
+    """A canary in every owner; right guesses against the accounted events' total variation."""
+    guesses = run_with_canaries(_trainer(config, data), config.num_shards)
+    events = [dataclasses.replace(round_event(config), count=config.rounds)]
+    advantage = total_variation(events)
+    count = len(guesses.bits)
+    p_value = accuracy_p_value(guesses.correct, count, advantage)
+    sure = max(1, count // 5)
+    proved = one_run_epsilon(guesses.most_confident(sure), sure, count, delta=config.delta)
+    return Finding(
+        "canaries",
+        f"{guesses.correct} of {count} bits right, p = {p_value:.2g}; "
+        f"epsilon >= {proved:.2f} in one run",
+        f"{(1 + advantage) / 2:.1%} right on average; epsilon <= {config.epsilon:g}",
+        p_value >= REJECT and proved <= config.epsilon,
+    )
+
+
+def check_cohort(config: ExperimentConfig, data: ImageData) -> Finding:
+    """All owners answer with one and the same direction, so that a release shows how many joined."""
+    trainer = _trainer(config, data)
+    size = config.generated_batch * trainer.basis.dim
+    direction = torch.nn.functional.normalize(torch.ones(size), dim=0)
+    honest = trainer.ensemble.answer
+
+    def answer(joined: Tensor, *arguments: Any, **keywords: Any) -> Tensor:
+        contributions = honest(joined, *arguments, **keywords)
+        said = config.max_grad_norm * direction.reshape(contributions.shape[1:])
+        return said.expand_as(contributions).clone()
+
+    trainer.ensemble.answer = answer  # type: ignore[method-assign]
+    seen = []
+    for index in range(config.rounds):
+        report = trainer.compute(index)
+        seen.append(report.release.flatten() @ direction)
+    event = round_event(config)
+    coins = config.num_shards * event.sampling_rate * (1 - event.sampling_rate)
+    expected = config.max_grad_norm**2 * (coins + event.noise_multiplier**2)
+    measured = torch.stack(seen).double().var().item()
+    statistic = (config.rounds - 1) * measured / expected
+    below = float(chi2.cdf(statistic, config.rounds - 1))
+    p_value = 2 * min(below, 1 - below)
+    return Finding(
+        "cohort",
+        f"variance {measured:.1f}, p = {p_value:.2g}",
+        f"variance {expected:.1f} of hidden coins and noise",
+        p_value >= REJECT,
+    )
+
+
+def check_twins(config: ExperimentConfig, data: ImageData) -> Finding:
+    """Two neighbors fed the same releases; see `replay_twins`."""
+    rounding = 1e-5 * (1 + config.noise_multiplier) * config.max_grad_norm
+    bound = 2 * config.max_grad_norm
+    rounds = replay_twins(config, data)
+    gaps = [gap for joined, gap, _ in rounds if joined]
+    leaks = [gap for joined, gap, _ in rounds if not joined]
+    public = all(same for _, _, same in rounds)
+    largest, leak = max(gaps, default=0.0), max(leaks, default=0.0)
+    fine = public and largest <= bound + rounding and leak <= rounding
+    return Finding(
+        "twins",
+        f"sums {largest:.3g} C apart, {leak:.2g} C when absent; public parts "
+        f"{'equal' if public else 'differ'}",
+        f"{2:g} C, 0, equal",
+        fine,
+    )
+
+
+def check_ledger(config: ExperimentConfig, data: ImageData) -> Finding:
+    """A run killed after five rounds, one past its checkpoint, and resumed."""
+    small = dataclasses.replace(
+        config, rounds=8, checkpoint_every=2, synthetic_records=20, real_records=20
+    )
+    seen: set[str] = set()
+    honest = Trainer.apply
+
+    def listening(trainer: Trainer, report: RoundReport) -> None:
+        seen.add(report.digest())
+        honest(trainer, report)
+
+    def kill(done: int) -> None:
+        if done == 5:
+            raise KeyboardInterrupt
+
+    with TemporaryDirectory() as folder, patch.object(Trainer, "apply", listening):
+        place = Path(folder)
+        with suppress(KeyboardInterrupt):
+            run_experiment(small, results_dir=place, progress=False, after_round=kill)
+        record = run_experiment(small, results_dir=place, progress=False)
+        events = record.privacy["ledger"]["events"]
+    charged = sum(event["count"] for event in events if event["name"] == "rounds")
+    return Finding(
+        "ledger",
+        f"{len(seen)} releases, {charged} charged",
+        "as many charged as made",
+        charged >= len(seen),
+    )
+
+
+CHECKS: Mapping[str, Callable[[ExperimentConfig, ImageData], Finding]] = MappingProxyType(
+    {
+        "canaries": check_canaries,
+        "cohort": check_cohort,
+        "twins": check_twins,
+        "ledger": check_ledger,
+    }
+)
+
+
+def replay_twins(
+    config: ExperimentConfig, data: ImageData, *, rounds: int = 30
+) -> list[tuple[bool, float, bool]]:
+    """Two neighbors, the second of which is fed the first one's releases.
+
+    Feeding both the same transcript is what the proof's induction over rounds does. Coins and noise
+    are the same in both, so the noise drops out of the difference.
+
+    Returns:
+        Per round: whether the changed record's shard joined, the distance of the two releases, and
+        whether latents, labels and generated images are equal.
+    """
+    shards = assign_shards(config.num_records, config.num_shards, seed=config.seed)
+    shard = 3
+    changed = int(shards[shard, 0])
+    images, labels = data.images.clone(), data.labels.clone()
+    images[changed], labels[changed] = 1.0, (labels[changed] + 1) % config.num_classes
+    neighbor = ImageData(data.name, images, labels, data.class_names)
+    first, second = _trainer(config, data), _trainer(config, neighbor)
+    outcome = []
+    for index in range(rounds):
+        report, other = first.compute(index), second.compute(index)
+        latents = zip(
+            first._latents("round", index, config.generated_batch),
+            second._latents("round", index, config.generated_batch),
+            strict=True,
+        )
+        same = all(torch.equal(a, b) for a, b in latents)
+        same = same and torch.equal(first._images, second._images)
+        gap = (report.release - other.release).norm().item() / config.max_grad_norm
+        outcome.append((shard in first._join(index, 0).tolist(), gap, same))
+        first.apply(report)
+        second.apply(RoundReport(report.release, other.public, other.private))
+    return outcome
+
+
+@contextmanager
+def half_noise() -> Iterator[None]:
+    """Noise of half the accounted standard deviation."""
+    honest = training.sanitize
+    with patch.object(training, "sanitize", lambda v, c, s, g: honest(v, c, s / 2, g)):
+        yield
+
+
+@contextmanager
+def no_clip() -> Iterator[None]:
+    """Contributions go out as they are, and the last gate is gone as well."""
+
+    def unclipped(
+        contributions: Tensor, bound: float, mode: str = "joint"
+    ) -> tuple[Tensor, Tensor]:
+        return contributions, contributions.flatten(1).norm(dim=1)
+
+    def ungated(clipped: Tensor, bound: float, sigma: float, source: HiddenStream) -> Tensor:
+        return clipped.sum(0) + sigma * bound * source.normal(clipped.shape[1:]).to(clipped)
+
+    with (
+        patch.object(efsgd, "clip_contributions", unclipped),
+        patch.object(training, "sanitize", ungated),
+    ):
+        yield
+
+
+@contextmanager
+def shared_memory() -> Iterator[None]:
+    """Residuals are averaged over all owners, as a memory on the server would do."""
+    honest = ErrorMemory.feed_back
+
+    def leaking(memory: ErrorMemory, *arguments: Any) -> tuple[Tensor, Tensor]:
+        answer = honest(memory, *arguments)
+        memory.residuals[:] = memory.residuals.mean(0, keepdim=True)
+        return answer
+
+    with patch.object(ErrorMemory, "feed_back", leaking):
+        yield
+
+
+@contextmanager
+def fixed_size_draws() -> Iterator[None]:
+    """Exactly q K owners join, drawn without replacement."""
+
+    def draw(trainer: Trainer, index: int, attempt: int) -> Tensor:
+        config = trainer.config
+        order = torch.randperm(
+            config.num_shards, generator=stream(trainer._key, "coins", index, attempt)
+        )
+        return order[: round(config.sampling_rate * config.num_shards)].sort().values
+
+    with patch.object(Trainer, "_join", draw):
+        yield
+
+
+@contextmanager
+def private_labels() -> Iterator[None]:
+    """The labels asked for are drawn from the private records' labels."""
+    honest = Trainer._latents
+
+    def drawn(trainer: Trainer, name: str, index: int, count: int) -> tuple[Tensor, Tensor]:
+        latents, labels = honest(trainer, name, index, count)
+        held = trainer.ensemble.labels.flatten()
+        if name == "round":  # the pool must hold every class
+            pick = torch.randint(len(held), (count,), generator=stream(trainer._key, index))
+            labels = held.sort().values[pick]
+        return latents + 1e-3 * held.double().mean().float(), labels
+
+    with patch.object(Trainer, "_latents", drawn):
+        yield
+
+
+@contextmanager
+def uncharged_repeat() -> Iterator[None]:
+    """After a resume a release is made once more, with fresh noise and without a charge."""
+
+    def careless(session: Any, index: int) -> RoundReport:
+        known = session.workspace.attempts("rounds", index)
+        report = session.trainer.compute(index, len(known))
+        if not known:
+            session._admit("rounds", index, 0, report.digest())
+        session.trainer.apply(report)
+        return report
+
+    with patch.object(experiment._Session, "_round", careless):
+        yield
+
+
+FAULTS: Mapping[str, Callable[[], AbstractContextManager[None]]] = MappingProxyType(
+    {
+        "none": nullcontext,
+        "noise halved": half_noise,
+        "clip removed": no_clip,
+        "memory shared between owners": shared_memory,
+        "draws of a fixed size": fixed_size_draws,
+        "labels and latents from private data": private_labels,
+        "release repeated after a resume": uncharged_repeat,
+    }
+)
+
+
+def audit_faults(config: ExperimentConfig | None = None) -> dict[str, list[Finding]]:
+    """Every check on the code as it is ("none") and with each fault planted."""
+    config = audit_config() if config is None else config
+    data = load("glyphs", "train", num_records=config.num_records, seed=config.seed)
+    findings = {}
+    for name, planted in FAULTS.items():
+        with planted():
+            findings[name] = [check(config, data) for check in CHECKS.values()]
+    return findings
+
+
+def _trainer(config: ExperimentConfig, data: ImageData) -> Trainer:
+    return Trainer(config, data, _KEY, device=torch.device("cpu"))
