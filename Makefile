@@ -21,7 +21,7 @@ export JUPYTER_PREFER_ENV_PATH := 1
 unexport JUPYTER_PATH PYTHONPATH VIRTUAL_ENV
 
 .DEFAULT_GOAL := help
-.PHONY: help book test experiment experiments results timings lint lock pair clean distclean
+.PHONY: help book test experiment experiments results audit mutants timings lint lock pair clean distclean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -47,9 +47,16 @@ experiment: $(STAMP) ## Run one experiment (DATASET=, EPSILON=, METHOD=, PROFILE
 experiments: $(STAMP) ## Run every committed experiment whose record is missing
 	$(BIN)/python -m dpgen_core.campaign
 
-results: $(STAMP) ## Write README and the introduction's tables anew from the records
+results: $(STAMP) ## Write README, statements and tables anew from the records
+	$(BIN)/python -m dpgen_core.statement
 	$(BIN)/python -m dpgen_core.readme
 	$(BIN)/python -m dpgen_core.tables findings
+
+audit: $(STAMP) ## Attack the guarantee: a million simulated runs, planted faults, membership
+	$(BIN)/python -m dpgen_core.audit
+
+mutants: $(STAMP) ## Mutation score of the accounting, the mechanism and its noise (an hour)
+	$(BIN)/python -m dpgen_core.mutants
 
 timings: $(STAMP) ## Time `make test` and `make book` on a fresh clone
 	$(BIN)/python -m dpgen_core.timings

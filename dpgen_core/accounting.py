@@ -38,6 +38,7 @@ from dpgen_core.calibration import (
     epsilon_spent,
     max_rounds,
     most_fitting,
+    total_variation,
 )
 from dpgen_core.checks import InvalidArgument, check_choice, require
 from dpgen_core.events import (
@@ -71,6 +72,7 @@ __all__ = [
     "epsilon_of_events",
     "epsilon_spent",
     "max_rounds",
+    "total_variation",
 ]
 
 _KINDS: dict[str, type[Event]] = {

@@ -124,6 +124,33 @@ def max_rounds(
     return most_fitting(event, others, target_epsilon, delta, relation, accountant)
 
 
+def total_variation(events: Iterable[Event], *, relation: Relation = "replace-one") -> float:
+    """Largest advantage anybody can have in telling two neighbors apart, from above, within 1e-4.
+
+    Who decides between two equally likely neighbors is right with probability (1 + TV) / 2 at most. It
+    is the smallest delta at which epsilon is 0, and is searched for with the PLD accountant.
+
+    Args:
+        events: what was released; none gives 0.
+        relation: neighboring relation.
+
+    Raises:
+        InvalidArgument: something that is no event, or an unknown relation.
+
+    Example:
+        >>> round(total_variation([GaussianEvent("sum", 1.0)]), 3)  # 2 Phi(1 / 2) - 1
+        0.383
+    """
+    checked = check_events(events)
+    low, high = 0.0, 1.0
+    check_setting(0.5, relation, "pld")
+    while high - low > 1e-4 and checked:
+        middle = (low + high) / 2
+        spent = composed_epsilon(checked, middle, relation, "pld")
+        low, high = (middle, high) if spent > 1e-6 else (low, middle)
+    return high if checked else 0.0
+
+
 def _check_rest(
     others: tuple[Event, ...],
     target: float,

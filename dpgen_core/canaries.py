@@ -19,7 +19,6 @@ Two readings of the guesses:
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,9 +26,7 @@ import torch
 from scipy.stats import binom, binomtest
 from torch import Tensor
 
-from dpgen_core.accounting import Event, epsilon_of_events
 from dpgen_core.checks import check_int, require
-from dpgen_core.events import Relation
 from dpgen_core.streams import stream
 from dpgen_core.training import Trainer
 
@@ -109,17 +106,6 @@ def run_with_canaries(trainer: Trainer, count: int, *, seed: int = 0) -> CanaryG
         canaries.listen(report.release)
         trainer.apply(report)
     return canaries.guesses()
-
-
-def total_variation(events: Iterable[Event], *, relation: Relation = "replace-one") -> float:
-    """Largest advantage an attacker can have: the smallest delta at which epsilon is 0 (PLD)."""
-    checked = list(events)
-    low, high = 1e-6, 1 - 1e-6
-    while high - low > 1e-4:
-        middle = (low + high) / 2
-        spent = epsilon_of_events(checked, delta=middle, relation=relation, accountant="pld")
-        low, high = (middle, high) if spent > 1e-6 else (low, middle)
-    return high
 
 
 def accuracy_p_value(correct: int, guesses: int, advantage: float) -> float:

@@ -31,6 +31,7 @@ from dpgen_core.figures import png_bytes, sample_sheet
 from dpgen_core.metrics import EvaluationSettings, evaluate
 from dpgen_core.prior import FrequencyPrior, prior_events
 from dpgen_core.record import Record, write_record
+from dpgen_core.statement import privacy_statement
 from dpgen_core.training import RoundReport, Trainer, make_prior, round_event
 from dpgen_core.workspace import JournalLine, Workspace
 
@@ -267,11 +268,12 @@ def _finish(session: _Session, target: Path, root: Path | None) -> Record:
     )
     history = pd.DataFrame(session.public or None, columns=None if session.public else ["round"])
     private = pd.DataFrame(session.private or None, columns=None if session.private else ["round"])
+    run, privacy = _provenance(session), _privacy(session, spent)
     return write_record(
         target,
         config=config,
-        run=_provenance(session),
-        privacy=_privacy(session, spent),
+        run=run,
+        privacy=privacy,
         metrics=metrics,
         history=history,
         diagnostics=private,
@@ -280,6 +282,7 @@ def _finish(session: _Session, target: Path, root: Path | None) -> Record:
             "images": (images * 255).round().to(torch.uint8).numpy(),
             "labels": labels.numpy(),
         },
+        statement=privacy_statement(config=config, run=run, privacy=privacy),
     )
 
 

@@ -29,12 +29,8 @@ from scipy.stats import chi2
 from torch import Tensor
 
 from dpgen_core import efsgd, experiment, training
-from dpgen_core.canaries import (
-    accuracy_p_value,
-    one_run_epsilon,
-    run_with_canaries,
-    total_variation,
-)
+from dpgen_core.accounting import total_variation
+from dpgen_core.canaries import accuracy_p_value, one_run_epsilon, run_with_canaries
 from dpgen_core.config import ExperimentConfig, make_config
 from dpgen_core.data import ImageData, load
 from dpgen_core.efsgd import ErrorMemory

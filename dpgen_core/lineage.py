@@ -181,6 +181,22 @@ def honest_noise(
     return noise * math.sqrt(batch)
 
 
+def noise_table() -> pd.DataFrame:
+    """Published sigma beside that of an honest epsilon of 10 at delta 1e-5, one row per `SETTINGS`."""
+    rows = {
+        name: {
+            "published sigma": published["noise_multiplier"],
+            "sigma for epsilon 10": honest_noise(
+                num_discriminators=int(published["num_discriminators"]),
+                steps=int(published["steps"]),
+                batch=int(published["batch"]),
+            ),
+        }
+        for name, published in SETTINGS.items()
+    }
+    return pd.DataFrame(rows).T
+
+
 def _log_binomial(n: int, k: int | np.ndarray) -> np.ndarray:
     return gammaln(n + 1) - gammaln(np.add(k, 1)) - gammaln(n - np.asarray(k) + 1)
 

@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 import shutil
 import sys
 from collections.abc import Collection, Mapping, Sequence
@@ -28,6 +29,7 @@ from dpgen_core.checks import require
 from dpgen_core.config import PROFILES
 from dpgen_core.figures import plot_diagnostics, plot_history, png_bytes
 from dpgen_core.record import Record
+from dpgen_core.statement import privacy_statement
 from dpgen_core.tables import project_root
 
 BOOK_DATASET = "mnist"
@@ -129,6 +131,21 @@ def caveats(record: Record) -> Markdown:
     if not record.privacy["releasable"]:
         lines.insert(0, record.privacy["why_not_releasable"])
     return Markdown("\n".join(f"- {line}" for line in lines))
+
+
+def statement_block(records: Sequence[Record]) -> Markdown:
+    """The privacy statement of the default method on MNIST, its headings in bold.
+
+    Args:
+        records: from `tables.committed_records`.
+    """
+    wanted = ("mnist", "efsgd-prior", 0)
+    for record in records:
+        config = record.config
+        if (config.dataset, config.method, config.seed) == wanted:
+            text = privacy_statement(config=config, run=record.run, privacy=record.privacy)
+            return Markdown(re.sub(r"^#+ (.+)$", r"**\1**", text, flags=re.MULTILINE))
+    return Markdown("No record of the default method is committed yet.")
 
 
 def execute(root: Path, profile: str) -> None:

@@ -1,9 +1,10 @@
 """Records: what a run leaves on disk, written all at once and read back.
 
-A record is a folder. Inside the guarantee: ``config.json``, ``privacy.json``, ``history.csv``,
-``samples.png`` and ``synthetic.npz`` (not committed). Outside it, because they are computed from
-private state or private records: ``metrics.json`` and ``diagnostics.csv``. A run whose noise comes
-from a secret source keeps those two in a subfolder ``private/``, so that the rest can be handed over.
+A record is a folder. Inside the guarantee: ``config.json``, ``privacy.json``, ``statement.md``,
+``history.csv``, ``samples.png`` and ``synthetic.npz`` (not committed). Outside it, because they are
+computed from private state or private records: ``metrics.json`` and ``diagnostics.csv``. A run whose
+noise comes from a secret source keeps those two in a subfolder ``private/``, so that the rest can be
+handed over.
 """
 
 from __future__ import annotations
@@ -113,8 +114,11 @@ def write_record(
     diagnostics: pd.DataFrame,
     samples_png: bytes,
     synthetic: Mapping[str, np.ndarray],
+    statement: str = "",
 ) -> Record:
     """Write a record beside its place, then move it there in one step.
+
+    With a `statement` (see `statement.py`) the record holds it as ``statement.md``.
 
     Returns:
         The record. A reader sees either nothing or all of it.
@@ -128,6 +132,8 @@ def write_record(
     pictures = hidden if config.dataset in UNPUBLISHED else partial
     _write_json(partial / "config.json", {"config": config.to_dict(), "run": dict(run)})
     _write_json(partial / "privacy.json", privacy)
+    if statement:
+        (partial / "statement.md").write_text(statement)
     _write_json(private / "metrics.json", metrics)
     history.to_csv(partial / "history.csv", index=False, float_format="%.6g")
     diagnostics.to_csv(private / "diagnostics.csv", index=False, float_format="%.6g")

@@ -80,6 +80,87 @@ def test_sanitize_refuses_what_was_not_clipped() -> None:
         sanitize(good, 0.9, 1.0, HiddenStream(0))
 
 
+@pytest.mark.parametrize("mode", ["joint", "per-image"])
+def test_without_decay_there_is_no_memory_and_only_the_clip(mode: str) -> None:
+    memory = ErrorMemory(num_shards=3, num_classes=2, dim=4, decay=0.0)
+    assert memory.residuals.numel() == 0
+    u = 3 * torch.randn(2, 5, 4, generator=torch.Generator().manual_seed(4))
+    labels = torch.tensor([0, 1, 0, 1, 1])
+    v, norms = memory.feed_back(torch.tensor([0, 2]), u, labels, 1.5, mode)  # type: ignore[arg-type]
+    expected, expected_norms = clip_contributions(u, 1.5, mode)  # type: ignore[arg-type]
+    assert torch.equal(v, expected) and torch.equal(norms, expected_norms)
+
+
+def test_the_joint_clip_is_the_default_and_the_mode_reaches_the_clip() -> None:
+    u = torch.tensor([[[4.0], [0.1]]])
+    labels, joined = torch.tensor([0, 1]), torch.tensor([0])
+
+    def fed(*mode: str, decay: float = 0.5) -> torch.Tensor:
+        memory = ErrorMemory(1, 2, 1, decay)
+        return memory.feed_back(joined, u, labels, 1.0, *mode)[0]  # type: ignore[arg-type]
+
+    for decay in (0.0, 0.5):
+        assert torch.equal(fed(decay=decay), fed("joint", decay=decay))
+        assert not torch.allclose(fed("joint", decay=decay), fed("per-image", decay=decay))
+    assert fed("per-image")[0, 1].item() == pytest.approx(0.1)  # alone it is within 1 / sqrt(2)
+
+
+@pytest.mark.parametrize("broken", [torch.nan, torch.inf, -torch.inf])
+def test_a_broken_entry_leaves_a_residual_of_zero_in_its_place(broken: float) -> None:
+    memory = ErrorMemory(1, 1, 2, 1.0)
+    memory.feed_back(torch.tensor([0]), torch.tensor([[[broken, 0.0]]]), torch.tensor([0]), 1.0)
+    assert memory.residuals.tolist() == [[[0.0, 0.0]]]
+
+
+def test_the_release_is_the_sum_plus_scaled_noise_exactly() -> None:
+    clipped = torch.tensor([[[0.3, -0.2]], [[0.1, 0.5]]])
+    release = sanitize(clipped, 2.0, 1.5, HiddenStream("key", 1))
+    noise = HiddenStream("key", 1).normal((1, 2)).float()
+    torch.testing.assert_close(release, torch.tensor([[0.4, 0.3]]) + 3.0 * noise)
+    assert release.dtype == torch.float32
+
+
+def test_the_last_gate_sums_norms_in_double_precision() -> None:
+    """A million entries whose norm is just below C; single precision would refuse them."""
+    row = torch.randn(1, 1, 1_000_000, generator=torch.Generator().manual_seed(1)).abs()
+    clipped, _ = clip_contributions(100 * row, 1.0)
+    sanitize(clipped, 1.0, 1.0, HiddenStream(0))
+    above = clipped * (1 + 2e-6)
+    with pytest.raises(InvalidArgument):
+        sanitize(above, 1.0, 1.0, HiddenStream(0))
+
+
+def priced(**changes: float) -> EFSGD:
+    values = {"max_grad_norm": 0.5, "max_error_norm": 0.2, "max_residual_norm": 0.3}
+    return EFSGD(
+        [nn.Parameter(torch.zeros(1))],
+        lr=1.0,
+        noise_multiplier=4.0,
+        expected_batch_size=10.0,
+        generator=torch.Generator(),
+        **values | changes,
+    )
+
+
+@pytest.mark.parametrize(
+    "changes, steps, participations, shift",
+    [
+        ({}, 25, 4, 2 * 0.5 * 2 + 2 * 4 * 0.3),  # the residual's bound is the smaller one
+        ({"max_error_norm": 0.01}, 25, 9, 2 * 0.5 * 3 + 5 * 2 * 0.01 * 10),  # the clip's is
+        ({"max_error_norm": 0.0}, 25, 9, 2 * 0.5 * 3),  # no memory
+        ({"max_residual_norm": 0.0}, 1, 1, 2 * 0.5),
+    ],
+)
+def test_the_price_is_noise_over_the_whole_shift(
+    changes: dict[str, float], steps: int, participations: int, shift: float
+) -> None:
+    event = priced(**changes).event(steps=steps, participations=participations)
+    assert event.noise_multiplier == pytest.approx(4.0 * 0.5 / shift, rel=1e-12)
+    assert (event.name, event.count) == ("efsgd", 1)
+    named = priced().event(steps=1, participations=1, name="classifier")
+    assert named.name == "classifier"
+
+
 def noise_p_value(release: torch.Tensor, std: float) -> float:
     """Probability of a sample variance this far from std^2 when the noise is N(0, std^2)."""
     count = release.numel()

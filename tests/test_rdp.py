@@ -200,3 +200,22 @@ def test_conversion_by_hand():
 def test_bad_arguments_are_refused(call):
     with pytest.raises(InvalidArgument):
         call()
+
+
+def test_the_orders_are_the_documented_ones() -> None:
+    fresh = rdp._default_orders()
+    assert np.array_equal(fresh, rdp.ORDERS)
+    assert (fresh[0], fresh[-1], len(fresh)) == (1.01, 16385.0, 127)
+    excess = fresh - 1
+    assert excess[1:60] / excess[:59] == pytest.approx((16384 / 0.01) ** (1 / 126), rel=1e-9)
+    large = fresh[fresh >= 12]
+    assert np.array_equal(large, np.round(large)) and len(large) == 65
+    small = fresh[fresh < 12]
+    assert not np.any(small == np.round(small))
+    with pytest.raises(ValueError, match="read-only"):
+        rdp.ORDERS[0] = 2.0
+
+
+def test_gaussian_curve_by_hand() -> None:
+    assert rdp.gaussian_rdp(2.0, [2.0, 8.0]).tolist() == [0.25, 1.0]
+    assert np.array_equal(rdp.gaussian_rdp(2.0), rdp.ORDERS / 8)

@@ -1,0 +1,165 @@
+"""The privacy statement of a record, in words that can be filed: ``statement.md`` in its folder.
+
+Everything in it is read from ``privacy.json`` and ``config.json``; the epsilon(delta) curve is computed
+anew from the ledger, so that the statement and the ledger cannot drift apart.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from dpgen_core.accounting import Ledger, epsilon_of_events, total_variation
+from dpgen_core.config import ExperimentConfig
+from dpgen_core.record import Record
+from dpgen_core.tables import committed_records, project_root
+
+FILE = "statement.md"
+DELTAS = (1e-4, 1e-5, 1e-6, 1e-7, 1e-8)
+
+
+def epsilon_curve(
+    privacy: Mapping[str, Any], deltas: Sequence[float] = DELTAS
+) -> dict[float, float]:
+    """Smallest proved epsilon at each delta, by the tighter of the two accountants.
+
+    Args:
+        privacy: a record's ``privacy.json``.
+        deltas: each in (0, 1).
+    """
+    ledger = Ledger.from_dict(privacy["ledger"])
+    relation = ledger.settings()["relation"]
+
+    def at(delta: float) -> float:
+        return min(
+            epsilon_of_events(ledger.events, delta=delta, relation=relation, accountant="pld"),
+            epsilon_of_events(ledger.events, delta=delta, relation=relation, accountant="rdp"),
+        )
+
+    return {delta: at(delta) for delta in deltas}
+
+
+def privacy_statement(
+    *, config: ExperimentConfig, run: Mapping[str, Any], privacy: Mapping[str, Any]
+) -> str:
+    """The statement as Markdown, one page.
+
+    Args:
+        config: of the run.
+        run: how it was made, see `Record.run`.
+        privacy: what was released, see `Record.privacy`.
+    """
+    epsilon, delta = privacy["epsilon"], privacy["delta"]
+    lines = [
+        f"# Privacy statement: {config.dataset}, {config.method}",
+        "",
+        "## In one sentence",
+        "",
+        f"Whoever sees the synthetic images, the generator and every intermediate release learns almost "
+        f"the same whether or not any single record was the one it is: the release is "
+        f"({epsilon['pld']:.3f}, {delta:g})-differentially private "
+        f"({epsilon['rdp']:.3f} by the looser Renyi accounting).",
+        "",
+        *_release_notice(privacy),
+        "## What is protected, and how",
+        "",
+        f"* **Unit of privacy**: {privacy['unit']}.",
+        f"* **Neighboring relation**: {privacy['relation']}. Two data sets are neighbors if one record "
+        "is exchanged for another; the number of records is public.",
+        f"* **Number of records N**: {privacy['num_records']}.",
+        f"* **Mechanism**: {privacy['mechanism']}.",
+        *_round_lines(privacy),
+        f"* **Noise**: {_noise(privacy['noise_source'])}.",
+        f"* **Run**: {config.record_name()}; code at commit {run.get('commit') or 'unknown'}.",
+        "",
+        "Everything released, as charged to the ledger before it was used:",
+        "",
+        "| release | noise multiplier | sampling rate | times |",
+        "|---|---|---|---|",
+        *(
+            f"| {event['name']} | {event['noise_multiplier']:.4f} "
+            f"| {event.get('sampling_rate', 1):g} | {event['count']} |"
+            for event in privacy["ledger"]["events"]
+        ),
+        "",
+        "## Epsilon at other deltas",
+        "",
+        "| delta | epsilon |",
+        "|---|---|",
+        *(f"| {d:g} | {value:.3f} |" for d, value in epsilon_curve(privacy).items()),
+        "",
+        "## What it means",
+        "",
+        "Suppose somebody knows every record but one, holds two candidates for that one to be equally "
+        f"likely, and sees all that was released. They pick the right one with probability "
+        f"{(1 + _advantage(privacy)) / 2:.3f} at most; a coin has 0.5. Whether the record was there "
+        "at all, or what it showed, are questions of this kind.",
+        "",
+        "## Assumptions",
+        "",
+        "* Every image is one record; nobody outside learns which shards joined a round.",
+        "* Clip radii, frequency basis and settings were fixed without looking at these records.",
+        "* The hidden coins and noise cannot be told from true randomness (SHAKE-256 under a key that "
+        "nobody else holds), and floating-point arithmetic is close to that of real numbers.",
+        "* The code does what it says; its tests and the audit are part of the repository.",
+        "",
+        "## What it does not cover",
+        "",
+        *(f"* {line[0].upper()}{line[1:]}." for line in privacy["outside_the_guarantee"]),
+        "* Facts about everybody: what the data teach about all people alike is not hidden, and is meant "
+        "to be learned.",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def write_statement(record: Record) -> Path:
+    """Write the statement into the record's folder, all at once."""
+    target = record.path / FILE
+    partial = target.with_suffix(".partial")
+    partial.write_text(
+        privacy_statement(config=record.config, run=record.run, privacy=record.privacy)
+    )
+    os.replace(partial, target)
+    return target
+
+
+def main() -> None:
+    """Write the statements of all committed records."""
+    for record in committed_records(project_root() / "results"):
+        print(write_statement(record))
+
+
+def _release_notice(privacy: Mapping[str, Any]) -> list[str]:
+    if privacy["releasable"]:
+        return []
+    reason = privacy["why_not_releasable"]
+    return [f"**Not fit for a release of private data**: {reason}", ""]
+
+
+def _round_lines(privacy: Mapping[str, Any]) -> list[str]:
+    if not privacy["rounds"]:
+        return []
+    return [
+        f"* **Rounds**: {privacy['rounds']}, in each of which each of {privacy['num_shards']} disjoint "
+        f"shards joins with probability {privacy['sampling_rate']:g} by its own hidden coin, and adds a "
+        f"vector of norm at most {privacy['max_grad_norm']:g}; noise of standard deviation "
+        f"{privacy['noise_multiplier']:.4f} times that is added to the sum."
+    ]
+
+
+def _noise(source: str) -> str:
+    if source == "secret":
+        return "from a 256-bit key of the operating system, deleted after the run"
+    return "from the public seed, for reproduction only"
+
+
+def _advantage(privacy: Mapping[str, Any]) -> float:
+    ledger = Ledger.from_dict(privacy["ledger"])
+    return total_variation(ledger.events, relation=ledger.settings()["relation"])
+
+
+if __name__ == "__main__":
+    main()
