@@ -171,6 +171,8 @@ class _Session:
             return
         self.trainer.load_tensors({n: v for n, v in tensors.items() if not n.startswith("prior.")})
         self.next_round = int(state["next_round"])  # type: ignore[call-overload]
+        self.workspace.check_covers("prior", int(bool(self.config.prior_modes)))
+        self.workspace.check_covers("rounds", self.next_round)
         self.public, self.private = state["public"], state["private"]  # type: ignore[assignment]
         self.seconds_before = float(state["seconds"])  # type: ignore[arg-type]
         self.restarts = int(state["restarts"]) + 1  # type: ignore[call-overload]

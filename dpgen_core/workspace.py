@@ -17,6 +17,7 @@ What makes resuming safe:
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import json
 import os
 import shutil
@@ -26,10 +27,11 @@ from pathlib import Path
 from types import TracebackType
 
 import torch
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from dpgen_core.checks import require
+from dpgen_core.checks import InvalidArgument, require
 from dpgen_core.streams import secret_key
 
 
@@ -112,7 +114,8 @@ class Workspace:
         """
         target, partial = self.path / "checkpoint.safetensors", self.path / "checkpoint.partial"
         flat = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
-        save_file(flat, partial, metadata={"state": json.dumps(state)})
+        text = json.dumps(state)
+        save_file(flat, partial, metadata={"state": text, "digest": _digest(flat, text)})
         with open(partial, "rb") as file:
             os.fsync(file.fileno())
         os.replace(partial, target)
@@ -122,11 +125,18 @@ class Workspace:
         path = self.path / "checkpoint.safetensors"
         if not path.exists():
             return None
-        from safetensors import safe_open
-
-        with safe_open(path, "pt") as file:
-            metadata = file.metadata() or {}
-        return load_file(path), json.loads(metadata["state"])
+        try:
+            with safe_open(path, "pt") as file:
+                metadata = file.metadata() or {}
+            tensors, text = load_file(path), metadata["state"]
+            if _digest(tensors, text) != metadata["digest"]:
+                raise ValueError("its content is not what was written")
+            return tensors, json.loads(text)
+        except (SafetensorError, ValueError, KeyError) as error:
+            raise InvalidArgument(
+                f"checkpoint: received {str(path)!r}, but it must be whole ({error}). Try deleting it: "
+                "the run then starts again, and the journal's releases stay charged."
+            ) from error
 
     def discard(self) -> None:
         """Delete the folder, secret and all; the run is over."""
@@ -149,12 +159,46 @@ class Workspace:
         path = self.path / "journal.jsonl"
         if not path.exists():
             return []
-        text = path.read_text()
-        whole = text[: text.rfind("\n") + 1]
-        if whole != text:  # a kill cut the last line short
-            with open(path, "r+") as file:
-                file.truncate(len(whole.encode()))
-        return [JournalLine(**json.loads(line)) for line in whole.splitlines()]
+        try:
+            text = path.read_text()
+            whole = text[: text.rfind("\n") + 1]
+            if whole != text:  # a kill cut the last line short
+                with open(path, "r+") as file:
+                    file.truncate(len(whole.encode()))
+            return [JournalLine(**json.loads(line)) for line in whole.splitlines()]
+        except (ValueError, TypeError) as error:
+            raise InvalidArgument(
+                f"journal: received {str(path)!r}, but every line must be one that this run wrote "
+                f"({error}). Try a copy from a backup: without it nobody knows what was released."
+            ) from error
+
+    def check_covers(self, name: str, count: int) -> None:
+        """Refuse to go on from a checkpoint that used releases the journal does not hold.
+
+        Args:
+            name: of the releases.
+            count: how many of them, indices 0..count-1, went into the checkpoint.
+
+        Raises:
+            InvalidArgument: the journal was cut or edited; going on would under-count.
+        """
+        missing = [index for index in range(count) if not self.attempts(name, index)]
+        require(
+            not missing,
+            "journal",
+            str(self.path / "journal.jsonl"),
+            f"complete: it lacks the {name} {missing[:5]} that the checkpoint has used",
+            "a copy from a backup; going on would count too little",
+        )
+
+
+def _digest(tensors: Mapping[str, Tensor], text: str) -> str:
+    """SHA-256 of a checkpoint: a flipped bit must not train on unseen."""
+    digest = hashlib.sha256(text.encode())
+    for name, value in sorted(tensors.items()):
+        digest.update(f"{name} {tuple(value.shape)} {value.dtype}".encode())
+        digest.update(value.numpy().tobytes())
+    return digest.hexdigest()
 
 
 def cpu_state(module: torch.nn.Module, prefix: str) -> dict[str, Tensor]:
