@@ -20,7 +20,7 @@ from typing import Any
 
 import pandas as pd
 import torch
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from dpgen_core import data as datasets
 from dpgen_core.accounting import BudgetExceeded, Event, Ledger

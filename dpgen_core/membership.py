@@ -102,7 +102,7 @@ def audit_membership(
     order = torch.randperm(len(pool.images), generator=stream(seed, "membership"))
     members, others = order[:count], order[count : 2 * count]
     images, labels = pool.images[members].clone(), pool.labels[members].clone()
-    planted, planted_labels = _outliers(2 * outliers, config, seed)
+    planted, planted_labels = _outliers(outliers, config, seed)
     if outliers:
         images[-outliers:], labels[-outliers:] = planted[:outliers], planted_labels[:outliers]
     data = ImageData(pool.name, images, labels, pool.class_names)
@@ -190,11 +190,11 @@ def delong(
     return area, max(0.0, area - reach), min(1.0, area + reach)
 
 
-def _outliers(count: int, config: ExperimentConfig, seed: int) -> tuple[Tensor, Tensor]:
-    """Pictures of uniform noise with random labels."""
+def _outliers(pairs: int, config: ExperimentConfig, seed: int) -> tuple[Tensor, Tensor]:
+    """Pictures of uniform noise, first all first members, then their partners of the same label."""
     generator = stream(seed, "outliers")
-    images = torch.rand(count, *config.image_shape, generator=generator)
-    return images, torch.randint(config.num_classes, (count,), generator=generator)
+    images = torch.rand(2 * pairs, *config.image_shape, generator=generator)
+    return images, torch.randint(config.num_classes, (pairs,), generator=generator).repeat(2)
 
 
 def _train_and_sample(

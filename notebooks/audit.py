@@ -24,6 +24,7 @@
 # computed while the page is built.
 
 # %% tags=["hide-input"]
+import pandas as pd
 from IPython.display import Markdown
 
 from dpgen_core import lineage
@@ -38,6 +39,7 @@ from dpgen_core.audit import (
 from dpgen_core.notebooks import statement_block
 from dpgen_core.tables import committed_records, project_root
 
+pd.options.display.max_colwidth = 200
 root = project_root()
 outcome = load_audit(root / "results")
 
@@ -98,8 +100,8 @@ mechanism_table(outcome)
 
 # %% [markdown]
 # The published claim is refuted by both tests, and the bound of the second comes close to the figure
-# recomputed above. Our own claim is not refuted, and the bound is close to the claim: the guarantee is
-# not just true but nearly tight, so there is no slack in which an error could hide.
+# recomputed above. Our own claim is not refuted, and the bound is close to the claim: the accounting is
+# nearly tight, and a much smaller epsilon would have been refuted.
 #
 # As a check on the audit itself, the tests play the published supposition too (independent draws). There
 # it does not object.
@@ -129,9 +131,9 @@ finding_table(outcome)
 fault_table(outcome)
 
 # %% [markdown]
-# Each fault is caught, and by a different question. Halved noise leaves the twins alone, since noise drops
-# out of their difference; a draw of fixed size fools the canaries, since one owner's odds of joining are
-# what they were. No single test would do.
+# Each fault is caught, and no single question catches them all. Halved noise leaves the twins alone, since
+# noise drops out of their difference; a draw of fixed size fools the canaries, since one owner's odds of
+# joining are what they were.
 #
 # ## Attacking the images
 #

@@ -9,7 +9,7 @@ import torch
 from dpgen_core.checks import InvalidArgument
 from dpgen_core.config import make_config
 from dpgen_core.data import load
-from dpgen_core.membership import audit_membership, delong, nearest_distance
+from dpgen_core.membership import _outliers, audit_membership, delong, nearest_distance
 
 
 def test_nearest_distance_stays_within_a_label() -> None:
@@ -48,6 +48,13 @@ def test_a_copying_generator_is_found_and_an_honest_one_is_not() -> None:
     thief = audit_membership(config, pool, copies=300, **sizes)  # type: ignore[arg-type]
     assert thief.auc_low > 0.5 and thief.pairs_epsilon > 1.0 and thief.copying_p_value < 1e-6
     assert thief.pairs_right > honest.pairs_right
+
+
+def test_planted_pairs_differ_in_nothing_but_the_noise() -> None:
+    config = make_config(dataset="glyphs", method="gaussian", profile="smoke", num_records=1000)
+    images, labels = _outliers(30, config, seed=1)
+    assert images.shape == (60, 1, 28, 28) and torch.equal(labels[:30], labels[30:])
+    assert len(labels.unique()) > 5 and not torch.equal(images[:30], images[30:])
 
 
 def test_a_pool_without_others_is_refused() -> None:
