@@ -293,7 +293,7 @@ class EFSGD(torch.optim.Optimizer):
         direct = participations**0.5 * 2 * self.max_grad_norm
         by_residual = 2 * participations * self.max_residual_norm
         by_clip = steps**0.5 * 2 * self.max_error_norm * self.expected_batch_size
-        memory = min(by_residual, by_clip) if self.max_error_norm else 0.0
+        memory = min(by_residual, by_clip)  # 0 without a memory
         std = self.noise_multiplier * self.max_grad_norm
         require(std > 0, "noise_multiplier", self.noise_multiplier, "> 0 to be charged", "1.0")
         return GaussianEvent(name, std / (direct + memory))

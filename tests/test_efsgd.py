@@ -7,7 +7,7 @@ import torch
 from opacus import GradSampleModule
 from opacus.optimizers import DPOptimizer
 from scipy import stats
-from torch import nn
+from torch import Tensor, nn
 
 from dpgen_core.checks import InvalidArgument
 from dpgen_core.efsgd import EFSGD, ErrorMemory, clip_contributions, clip_rows, sanitize
@@ -49,6 +49,13 @@ def test_no_contribution_exceeds_the_bound(mode: str) -> None:
         u = torch.randn(5, 4, 7, generator=generator) * scale
         v, _ = memory.feed_back(torch.arange(5), u, labels, 2.0, mode)  # type: ignore[arg-type]
         assert float(v.flatten(1).norm(dim=1).double().max()) <= 2.0
+
+
+def test_each_image_gets_an_equal_part_of_the_bound() -> None:
+    u = torch.full((1, 4, 9), 100.0)
+    v, norms = clip_contributions(u, 3.0, "per-image")
+    torch.testing.assert_close(v.norm(dim=2), torch.full((1, 4), 3.0 / 4**0.5))
+    assert norms.dtype == u.dtype
 
 
 @pytest.mark.parametrize("dim", [100_000, 1_000_000])
@@ -319,3 +326,26 @@ def test_efsgd_names_what_is_missing() -> None:
         )
     with pytest.raises(InvalidArgument, match="GradSampleModule"):
         quiet_optimizer(theta, 1.0, 1.0).step()
+
+
+def test_the_generator_handed_over_makes_the_noise() -> None:
+    def released(seed: int) -> Tensor:
+        theta = nn.Parameter(torch.zeros(3))
+        optimizer = EFSGD(
+            [theta],
+            lr=1.0,
+            max_grad_norm=1.0,
+            max_error_norm=0.0,
+            max_residual_norm=0.0,
+            noise_multiplier=1.0,
+            expected_batch_size=1,
+            generator=torch.Generator().manual_seed(seed),
+        )
+        theta.grad_sample = torch.zeros(1, 3)  # type: ignore[attr-defined]
+        optimizer.step()
+        return theta.detach()
+
+    assert torch.equal(released(1), released(1))
+    assert not torch.equal(released(1), released(2))
+    noise = torch.randn(3, generator=torch.Generator().manual_seed(1))
+    torch.testing.assert_close(released(1), -noise)

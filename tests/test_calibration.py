@@ -1,0 +1,69 @@
+"""Searches over the accountants: the answer is the best that fits, by the accountant asked for."""
+
+from __future__ import annotations
+
+import pytest
+
+from dpgen_core.accounting import (
+    BudgetExceeded,
+    GaussianEvent,
+    Ledger,
+    SampledGaussianEvent,
+    calibrate_gaussian,
+    epsilon_of_events,
+    epsilon_spent,
+    max_rounds,
+)
+
+ACCOUNTANTS = ("rdp", "pld")
+RELATIONS = ("replace-one", "add-or-remove")
+SETTING = {"delta": 1e-5, "relation": "replace-one"}
+
+
+@pytest.mark.parametrize("accountant", ACCOUNTANTS)
+def test_one_release_spends_its_budget_by_the_accountant_asked_for(accountant: str) -> None:
+    setting = SETTING | {"accountant": accountant}
+    noise = calibrate_gaussian(target_epsilon=1.0, **setting)
+    spent = epsilon_of_events([GaussianEvent("one", noise)], **setting)
+    assert 0.999 < spent <= 1.0
+
+
+@pytest.mark.parametrize("relation", RELATIONS)
+@pytest.mark.parametrize("accountant", ACCOUNTANTS)
+def test_one_more_round_would_not_fit(accountant: str, relation: str) -> None:
+    setting = {
+        "noise_multiplier": 3.0,
+        "sampling_rate": 0.1,
+        "delta": 1e-5,
+        "relation": relation,
+        "accountant": accountant,
+    }
+    rounds = max_rounds(target_epsilon=2.0, **setting)
+    assert epsilon_spent(rounds=rounds, **setting) <= 2.0
+    assert epsilon_spent(rounds=rounds + 1, **setting) > 2.0
+
+
+def test_accountants_and_relations_give_four_different_answers() -> None:
+    setting = {"noise_multiplier": 3.0, "sampling_rate": 0.1, "delta": 1e-5, "rounds": 100}
+    spent = {
+        epsilon_spent(relation=relation, accountant=accountant, **setting)
+        for relation in RELATIONS
+        for accountant in ACCOUNTANTS
+    }
+    assert len(spent) == 4
+
+
+@pytest.mark.parametrize("accountant", ACCOUNTANTS)
+def test_every_kind_of_release_counts_against_the_budget(accountant: str) -> None:
+    """The last event is weighed beside *all* that came before, and each kind anew."""
+    ledger = Ledger(target_epsilon=1.8, accountant=accountant, **SETTING)
+    rounds = SampledGaussianEvent("rounds", 8.0, 0.5, 5)
+    assert epsilon_of_events([rounds], **SETTING) < 1.8
+    ledger.charge(GaussianEvent("light", 50.0))
+    ledger.charge(GaussianEvent("heavy", 2.4))
+    with pytest.raises(BudgetExceeded):
+        ledger.charge(rounds)
+    ledger.charge(SampledGaussianEvent("rounds", 90.0, 0.5, 1))
+    with pytest.raises(BudgetExceeded):
+        ledger.charge(GaussianEvent("again", 2.4))
+    assert ledger.epsilon() <= 1.8
