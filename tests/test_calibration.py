@@ -58,7 +58,7 @@ def test_every_kind_of_release_counts_against_the_budget(accountant: str) -> Non
     """The last event is weighed beside *all* that came before, and each kind anew."""
     ledger = Ledger(target_epsilon=1.8, accountant=accountant, **SETTING)
     rounds = SampledGaussianEvent("rounds", 8.0, 0.5, 5)
-    assert epsilon_of_events([rounds], **SETTING) < 1.8
+    assert epsilon_of_events([rounds], accountant=accountant, **SETTING) < 1.8
     ledger.charge(GaussianEvent("light", 50.0))
     ledger.charge(GaussianEvent("heavy", 2.4))
     with pytest.raises(BudgetExceeded):
