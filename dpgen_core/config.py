@@ -96,6 +96,9 @@ class ExperimentConfig:
     prior_corner: float = 4.0
     prior_mean_radius: float = 20.0
     prior_covariance_radius: float = 14.0
+    prior_cells: int = 1  # M, Gaussians per class
+    prior_rank: int = 30  # whitened directions in which cells differ
+    prior_contrast: bool = False  # show the prior's own samples with the generator's first contrast
 
     # evaluation
     synthetic_records: int = 10_000
@@ -150,12 +153,20 @@ METHODS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
     {
         "efsgd-prior": {
             "prior_modes": 12,
-            "prior_share": 0.2,
+            "prior_cells": 8,
+            "prior_share": 0.5,
             "generator_learning_rate": 3e-4,
             "reconstruction_weight": 0.02,
         },
         "efsgd": {},
         "gaussian": {"prior_modes": 12, "prior_share": 1.0, "rounds": 0},
+        "mixture": {
+            "prior_modes": 12,
+            "prior_cells": 8,
+            "prior_share": 1.0,
+            "prior_contrast": True,
+            "rounds": 0,
+        },
         "gs-wgan": _LINEAGE,
         "dp-gan-dpac": _LINEAGE | {"classifier_weight": 0.2},
     }
@@ -327,7 +338,10 @@ def _check_settings(settings: Mapping[str, Any], num_records: int) -> None:
     check_choice("critic", settings.get("critic", "mlp"), CRITICS)
     check_choice("clip_mode", settings.get("clip_mode", "joint"), CLIP_MODES)
     check_real("prior_share", settings.get("prior_share", 0.0), low=0, high=1, fix="0.5")
-    for name in ("generated_batch", "fake_pool", "critic_steps", "critic_batch", "critic_width"):
+    for name in (
+        *("generated_batch", "fake_pool", "critic_steps", "critic_batch", "critic_width"),
+        *("prior_cells", "prior_rank"),
+    ):
         if name in settings:
             check_int(name, settings[name], low=1, fix=f"the profile's own {name}")
     for name in (
@@ -354,7 +368,7 @@ def _calibrate(settings: Mapping[str, Any], budget: dict[str, Any]) -> tuple[flo
         sampling_rate=settings["sampling_rate"],
         rounds=settings["rounds"],
         relation="replace-one",
-        other_events=prior_events(prior_noise) if share else (),
+        other_events=prior_events(prior_noise, settings.get("prior_cells", 1)) if share else (),
         **budget,
     )
     return prior_noise, noise

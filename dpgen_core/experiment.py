@@ -144,7 +144,7 @@ class _Session:
 
     def _events(self, name: str) -> tuple[Event, ...]:
         if name == "prior":
-            return prior_events(self.config.prior_noise_multiplier)
+            return prior_events(self.config.prior_noise_multiplier, self.config.prior_cells)
         return (round_event(self.config),)
 
     def _open(self) -> None:

@@ -24,8 +24,8 @@ from dpgen_core.canaries import one_run_epsilon
 from dpgen_core.checks import check_int, require
 from dpgen_core.config import ExperimentConfig
 from dpgen_core.data import ImageData
-from dpgen_core.streams import secret_key, stream
-from dpgen_core.training import Trainer, make_prior
+from dpgen_core.streams import stream
+from dpgen_core.training import train_alone
 
 _MODES = 14  # frequencies compared; finer ones are noise
 
@@ -108,7 +108,7 @@ def audit_membership(
     data = ImageData(pool.name, images, labels, pool.class_names)
 
     fake_labels = torch.arange(synthetic) % config.num_classes
-    fakes = _train_and_sample(config, data, fake_labels, torch.device(device))
+    fakes = train_alone(config, data, device=torch.device(device)).sample(fake_labels)
     check_int("copies", copies, low=0, high=min(synthetic, count), fix="copies=0")
     fakes[:copies], fake_labels[:copies] = images[:copies], labels[:copies]
     basis = FrequencyBasis(config.image_shape, _MODES)
@@ -195,15 +195,3 @@ def _outliers(pairs: int, config: ExperimentConfig, seed: int) -> tuple[Tensor, 
     generator = stream(seed, "outliers")
     images = torch.rand(2 * pairs, *config.image_shape, generator=generator)
     return images, torch.randint(config.num_classes, (pairs,), generator=generator).repeat(2)
-
-
-def _train_and_sample(
-    config: ExperimentConfig, data: ImageData, labels: Tensor, device: torch.device
-) -> Tensor:
-    key = secret_key(config.noise_source, config.seed)
-    prior = make_prior(config, data, key, device=device) if config.prior_modes else None
-    trainer = Trainer(config, data, key, device=device, prior=prior)
-    trainer.warm_up()
-    for index in range(config.rounds):
-        trainer.apply(trainer.compute(index))
-    return trainer.sample(labels)

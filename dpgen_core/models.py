@@ -95,6 +95,17 @@ class ConvGenerator(nn.Module):
         return torch.sigmoid(self.to_image(x))
 
 
+# Gain and threshold by channels. Color images keep their slope at mid-gray; line drawings get more
+# contrast, as a Gaussian's samples are grayer than ink.
+_CONTRAST = {1: (8.0, 0.45), 3: (4.0, 0.5)}
+
+
+def with_contrast(images: Tensor) -> Tensor:
+    """A prior's samples (n, c, h, w) as an untrained `RefinerGenerator` shows them."""
+    gain, threshold = _CONTRAST[images.shape[1]]
+    return torch.sigmoid(gain * (images - threshold))
+
+
 class RefinerGenerator(nn.Module):
     """Refine the released prior: its sample, sharpened, plus a learned residual.
 
@@ -123,10 +134,8 @@ class RefinerGenerator(nn.Module):
         super().__init__()
         channels = image_shape[0]
         self.prior = prior
-        self.latent_dim, self.num_classes = prior.basis.dim, num_classes
-        # Color images start unchanged at mid-gray (slope 1); line drawings start with more contrast,
-        # as a Gaussian's samples are grayer than ink. Both are then learned.
-        gain, threshold = (8.0, 0.45) if channels == 1 else (4.0, 0.5)
+        self.latent_dim, self.num_classes = prior.latent_dim, num_classes
+        gain, threshold = _CONTRAST[channels]
         self.gain = nn.Parameter(torch.tensor(gain))
         self.threshold = nn.Parameter(torch.tensor(threshold))
         self.down0 = nn.Conv2d(channels, width, 3, padding=1)

@@ -21,7 +21,7 @@ Sensitivities: replacing a record within a class moves the sum of u by at most 2
 changes two classes by one record each: sqrt(2) in the counts, sqrt(2) R1 <= 2 R1 in the sums and
 sqrt(2) R2^2 in the moments.
 
-Everything after the releases is post-processing.
+Everything after the releases is post-processing. `mixture.py` refines the prior by further releases.
 """
 
 from __future__ import annotations
@@ -33,36 +33,61 @@ from torch import Tensor
 
 from dpgen_core.accounting import GaussianEvent
 from dpgen_core.basis import FrequencyBasis
-from dpgen_core.checks import check_real, require
+from dpgen_core.checks import check_int, check_real, require
 from dpgen_core.efsgd import clip_rows
 from dpgen_core.streams import HiddenStream
 
-RELEASE_SHARES = {"prior/counts": 0.02, "prior/means": 0.18, "prior/covariances": 0.80}
+GAUSSIAN_SHARES = {"prior/counts": 0.02, "prior/means": 0.18, "prior/covariances": 0.80}
+# With cells (see `mixture`): half of the budget for the class Gaussians, half for what is inside them.
+MIXTURE_SHARES = {
+    "prior/counts": 0.02,
+    "prior/means": 0.10,
+    "prior/covariances": 0.38,
+    "cells/counts": 0.015,
+    "cells/means": 0.135,
+    "cells/covariances": 0.35,
+}
+CELL_STEPS = 2  # releases of the cells' counts and means
 
 
 @dataclass(frozen=True)
 class FrequencyPrior:
     """Released class statistics, ready to sample from.
 
+    Each class is a mixture of M Gaussians, its *cells*; the plain prior has M = 1.
+
     Attributes:
         basis: the public basis.
         scale: public scale per mode, (d,).
         class_share: estimated share of each class, (classes,).
-        means: class means in scaled codes, (classes, d).
-        factors: A with A A^T the class covariance, (classes, d, d).
+        cell_share: estimated share of each cell within its class, (classes, M).
+        means: cell means in scaled codes, (classes, M, d).
+        factors: A with A A^T the cell's covariance, (classes, M, d, d).
     """
 
     basis: FrequencyBasis
     scale: Tensor
     class_share: Tensor
+    cell_share: Tensor
     means: Tensor
     factors: Tensor
+
+    @property
+    def cells(self) -> int:
+        """M, cells per class."""
+        return self.cell_share.shape[1]
+
+    @property
+    def latent_dim(self) -> int:
+        """Latent entries of one image: d, and one more that chooses the cell."""
+        return self.basis.dim + (self.cells > 1)
 
     def tensors(self) -> dict[str, Tensor]:
         """What was released, for checkpoint and digest; all of it public."""
         return {
             "scale": self.scale,
             "class_share": self.class_share,
+            "cell_share": self.cell_share,
             "means": self.means,
             "factors": self.factors,
         }
@@ -84,22 +109,30 @@ class FrequencyPrior:
         """Low-frequency images (n, c, h, w), not clipped to [0, 1].
 
         Args:
-            latents: standard normal, (n, d).
+            latents: standard normal, (n, latent_dim).
             labels: class of each image, (n,).
         """
-        spread = torch.empty_like(latents)
-        for label in labels.unique():
-            rows = labels == label
-            spread[rows] = latents[rows] @ self.factors[label].T
-        return self.basis.decode((self.means[labels] + spread) * self.scale)  # (n, c, h, w)
+        dim = self.basis.dim
+        cell = labels * self.cells
+        if self.cells > 1:
+            place = torch.special.ndtr(latents[:, dim:]).contiguous()  # (n, 1), uniform in (0, 1)
+            ends = self.cell_share.cumsum(1)[labels].contiguous()  # (n, M)
+            cell = cell + torch.searchsorted(ends, place)[:, 0].clamp(max=self.cells - 1)
+        means, factors = self.means.flatten(0, 1), self.factors.flatten(0, 1)
+        spread = latents.new_empty(len(latents), dim)
+        for one in cell.unique():
+            rows = cell == one
+            spread[rows] = latents[rows, :dim] @ factors[one].T
+        return self.basis.decode((means[cell] + spread) * self.scale)  # (n, c, h, w)
 
 
-def prior_events(noise_multiplier: float) -> tuple[GaussianEvent, ...]:
+def prior_events(noise_multiplier: float, cells: int = 1) -> tuple[GaussianEvent, ...]:
     """The ledger events of one prior.
 
     Args:
-        noise_multiplier: m > 0; the three releases together cost exactly as much as one Gaussian
-            mechanism whose noise std is m times its replace-one sensitivity.
+        noise_multiplier: m > 0; the releases together cost exactly as much as one Gaussian mechanism
+            whose noise std is m times its replace-one sensitivity.
+        cells: M, cells per class, >= 1; more than one takes the further releases of `mixture`.
 
     Example:
         >>> cost = sum(event.noise_multiplier**-2 for event in prior_events(2.0))  # 1 / m^2
@@ -107,9 +140,18 @@ def prior_events(noise_multiplier: float) -> tuple[GaussianEvent, ...]:
         0.25
     """
     check_real("noise_multiplier", noise_multiplier, low=0, low_open=True, fix="noise_multiplier=1")
+    check_int("cells", cells, low=1, fix="cells=1")
     return tuple(
-        GaussianEvent(name, noise_multiplier / share**0.5) for name, share in RELEASE_SHARES.items()
+        GaussianEvent(name, noise_multiplier * (_count(name) / share) ** 0.5, _count(name))
+        for name, share in _shares(cells).items()
     )
+
+
+def prior_noise(noise_multiplier: float, cells: int) -> dict[str, float]:
+    """Noise std over sensitivity of each release, by name; all 0 for ``noise_multiplier=0``."""
+    if not noise_multiplier:
+        return dict.fromkeys(_shares(cells), 0.0)
+    return {event.name: event.noise_multiplier for event in prior_events(noise_multiplier, cells)}
 
 
 def release_prior(
@@ -123,10 +165,11 @@ def release_prior(
     covariance_radius: float,
     noise_multiplier: float,
     key: int | str,
+    cells: int = 1,
 ) -> FrequencyPrior:
-    """Release the three statistics and turn them into a sampler.
+    """Release the three statistics and turn them into a sampler with one cell per class.
 
-    The caller charges `prior_events(noise_multiplier)` to its ledger before it uses the result.
+    The caller charges `prior_events(noise_multiplier, cells)` to its ledger before it uses the result.
 
     Args:
         images: private images in [0, 1], (N, c, h, w).
@@ -138,6 +181,7 @@ def release_prior(
         covariance_radius: R2, from public data or a constant.
         noise_multiplier: m of `prior_events`; 0 releases without noise and is not private.
         key: secret key of the noise streams.
+        cells: M of `prior_events`; with more than one, `mixture.split_classes` spends the rest.
 
     Raises:
         InvalidArgument: radii or scale not positive.
@@ -146,9 +190,7 @@ def release_prior(
         check_real(name, radius, low=0, low_open=True, fix=f"{name}=20")
     require(bool((scale > 0).all()), "scale", float(scale.min()), "positive", "basis.falloff(4)")
     dim = basis.dim
-    multiplier = dict.fromkeys(RELEASE_SHARES, 0.0)
-    if noise_multiplier > 0:
-        multiplier |= {e.name: e.noise_multiplier for e in prior_events(noise_multiplier)}
+    multiplier = prior_noise(noise_multiplier, cells)
 
     def noised(name: str, value: Tensor, sensitivity: float) -> Tensor:
         noise = HiddenStream(key, name).normal(value.shape).to(value)
@@ -162,30 +204,34 @@ def release_prior(
     means = sums / counts[:, None]  # (classes, d)
 
     residuals = clip_rows(codes - means[labels], covariance_radius)[0]  # (N, d)
-    moments = torch.stack([_second_moment(residuals[labels == k]) for k in range(num_classes)])
+    moments = second_moments(residuals, labels, num_classes)
     sensitivity = 2**0.5 * covariance_radius**2
-    noisy = noised("prior/covariances", _pack(moments), sensitivity)
-    covariances = _unpack(noisy, dim) / counts[:, None, None]
+    noisy = noised("prior/covariances", pack(moments), sensitivity)
+    covariances = unpack(noisy, dim) / counts[:, None, None]
     noise_std = multiplier["prior/covariances"] * sensitivity / 2**0.5 / counts  # off-diagonal
     factors = torch.stack(
-        [_factor(c, float(s)) for c, s in zip(covariances, noise_std, strict=True)]
+        [denoised_root(c, float(s)) for c, s in zip(covariances, noise_std, strict=True)]
     )
-    return FrequencyPrior(basis, scale, counts / counts.sum(), means, factors)
+    one = counts.new_ones(num_classes, 1)
+    return FrequencyPrior(
+        basis, scale, counts / counts.sum(), one, means[:, None], factors[:, None]
+    )
 
 
-def _second_moment(rows: Tensor) -> Tensor:
-    return rows.T @ rows
+def second_moments(rows: Tensor, groups: Tensor, count: int) -> Tensor:
+    """Sum of r r^T over the rows (n, d) of each of `count` groups, (count, d, d)."""
+    return torch.stack([rows[groups == g].T @ rows[groups == g] for g in range(count)])
 
 
-def _pack(matrices: Tensor) -> Tensor:
+def pack(matrices: Tensor) -> Tensor:
     """Symmetric (k, d, d) -> (k, d (d + 1) / 2) with equal Euclidean and Frobenius norms."""
     row, column = torch.triu_indices(matrices.shape[1], matrices.shape[1])
     weight = torch.where(row == column, 1.0, 2**0.5).to(matrices)
     return matrices[:, row, column] * weight
 
 
-def _unpack(vectors: Tensor, dim: int) -> Tensor:
-    """Inverse of `_pack`."""
+def unpack(vectors: Tensor, dim: int) -> Tensor:
+    """Inverse of `pack`."""
     row, column = torch.triu_indices(dim, dim)
     weight = torch.where(row == column, 1.0, 2**0.5).to(vectors)
     upper = vectors.new_zeros(len(vectors), dim, dim)
@@ -193,7 +239,7 @@ def _unpack(vectors: Tensor, dim: int) -> Tensor:
     return upper + upper.transpose(1, 2) - torch.diag_embed(upper.diagonal(dim1=1, dim2=2))
 
 
-def _factor(covariance: Tensor, noise_std: float) -> Tensor:
+def denoised_root(covariance: Tensor, noise_std: float) -> Tensor:
     """A square root of the denoised covariance, (d, d).
 
     A symmetric noise matrix with off-diagonal std t has its spectrum in +-2 t sqrt(d) and lifts an
@@ -209,3 +255,12 @@ def _factor(covariance: Tensor, noise_std: float) -> Tensor:
     floor = leftover / max(1, int((~kept).sum()))
     shrunk = torch.where(kept, shrunk, floor)
     return vectors * shrunk.clamp(min=0).sqrt()
+
+
+def _shares(cells: int) -> dict[str, float]:
+    """Share of 1 / m^2 that each release spends, all its repetitions together."""
+    return MIXTURE_SHARES if cells > 1 else GAUSSIAN_SHARES
+
+
+def _count(name: str) -> int:
+    return CELL_STEPS if name in ("cells/counts", "cells/means") else 1

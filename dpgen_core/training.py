@@ -11,6 +11,7 @@ import copy
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -21,10 +22,11 @@ from dpgen_core.config import ExperimentConfig
 from dpgen_core.data import ImageData
 from dpgen_core.efsgd import ErrorMemory, sanitize
 from dpgen_core.losses import annealed, class_statistics
-from dpgen_core.models import ConvGenerator, RefinerGenerator, build_critic
+from dpgen_core.mixture import split_classes
+from dpgen_core.models import ConvGenerator, RefinerGenerator, build_critic, with_contrast
 from dpgen_core.prior import FrequencyPrior, release_prior
 from dpgen_core.shards import OwnerSettings, ShardEnsemble, assign_shards
-from dpgen_core.streams import HiddenStream, stream
+from dpgen_core.streams import HiddenStream, secret_key, stream
 from dpgen_core.workspace import cpu_state
 
 
@@ -250,13 +252,15 @@ class Trainer:
             else:
                 assert self.prior is not None
                 images = self.prior.sample(latents, batch)
+                if self.config.prior_contrast:
+                    images = with_contrast(images)
             batches.append(images.clamp(0, 1).cpu())
         return torch.cat(batches)
 
     @property
     def _latent_dim(self) -> int:
         if self.prior is not None:
-            return self.prior.basis.dim
+            return self.prior.latent_dim
         return self.config.latent_dim
 
     @property
@@ -320,17 +324,43 @@ def make_prior(
 ) -> FrequencyPrior:
     """Release the frequency prior of `config`. The caller charges `prior.prior_events` first."""
     basis = FrequencyBasis(config.image_shape, config.prior_modes, device)
-    return release_prior(
-        data.images.to(device),
-        data.labels.to(device),
+    images, labels = data.images.to(device), data.labels.to(device)
+    shared: dict[str, Any] = {
+        "noise_multiplier": config.prior_noise_multiplier,
+        "cells": config.prior_cells,
+        "key": f"{key}/prior/{attempt}",
+    }
+    prior = release_prior(
+        images,
+        labels,
         num_classes=config.num_classes,
         basis=basis,
         scale=basis.falloff(config.prior_corner),
         mean_radius=config.prior_mean_radius,
         covariance_radius=config.prior_covariance_radius,
-        noise_multiplier=config.prior_noise_multiplier,
-        key=f"{key}/prior/{attempt}",
+        **shared,
     )
+    if config.prior_cells == 1:
+        return prior
+    return split_classes(
+        prior,
+        images,
+        labels,
+        rank=config.prior_rank,
+        seed=config.seed,
+        **shared,
+    )
+
+
+def train_alone(config: ExperimentConfig, data: ImageData, *, device: torch.device) -> Trainer:
+    """All rounds of `config` without ledger, journal or checkpoints: for audits and tuning only."""
+    key = secret_key(config.noise_source, config.seed)
+    prior = make_prior(config, data, key, device=device) if config.prior_modes else None
+    trainer = Trainer(config, data, key, device=device, prior=prior)
+    trainer.warm_up()
+    for index in range(config.rounds):
+        trainer.apply(trainer.compute(index))
+    return trainer
 
 
 def _mean(values: Tensor) -> float:

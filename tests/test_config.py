@@ -37,7 +37,10 @@ from dpgen_core.training import round_event
         ({"delta": "1e-5"}, r"delta: received '1e-5'"),
         ({"delta": 1 / 2000}, r"delta: received 0.0005"),
         ({"dataset": "mnits"}, r"dataset: received 'mnits'.*mnist, fashion_mnist, celeba, glyphs"),
-        ({"method": "gan"}, r"method: received 'gan'.*efsgd-prior, efsgd, gaussian, gs-wgan"),
+        (
+            {"method": "gan"},
+            r"method: received 'gan'.*efsgd-prior, efsgd, gaussian, mixture, gs-wgan",
+        ),
         ({"profile": "fast"}, r"profile: received 'fast'.*smoke, quick, paper"),
         ({"accountant": "moments"}, r"accountant: received 'moments'.*rdp, pld"),
         ({"seed": -1}, r"seed: received -1"),
@@ -61,7 +64,11 @@ def test_bad_values_are_named(change: dict[str, object], message: str) -> None:
 
 
 def planned_epsilon(config: ExperimentConfig, accountant: str) -> float:
-    events = prior_events(config.prior_noise_multiplier) if config.prior_modes else ()
+    events = (
+        prior_events(config.prior_noise_multiplier, config.prior_cells)
+        if config.prior_modes
+        else ()
+    )
     rounds = (
         [dataclasses.replace(round_event(config), count=config.rounds)] if config.rounds else []
     )
@@ -107,7 +114,7 @@ def test_a_ledger_accepts_the_plan_and_not_one_round_more(accountant: str) -> No
         accountant=config.accountant,
         target_epsilon=config.epsilon,
     )
-    for event in prior_events(config.prior_noise_multiplier):
+    for event in prior_events(config.prior_noise_multiplier, config.prior_cells):
         ledger.charge(event)
     for _ in range(config.rounds):
         ledger.charge(round_event(config))

@@ -16,9 +16,16 @@ SHAPES = [(1, 28, 28), (3, 32, 32)]
 
 def make_prior(shape: tuple[int, int, int], classes: int) -> FrequencyPrior:
     basis = FrequencyBasis(shape, 5)
-    factors = 0.3 * torch.eye(basis.dim).repeat(classes, 1, 1)
-    means = torch.randn(classes, basis.dim, generator=torch.Generator().manual_seed(0))
-    return FrequencyPrior(basis, basis.falloff(4.0), torch.ones(classes) / classes, means, factors)
+    factors = 0.3 * torch.eye(basis.dim).repeat(classes, 2, 1, 1)
+    means = torch.randn(classes, 2, basis.dim, generator=torch.Generator().manual_seed(0))
+    return FrequencyPrior(
+        basis,
+        basis.falloff(4.0),
+        torch.ones(classes) / classes,
+        torch.full((classes, 2), 0.5),
+        means,
+        factors,
+    )
 
 
 def make_generator(kind: str, shape: tuple[int, int, int], injection: bool):

@@ -9,13 +9,13 @@ from dpgen_core.basis import FrequencyBasis
 from dpgen_core.checks import InvalidArgument
 from dpgen_core.efsgd import clip_rows
 from dpgen_core.prior import (
-    RELEASE_SHARES,
+    GAUSSIAN_SHARES,
     FrequencyPrior,
-    _factor,
-    _pack,
-    _unpack,
+    denoised_root,
+    pack,
     prior_events,
     release_prior,
+    unpack,
 )
 
 BASIS = FrequencyBasis((1, 8, 8), 3)
@@ -44,8 +44,8 @@ def test_recovers_class_moments_without_noise() -> None:
     wanted = BASIS.encode(images) / SCALE
     for k in (0, 1):
         rows = wanted[labels == k]
-        torch.testing.assert_close(prior.means[k], rows.mean(0), atol=1e-3, rtol=1e-3)
-        covariance = prior.factors[k] @ prior.factors[k].T
+        torch.testing.assert_close(prior.means[k, 0], rows.mean(0), atol=1e-3, rtol=1e-3)
+        covariance = prior.factors[k, 0] @ prior.factors[k, 0].T
         torch.testing.assert_close(covariance, rows.T.cov(correction=0), atol=2e-3, rtol=1e-2)
     drawn = prior.sample(torch.randn(20_000, BASIS.dim), labels)
     assert (
@@ -58,7 +58,7 @@ def statistics(codes: torch.Tensor, labels: torch.Tensor, r1: float, r2: float):
     sums = one_hot.T @ clip_rows(codes, r1)[0]
     clipped = clip_rows(codes, r2)[0]
     moments = torch.stack([clipped[labels == k].T @ clipped[labels == k] for k in (0, 1)])
-    return one_hot.sum(0), sums, _pack(moments)
+    return one_hot.sum(0), sums, pack(moments)
 
 
 def test_no_replacement_moves_a_release_past_its_sensitivity() -> None:
@@ -89,8 +89,8 @@ def test_noise_scale_of_each_release() -> None:
     for key in range(40):
         noisy = release(images, labels, noise, key=f"k{key}", mean_radius=5.0)
         # modes of mean zero: there the noise of the counts does not matter
-        shifts.append((noisy.means - exact.means)[:, 2:] * 10_000)
-    std = noise / RELEASE_SHARES["prior/means"] ** 0.5 * 2 * 5.0
+        shifts.append((noisy.means - exact.means)[:, 0, 2:] * 10_000)
+    std = noise / GAUSSIAN_SHARES["prior/means"] ** 0.5 * 2 * 5.0
     measured = float(torch.stack(shifts).std())
     assert measured == pytest.approx(std, rel=0.1)
 
@@ -98,9 +98,9 @@ def test_noise_scale_of_each_release() -> None:
 def test_pack_keeps_the_frobenius_norm() -> None:
     matrix = torch.randn(3, 5, 5)
     matrix = matrix + matrix.transpose(1, 2)
-    packed = _pack(matrix)
+    packed = pack(matrix)
     torch.testing.assert_close(packed.norm(dim=1), matrix.flatten(1).norm(dim=1))
-    torch.testing.assert_close(_unpack(packed, 5), matrix)
+    torch.testing.assert_close(unpack(packed, 5), matrix)
 
 
 def test_denoising_brings_an_eigenvalue_back() -> None:
@@ -112,18 +112,20 @@ def test_denoising_brings_an_eigenvalue_back() -> None:
     for _ in range(20):
         noise = torch.randn(dim, dim, generator=generator) * std
         noisy = truth + noise.triu() + noise.triu(1).T
-        factor = _factor(noisy, std)
+        factor = denoised_root(noisy, std)
         denoised.append(torch.linalg.eigvalsh(factor @ factor.T)[-1])
         raw.append(torch.linalg.eigvalsh(noisy)[-1])
     assert abs(float(torch.stack(denoised).mean()) - 2.0) < 0.05
     assert abs(float(torch.stack(raw).mean()) - 2.0) > 0.1
-    quiet = _factor(noise.triu() + noise.triu(1).T, std)  # nothing but noise: nothing survives
+    quiet = denoised_root(
+        noise.triu() + noise.triu(1).T, std
+    )  # nothing but noise: nothing survives
     assert float(torch.linalg.eigvalsh(quiet @ quiet.T)[-1]) < std
 
 
 def test_three_events_cost_one_gaussian() -> None:
     events = prior_events(0.7)
-    assert [event.name for event in events] == list(RELEASE_SHARES)
+    assert [event.name for event in events] == list(GAUSSIAN_SHARES)
     assert sum(event.noise_multiplier**-2 for event in events) == pytest.approx(0.7**-2)
 
 
