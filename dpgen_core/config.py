@@ -142,6 +142,7 @@ PARTS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
     }
 )
 
+_CLASSIFIER_WEIGHT = 0.2
 _LINEAGE = {
     "feedback_decay": 0.0,
     "reconstruction_weight": 0.0,
@@ -168,7 +169,7 @@ METHODS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
             "rounds": 0,
         },
         "gs-wgan": _LINEAGE,
-        "dp-gan-dpac": _LINEAGE | {"classifier_weight": 0.2},
+        "dp-gan-dpac": _LINEAGE | {"classifier_weight": _CLASSIFIER_WEIGHT},
     }
 )
 
@@ -215,10 +216,11 @@ DEFAULT_DELTA = 1e-5
 
 
 def method_names() -> tuple[str, ...]:
-    """Every accepted method: the presets, and each preset that trains with one part off."""
+    """Every accepted method: the presets, and each of ours that trains with one part switched."""
     names = list(METHODS)
-    names += [f"{m}/no-{part}" for m in ("efsgd-prior", "efsgd") for part in PARTS]
-    return tuple(names)
+    trained = ("efsgd-prior", "efsgd")
+    names += [f"{method}/no-{part}" for method in trained for part in PARTS]
+    return (*names, *(f"{method}/with-classifier" for method in trained))
 
 
 def make_config(
@@ -306,11 +308,13 @@ def make_config(
 
 def _preset(method: str, profile: str, image_shape: tuple[int, int, int]) -> dict[str, Any]:
     """Settings of a method at a profile, before the caller's overrides."""
-    base, _, off = method.partition("/no-")
+    base, _, switch = method.partition("/")
     settings: dict[str, Any] = {"max_grad_norm": 1.0}
     settings |= dict(PROFILES[profile]) | dict(METHODS[base])
-    if off:
-        settings |= dict(PARTS[off])
+    if switch == "with-classifier":
+        settings["classifier_weight"] = _CLASSIFIER_WEIGHT
+    elif switch:
+        settings |= dict(PARTS[switch.removeprefix("no-")])
     if settings.get("basis_modes", 0) is None:
         settings["basis_modes"] = image_shape[1]
     return settings

@@ -7,14 +7,9 @@ and the ledger, rebuilt from the journal, never counts less than was released (s
 from __future__ import annotations
 
 import hashlib
-import os
-import platform
 import resource
-import subprocess
-import sys
 import time
 from collections.abc import Callable
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -30,12 +25,13 @@ from dpgen_core.data import ImageData
 from dpgen_core.figures import png_bytes, sample_sheet
 from dpgen_core.metrics import EvaluationSettings, evaluate
 from dpgen_core.prior import FrequencyPrior, prior_events
+from dpgen_core.provenance import provenance
 from dpgen_core.record import Record, write_record
 from dpgen_core.statement import privacy_statement
 from dpgen_core.training import RoundReport, Trainer, make_prior, round_event
 from dpgen_core.workspace import JournalLine, Workspace
 
-_PACKAGES = ("torch", "torchvision", "opacus", "dp-accounting", "numpy")
+SHEET_COLORS = {1: 32, 3: None}  # palette of the sample sheet by channels: a record stays small
 OUTSIDE_GUARANTEE = (
     "metrics.json and diagnostics.csv are computed from private records or private state",
     "choosing settings by looking at results on the same records spends budget nobody charged",
@@ -270,7 +266,7 @@ def _finish(session: _Session, target: Path, root: Path | None) -> Record:
     )
     history = pd.DataFrame(session.public or None, columns=None if session.public else ["round"])
     private = pd.DataFrame(session.private or None, columns=None if session.private else ["round"])
-    run, privacy = _provenance(session), _privacy(session, spent)
+    run, privacy = provenance(session.device), _privacy(session, spent)
     return write_record(
         target,
         config=config,
@@ -279,7 +275,7 @@ def _finish(session: _Session, target: Path, root: Path | None) -> Record:
         metrics=metrics,
         history=history,
         diagnostics=private,
-        samples_png=png_bytes(sheet),
+        samples_png=png_bytes(sheet, colors=SHEET_COLORS[config.image_shape[0]]),
         synthetic={
             "images": (images * 255).round().to(torch.uint8).numpy(),
             "labels": labels.numpy(),
@@ -325,34 +321,6 @@ def _privacy(session: _Session, spent: dict[str, float]) -> dict[str, Any]:
         "and reproduction only. Use noise_source='secret' for a private release.",
         "outside_the_guarantee": list(OUTSIDE_GUARANTEE),
     }
-
-
-def _provenance(session: _Session) -> dict[str, Any]:
-    device = session.device
-    return {
-        "versions": {name: version(name) for name in _PACKAGES}
-        | {"python": sys.version.split()[0]},
-        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
-        "processor": platform.machine(),
-        "cores": os.cpu_count(),
-        "threads": torch.get_num_threads(),
-        "commit": _commit(),
-    }
-
-
-def _commit() -> str | None:
-    """Commit of the code, with a mark if it was edited; None outside a repository."""
-    try:
-        described = subprocess.run(
-            ["git", "describe", "--always", "--dirty", "--exclude=*"],
-            cwd=Path(__file__).parent,
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-    except (OSError, subprocess.CalledProcessError):
-        return None
-    return described.stdout.strip()
 
 
 def _fingerprint(config: ExperimentConfig, real: ImageData) -> str:

@@ -13,6 +13,7 @@ import torch
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from PIL import Image
 from torch import Tensor
 
 from dpgen_core.checks import check_int, require
@@ -179,11 +180,20 @@ def plot_curves(
     _finish(axes, x_label, y_label)
 
 
-def png_bytes(figure: Figure) -> bytes:
-    """The figure as PNG; the same figure gives the same bytes."""
+def png_bytes(figure: Figure, *, colors: int | None = None) -> bytes:
+    """The figure as PNG; the same figure gives the same bytes.
+
+    Args:
+        figure: what to draw.
+        colors: size of the palette, 2 to 256, for a file a fraction as large; None keeps all colors.
+    """
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", metadata={"Software": None})
-    return buffer.getvalue()
+    if colors is None:
+        return buffer.getvalue()
+    small = io.BytesIO()
+    Image.open(buffer).convert("RGB").quantize(colors).save(small, format="PNG", optimize=True)
+    return small.getvalue()
 
 
 def save_figure(figure: Figure, path: Path) -> None:

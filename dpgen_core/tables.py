@@ -288,6 +288,8 @@ def _row(record: Record) -> dict[str, object]:
                 "peak_memory_gb",
             )
         },
+        "spread": metric("class_distance_synthetic")
+        / (metric("class_distance_real") or float("nan")),
         "minutes": metric("training_seconds", 1 / 60),
         "device": record.run.get("device", MISSING),
         "cores": record.run.get("cores", float("nan")),

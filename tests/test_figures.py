@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,7 @@ import pandas as pd
 import pytest
 import torch
 from matplotlib.figure import Figure
+from PIL import Image
 from torch import Tensor
 
 from dpgen_core.checks import InvalidArgument
@@ -178,3 +180,14 @@ def test_another_process_gives_the_same_bytes_and_pyplot_is_not_needed(tmp_path:
     labels = torch.arange(4)
     images = (labels / 4)[:, None, None, None].expand(-1, 1, 4, 4)
     assert path.read_bytes() == png_bytes(sample_sheet(images, labels, title="t"))
+
+
+def test_a_palette_makes_a_sheet_smaller_and_hardly_different() -> None:
+    generator = torch.Generator().manual_seed(0)
+    images = torch.rand(40, 1, 28, 28, generator=generator)
+    figure = sample_sheet(images, torch.arange(40) % 4)
+    whole, small = png_bytes(figure), png_bytes(figure, colors=32)
+    assert len(small) < 0.6 * len(whole)
+    assert small == png_bytes(figure, colors=32)
+    pixels = [np.asarray(Image.open(io.BytesIO(png)).convert("L"), float) for png in (whole, small)]
+    assert np.abs(pixels[0] - pixels[1]).mean() < 4

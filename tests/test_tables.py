@@ -3,69 +3,20 @@
 from __future__ import annotations
 
 import io
-from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import pandas as pd
 import pytest
+from made_records import make_record
 from PIL import Image
 
 from dpgen_core import tables
 from dpgen_core.checks import InvalidArgument
 from dpgen_core.config import make_config
 from dpgen_core.gallery import gallery
-from dpgen_core.record import Record, write_record
+from dpgen_core.record import Record
 
 PUBLISHED = Path(__file__).parents[1] / "book" / "published.csv"
-
-
-def a_sheet(color: str, size: tuple[int, int] = (30, 20)) -> bytes:
-    buffer = io.BytesIO()
-    Image.new("RGB", size, color).save(buffer, format="PNG")
-    return buffer.getvalue()
-
-
-def make_record(
-    results: Path,
-    *,
-    dataset: str = "mnist",
-    method: str = "efsgd",
-    profile: str = "quick",
-    seed: int = 0,
-    epsilon: float = 10.0,
-    color: str = "red",
-    settings: dict[str, Any] | None = None,
-    **metrics: float | None,
-) -> Record:
-    preset = make_config(dataset="mnist", method=method, profile=profile, **(settings or {}))
-    config = replace(
-        preset,
-        dataset=dataset,
-        image_shape=(3, 32, 32) if dataset == "celeba" else (1, 28, 28),
-        seed=seed,
-        epsilon=epsilon,
-        noise_multiplier=1.875 if preset.rounds else 0.0,
-        prior_noise_multiplier=0.5 if preset.prior_modes else 0.0,
-    )
-    values = {"g2r_cnn": 0.8125, "training_seconds": 90.0, "fid": None} | metrics
-    return write_record(
-        results / config.record_name(),
-        config=config,
-        run={"device": "cpu", "cores": 2},
-        privacy={
-            "epsilon": {"rdp": 0.99 * epsilon, "pld": 0.95 * epsilon},
-            "delta": 1e-5,
-            "num_records": config.num_records,
-            "rounds": config.rounds,
-        },
-        metrics=values,
-        history=pd.DataFrame({"round": [1]}),
-        diagnostics=pd.DataFrame({"round": [1]}),
-        samples_png=a_sheet(color),
-        synthetic={"labels": np.zeros(1)},
-    )
 
 
 def test_quality_table_shows_the_recorded_figures(tmp_path: Path) -> None:
