@@ -15,6 +15,7 @@ from typing import Any
 
 import pandas as pd
 import torch
+from torch import Tensor
 from tqdm import tqdm
 
 from dpgen_core import data as datasets
@@ -31,6 +32,8 @@ from dpgen_core.statement import privacy_statement
 from dpgen_core.training import RoundReport, Trainer, make_prior, round_event
 from dpgen_core.workspace import JournalLine, Workspace
 
+SNAPSHOT_IMAGES = 20  # per checkpoint, from the same latents, to show how training went
+_SNAPSHOT = "snapshot."
 SHEET_COLORS = {1: 32, 3: None}  # palette of the sample sheet by channels: a record stays small
 OUTSIDE_GUARANTEE = (
     "metrics.json and diagnostics.csv are computed from private records or private state",
@@ -106,6 +109,7 @@ class _Session:
                 self.ledger.charge(event)
         self.public: list[dict[str, float]] = []
         self.private: list[dict[str, float]] = []
+        self.snapshots: dict[int, Tensor] = {}  # by rounds done: the same public latents every time
         self.next_round, self.seconds_before, self.restarts = 0, 0.0, 0
         self._open()
 
@@ -165,7 +169,11 @@ class _Session:
             self.trainer.warm_up()
             self._save()
             return
-        self.trainer.load_tensors({n: v for n, v in tensors.items() if not n.startswith("prior.")})
+        self.snapshots = {
+            int(n.removeprefix(_SNAPSHOT)): v for n, v in tensors.items() if n.startswith(_SNAPSHOT)
+        }
+        apart = ("prior.", _SNAPSHOT)
+        self.trainer.load_tensors({n: v for n, v in tensors.items() if not n.startswith(apart)})
         self.next_round = int(state["next_round"])  # type: ignore[call-overload]
         self.workspace.check_covers("prior", int(bool(self.config.prior_modes)))
         self.workspace.check_covers("rounds", self.next_round)
@@ -177,6 +185,11 @@ class _Session:
         tensors = self.trainer.tensors()
         if self.trainer.prior is not None:
             tensors |= {f"prior.{n}": v for n, v in self.trainer.prior.tensors().items()}
+        if self.config.rounds:
+            labels = torch.arange(SNAPSHOT_IMAGES) % self.config.num_classes
+            images = self.trainer.sample(labels, stream_name="snapshots")
+            self.snapshots[self.next_round] = _to_bytes(images)
+            tensors |= {f"{_SNAPSHOT}{n}": v for n, v in self.snapshots.items()}
         self.workspace.save(
             tensors or {"empty": torch.zeros(0)},
             {
@@ -264,6 +277,7 @@ def _finish(session: _Session, target: Path, root: Path | None) -> Record:
         title=f"{config.dataset}, {config.method}, delta {config.delta:g}, "
         f"epsilon {spent['rdp']:.2f} (RDP) / {spent['pld']:.2f} (PLD)",
     )
+    colors = SHEET_COLORS[config.image_shape[0]]
     history = pd.DataFrame(session.public or None, columns=None if session.public else ["round"])
     private = pd.DataFrame(session.private or None, columns=None if session.private else ["round"])
     run, privacy = provenance(session.device), _privacy(session, spent)
@@ -275,13 +289,29 @@ def _finish(session: _Session, target: Path, root: Path | None) -> Record:
         metrics=metrics,
         history=history,
         diagnostics=private,
-        samples_png=png_bytes(sheet, colors=SHEET_COLORS[config.image_shape[0]]),
+        samples_png=png_bytes(sheet, colors=colors),
+        rounds_png=_rounds_png(session.snapshots, colors),
         synthetic={
-            "images": (images * 255).round().to(torch.uint8).numpy(),
+            "images": _to_bytes(images).numpy(),
             "labels": labels.numpy(),
         },
         statement=privacy_statement(config=config, run=run, privacy=privacy),
     )
+
+
+def _to_bytes(images: Tensor) -> Tensor:
+    return (images * 255).round().to(torch.uint8)
+
+
+def _rounds_png(snapshots: dict[int, Tensor], colors: int | None) -> bytes | None:
+    """The same latents after ever more rounds, one row each; None for a method without rounds."""
+    if not snapshots:
+        return None
+    images = torch.cat([snapshots[n] for n in sorted(snapshots)]).float() / 255
+    rows = torch.arange(len(snapshots)).repeat_interleave(SNAPSHOT_IMAGES)
+    names = [f"{n} rounds" for n in sorted(snapshots)]
+    sheet = sample_sheet(images, rows, per_class=SNAPSHOT_IMAGES, class_names=names)
+    return png_bytes(sheet, colors=colors)
 
 
 def _test_split(config: ExperimentConfig, root: Path | None) -> ImageData:

@@ -1,10 +1,10 @@
 """Records: what a run leaves on disk, written all at once and read back.
 
 A record is a folder. Inside the guarantee: ``config.json``, ``privacy.json``, ``statement.md``,
-``history.csv``, ``samples.png`` and ``synthetic.npz`` (not committed). Outside it, because they are
-computed from private state or private records: ``metrics.json`` and ``diagnostics.csv``. A run whose
-noise comes from a secret source keeps those two in a subfolder ``private/``, so that the rest can be
-handed over.
+``history.csv``, ``samples.png``, ``rounds.png`` (where there are rounds) and ``synthetic.npz`` (not
+committed). Outside it, because they are computed from private state or private records:
+``metrics.json`` and ``diagnostics.csv``. A run whose noise comes from a secret source keeps those two in
+a subfolder ``private/``, so that the rest can be handed over.
 """
 
 from __future__ import annotations
@@ -88,6 +88,12 @@ class Record:
         """Picture of samples, one row per class; in a clone it is missing where it is withheld."""
         return self._find("samples.png")
 
+    @property
+    def rounds_png(self) -> Path | None:
+        """Picture of the same latents after ever more rounds, if there is one."""
+        path = self._find("rounds.png")
+        return path if path.exists() else None
+
     def _expected(self) -> list[str]:
         """Files without which the folder is no record; withheld pictures may be missing."""
         names = [*PUBLIC_FILES, *PRIVATE_FILES]
@@ -114,6 +120,7 @@ def write_record(
     diagnostics: pd.DataFrame,
     samples_png: bytes,
     synthetic: Mapping[str, np.ndarray],
+    rounds_png: bytes | None = None,
     statement: str = "",
 ) -> Record:
     """Write a record beside its place, then move it there in one step.
@@ -138,6 +145,8 @@ def write_record(
     history.to_csv(partial / "history.csv", index=False, float_format="%.6g")
     diagnostics.to_csv(private / "diagnostics.csv", index=False, float_format="%.6g")
     (pictures / "samples.png").write_bytes(samples_png)
+    if rounds_png is not None:
+        (pictures / "rounds.png").write_bytes(rounds_png)
     np.savez_compressed(pictures / "synthetic.npz", **dict(synthetic))  # type: ignore[arg-type]
     if not any(hidden.iterdir()):
         hidden.rmdir()

@@ -131,7 +131,8 @@ class Workspace:
             tensors, text = load_file(path), metadata["state"]
             if _digest(tensors, text) != metadata["digest"]:
                 raise ValueError("its content is not what was written")
-            return tensors, json.loads(text)
+            # Copies, as PyTorch aligns them: sums over unaligned memory may round otherwise.
+            return {name: value.clone() for name, value in tensors.items()}, json.loads(text)
         except (SafetensorError, ValueError, KeyError) as error:
             raise InvalidArgument(
                 f"checkpoint: received {str(path)!r}, but it must be whole ({error}). Try deleting it: "

@@ -55,7 +55,7 @@ def run(config: ExperimentConfig, folder: Path, kill_after: int | None = None) -
 def same(first: Record, second: Record) -> None:
     with np.load(first.path / "synthetic.npz") as a, np.load(second.path / "synthetic.npz") as b:
         assert np.array_equal(a["images"], b["images"])
-    for name in ("history.csv", "diagnostics.csv", "samples.png"):
+    for name in ("history.csv", "diagnostics.csv", "samples.png", "rounds.png"):
         assert (first.path / name).read_bytes() == (second.path / name).read_bytes(), name
     for key, value in first.metrics.items():
         if key not in VOLATILE:
@@ -89,7 +89,8 @@ def test_record_holds_what_was_promised(tmp_path: Path) -> None:
     assert record.config == config
     assert record.privacy["epsilon"]["pld"] <= record.privacy["epsilon"]["rdp"] <= 3.0
     counts = [event["count"] for event in record.privacy["ledger"]["events"]]
-    assert counts == [1, 1, 1, config.rounds]
+    assert counts == [1, 1, 1, 2, 2, 1, config.rounds]
+    assert record.rounds_png is not None
     assert record.privacy["ledger"]["events"][-1]["noise_multiplier"] == config.noise_multiplier
     assert record.privacy["releasable"] is False
     assert "subtracted" in record.privacy["why_not_releasable"]
@@ -133,7 +134,7 @@ def test_secret_run_resumes_under_its_own_secret(tmp_path: Path) -> None:
         run(config, tmp_path, kill_after=3)
     record = run(config, tmp_path)
     assert record.privacy["rounds"] == config.rounds
-    assert sum(e["count"] for e in record.privacy["ledger"]["events"]) == 3 + config.rounds
+    assert sum(e["count"] for e in record.privacy["ledger"]["events"]) == 8 + config.rounds
 
 
 def test_release_that_cannot_be_repeated_is_charged_again(
@@ -237,7 +238,7 @@ def test_incomplete_record_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("method", [m for m in method_names() if m not in ("efsgd", "efsgd-prior")])
 def test_every_method_runs(method: str, tmp_path: Path) -> None:
-    record = run(small(method=method, rounds=0 if method == "gaussian" else 2), tmp_path)
+    record = run(small(method=method, rounds=0 if method in ("gaussian", "mixture") else 2), tmp_path)
     assert record.privacy["epsilon"]["rdp"] <= record.config.epsilon
     assert torch.isfinite(torch.tensor(record.metrics["g2r_cnn"]))
 
