@@ -23,6 +23,7 @@ import math
 from functools import lru_cache
 from typing import Any
 
+import numpy as np
 from dp_accounting import NeighboringRelation
 from dp_accounting.gaussian_mechanism import get_epsilon_gaussian
 from dp_accounting.pld import privacy_loss_distribution
@@ -93,7 +94,7 @@ def _width(noise: float, rate: float = 1.0) -> float:
     largest = (20 * noise + 3) / (2 * noise**2)
     if rate == 1.0:
         return 2 * largest
-    joined = largest + math.log(rate) if largest > 700 else math.log1p(rate * math.expm1(largest))
+    joined = float(np.logaddexp(math.log1p(-rate), math.log(rate) + largest))
     return 2 * (joined + min(largest, -math.log1p(-rate)))
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from decimal import Decimal, localcontext
+
 import pytest
 
 from dpgen_core.accounting import (
@@ -14,6 +16,7 @@ from dpgen_core.accounting import (
     epsilon_spent,
     max_rounds,
 )
+from dpgen_core.pld import _width
 
 ACCOUNTANTS = ("rdp", "pld")
 RELATIONS = ("replace-one", "add-or-remove")
@@ -67,3 +70,21 @@ def test_every_kind_of_release_counts_against_the_budget(accountant: str) -> Non
     with pytest.raises(BudgetExceeded):
         ledger.charge(GaussianEvent("again", 2.4))
     assert ledger.epsilon() <= 1.8
+
+
+@pytest.mark.parametrize(("noise", "rate"), [(0.02, 0.5), (0.5, 0.3), (2.0, 0.01), (40.0, 0.9)])
+def test_grid_of_losses_spans_ten_standard_deviations(noise: float, rate: float) -> None:
+    """Loss of N(+1) against N(0) at ten standard deviations beyond 1, alone and in the mixture."""
+    at = 1 + 10 * noise
+    alone = (2 * at + 1 - 0) / (2 * noise**2)  # a little beyond (2 at - 1) / (2 s^2)
+    assert _width(noise) == pytest.approx(2 * alone, rel=1e-12)
+    with localcontext() as context:
+        context.prec = 50
+        q = Decimal(rate)
+        up = (1 - q + q * Decimal(alone).exp()).ln()
+        down = min(Decimal(alone), -(1 - q).ln())
+    assert _width(noise, rate) == pytest.approx(float(2 * (up + down)), rel=1e-9)
+
+
+def test_nothing_released_costs_nothing_by_pld() -> None:
+    assert epsilon_of_events([], accountant="pld", **SETTING) == 0.0
