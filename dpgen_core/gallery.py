@@ -46,6 +46,33 @@ def gallery(records: Sequence[Record], *, dataset: str, per_row: int = 3) -> byt
     return _png(_tiled(sheets, per_row) if sheets else _notice(f"no committed record: {dataset}"))
 
 
+def switched_gallery(
+    records: Sequence[Record], *, dataset: str, methods: Sequence[str], epsilon: float
+) -> bytes:
+    """The lowest seed's sheets of some methods side by side, in the order asked for, as one PNG.
+
+    Args:
+        records: from `committed_records`.
+        dataset: see `gallery`.
+        methods: names as in the records, with parts switched or not; those without a record are left out.
+        epsilon: target budget.
+
+    Raises:
+        InvalidArgument: see `gallery`.
+    """
+    check_choice("dataset", dataset, [name for name in DATASETS if name not in UNPUBLISHED])
+    sheets = []
+    for method in methods:
+        wanted = (dataset, method, epsilon)
+        found = [
+            r for r in records if (r.config.dataset, r.config.method, r.config.epsilon) == wanted
+        ]
+        if found:
+            with Image.open(min(found, key=lambda r: r.config.seed).samples_png) as sheet:
+                sheets.append(sheet.convert("RGB"))
+    return _png(_tiled(sheets, 3) if sheets else _notice(f"no committed record: {dataset}"))
+
+
 def _tiled(sheets: Sequence[Image.Image], per_row: int) -> Image.Image:
     """Sheets in rows of `per_row`, each cell as large as the largest sheet."""
     across = min(per_row, len(sheets))

@@ -13,7 +13,7 @@ from PIL import Image
 from dpgen_core import tables
 from dpgen_core.checks import InvalidArgument
 from dpgen_core.config import make_config
-from dpgen_core.gallery import gallery
+from dpgen_core.gallery import gallery, switched_gallery
 from dpgen_core.record import Record
 
 PUBLISHED = Path(__file__).parents[1] / "book" / "published.csv"
@@ -185,3 +185,18 @@ def test_command_line_writes_both_tables_for_the_clone(tmp_path: Path) -> None:
 def test_project_root_outside_a_clone_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InvalidArgument, match="clone"):
         tables.project_root(tmp_path)
+
+
+def test_switched_gallery_shows_the_methods_asked_for(tmp_path: Path) -> None:
+    make_record(tmp_path, method="efsgd", seed=1, color="blue")
+    make_record(tmp_path, method="efsgd", seed=0, color="red")
+    make_record(tmp_path, method="efsgd/no-reconstruction", color="lime")
+    records = tables.committed_records(tmp_path)
+    asked = ("efsgd/no-reconstruction", "efsgd", "gaussian")
+    with Image.open(
+        io.BytesIO(switched_gallery(records, dataset="mnist", methods=asked, epsilon=10.0))
+    ) as board:
+        assert board.size == (60, 20)
+        assert [board.getpixel((x, 5)) for x in (5, 35)] == [(0, 255, 0), (255, 0, 0)]
+    with pytest.raises(InvalidArgument, match="dataset: received 'celeba'"):
+        switched_gallery(records, dataset="celeba", methods=asked, epsilon=10.0)

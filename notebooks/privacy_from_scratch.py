@@ -1,0 +1,238 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,py:percent
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#       format_version: '1.3'
+#       jupytext_version: 1.19.6
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# (from-scratch)=
+# # Differential privacy from scratch
+#
+# This chapter builds the notion this book rests on out of one question: *how well can somebody who sees the
+# output tell which of two data sets went in?* It needs no background beyond the normal distribution. Every
+# figure is computed on this page.
+
+# %% tags=["hide-input"]
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from scipy.stats import norm
+
+from dpgen_core.accounting import (
+    GaussianEvent,
+    calibrate_gaussian,
+    epsilon_of_events,
+    epsilon_spent,
+    total_variation,
+)
+from dpgen_core.figures import COLORS
+
+setting = {"delta": 1e-5, "relation": "replace-one"}
+
+# %% [markdown]
+# ## Two worlds
+#
+# A curator holds $N$ records and publishes the number of those with some property, plus Gaussian noise of
+# standard deviation 2. You know all records but one. In world $D$ the unknown record has the property, in
+# world $D'$ it does not, so the published number is centered at some count or at that count less one. Up to a
+# shift that you know, it is a draw from one of two normal distributions.
+
+# %% mystnb={"figure": {"name": "fig-two-worlds", "caption": "Output in the two worlds, and the region (shaded) in which a guess of D is wrong least often for its size."}, "image": {"alt": "Two overlapping bell curves one unit apart"}} tags=["hide-input"]
+noise = 2.0
+x = np.linspace(-6, 7, 400)
+figure, axis = plt.subplots(figsize=(6.4, 3.0))
+axis.plot(x, norm.pdf(x, 1, noise), color=COLORS[0], label="world D")
+axis.plot(x, norm.pdf(x, 0, noise), color=COLORS[1], linestyle="--", label="world D'")
+axis.fill_between(x, norm.pdf(x, 0, noise), where=x > 3, color=COLORS[1], alpha=0.3)
+axis.set(xlabel="published number, less what you know", ylabel="density")
+axis.legend(frameon=False)
+plt.show()
+
+# %% [markdown]
+# Seeing an output $x$, your odds for $D$ change by the factor $p(x)/p'(x)$. Its logarithm is the **privacy
+# loss**
+#
+# $$
+# L(x) = \log \frac{p(x)}{p'(x)} .
+# $$
+#
+# If $L$ were at most $\varepsilon$ for every $x$ (*pure* differential privacy), no output could move anybody's
+# odds by more than $e^{\varepsilon}$. For Gaussian noise $L$ is a straight line in $x$, so it is unbounded;
+# but large values are rare. Hence two numbers:
+#
+# > A mechanism $M$ is $(\varepsilon, \delta)$-**differentially private** if for all neighbors $D, D'$ and
+# > every event $S$
+# > $$\Pr[M(D) \in S] \le e^{\varepsilon} \Pr[M(D') \in S] + \delta .$$
+#
+# {cite:p}`dwork2014algorithmic` The smallest $\delta$ for a given $\varepsilon$ is the *hockey-stick
+# divergence* $H_{e^\varepsilon}$ of the two outputs. For the Gaussian mechanism, whose noise is $m$ times the
+# largest shift, it has a closed form,
+#
+# $$
+# \delta(\varepsilon) = \Phi\!\left(\tfrac{1}{2m} - \varepsilon m\right)
+# - e^{\varepsilon}\, \Phi\!\left(-\tfrac{1}{2m} - \varepsilon m\right).
+# $$
+#
+# A guarantee is therefore a *curve*, and a single pair is one point of it.
+
+# %% mystnb={"figure": {"name": "fig-curves", "caption": "The privacy curve of one Gaussian release, for three noise multipliers m."}, "image": {"alt": "Delta falls with epsilon, the more steeply the more noise"}} tags=["hide-input"]
+epsilons = np.linspace(0, 8, 200)
+figure, axis = plt.subplots(figsize=(6.4, 3.2))
+for color, m in zip(COLORS, (0.5, 1.0, 2.0), strict=False):
+    first = norm.cdf(0.5 / m - epsilons * m)
+    deltas = first - np.exp(epsilons) * norm.cdf(-0.5 / m - epsilons * m)
+    axis.semilogy(epsilons, deltas, color=color, label=f"m = {m:g}")
+axis.set(xlabel=r"$\varepsilon$", ylabel=r"$\delta$", ylim=(1e-10, 1))
+axis.legend(frameon=False)
+plt.show()
+
+# %% [markdown]
+# ## What epsilon means to a guesser
+#
+# Suppose both worlds are equally likely and you must say which one it is. The best you can do is right with
+# probability $(1 + \mathrm{TV})/2$, where TV is the total variation distance: the $\delta$ at
+# $\varepsilon = 0$. And if you insist on almost never accusing wrongly, the guarantee bounds how often you
+# are right: true positives $\le e^{\varepsilon} \times$ false positives $+\ \delta$.
+
+# %% tags=["hide-input"]
+rows = []
+for m in (0.5, 1.0, 2.0, 4.0):
+    event = [GaussianEvent("count", m)]
+    rows.append(
+        {
+            "noise over sensitivity": m,
+            "epsilon at delta 1e-5": epsilon_of_events(event, accountant="pld", **setting),
+            "best guess is right with probability": (1 + total_variation(event)) / 2,
+        }
+    )
+pd.DataFrame(rows).set_index("noise over sensitivity").round(3)
+
+# %% [markdown]
+# ## Who the neighbors are
+#
+# "One record differs" can be meant in two ways. Under *add-or-remove*, one data set has a record more; a sum
+# of vectors of norm at most $C$ then moves by at most $C$. Under *replace-one*, a record is exchanged for
+# another; the sum moves by up to $2C$, as the two may point in opposite directions. This book uses
+# **replace-one** throughout, and an $\varepsilon$ without its relation says nothing.
+#
+# ## Releasing more than once
+#
+# Publish two numbers and the losses add up. For Gaussian releases this is simple: with independent noise, $k$
+# releases of multiplier $m$ are as revealing as one of multiplier $m / \sqrt k$, since the distance between
+# the two worlds grows like $\sqrt k$. In general one adds **Renyi divergences** {cite:p}`mironov2017rdp`,
+#
+# $$
+# \rho(\alpha) = \frac{1}{\alpha-1} \log \mathbb E_{x \sim M(D')}\left[ e^{\alpha L(x)} \right],
+# $$
+#
+# the moments of the loss, which add up over adaptive releases and turn into $(\varepsilon, \delta)$ at the
+# end; or one composes the whole distribution of the loss numerically (PLD). The next cell checks the two
+# against what we just derived for Gaussians.
+
+# %%
+composition = []
+for k in (1, 4, 16):
+    many = [GaussianEvent("count", 4.0, k)]
+    one = [GaussianEvent("count", 4.0 / k**0.5)]
+    composition.append(
+        {
+            "releases": k,
+            "together, RDP": epsilon_of_events(many, accountant="rdp", **setting),
+            "together, PLD": epsilon_of_events(many, accountant="pld", **setting),
+            "one of m / sqrt(k), PLD": epsilon_of_events(one, accountant="pld", **setting),
+        }
+    )
+pd.DataFrame(composition).set_index("releases").round(4)
+
+# %% [markdown]
+# ## Not being there
+#
+# If a record takes part in a release only with probability $q$, by a coin nobody sees, the output reveals less
+# about it: most of the time there was nothing to reveal. This is **amplification by sampling**, and without it
+# training in hundreds of rounds would be hopeless. It is also where most accounting goes wrong, since it asks
+# that the coin be *fresh, hidden, and independent of everybody else's*.
+
+# %% mystnb={"figure": {"name": "fig-amplification", "caption": "Epsilon of 300 rounds against the sampling rate, noise multiplier 2.5, replace-one, delta 1e-5. At q = 1 there is no amplification."}, "image": {"alt": "Epsilon grows with the sampling rate"}} tags=["hide-input"]
+rates = [0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0]
+figure, axis = plt.subplots(figsize=(6.4, 3.2))
+for color, accountant in zip(COLORS, ("rdp", "pld"), strict=False):
+    spent = [
+        epsilon_spent(
+            noise_multiplier=2.5, sampling_rate=q, rounds=300, accountant=accountant, **setting
+        )
+        for q in rates
+    ]
+    axis.loglog(rates, spent, "o-", color=color, label=accountant.upper())
+axis.set(xlabel="sampling rate q", ylabel=r"$\varepsilon$")
+axis.legend(frameon=False)
+plt.show()
+
+# %% [markdown]
+# ## Post-processing is free
+#
+# Whatever is computed from an output without another look at the records is covered by the same guarantee. It
+# is the reason why this book's generator can be sampled a million times, fine-tuned and published: it is a
+# function of noisy sums and public constants.
+#
+# ## From a budget to noise
+#
+# In practice one fixes $(\varepsilon, \delta)$ and asks for the least noise. That is *calibration*, and the
+# {doc}`accounting chapter </book/_executed/accounting>` does it for the mechanism of this book.
+
+# %%
+pd.Series(
+    {
+        target: calibrate_gaussian(target_epsilon=target, accountant="pld", **setting)
+        for target in (0.5, 1.0, 3.0, 10.0)
+    },
+    name="noise over sensitivity",
+).rename_axis("epsilon").to_frame().round(3)
+
+# %% [markdown]
+# ## Exercises
+#
+# :::{admonition} Exercise 1
+# Show that $\delta(\varepsilon)$ of the Gaussian mechanism at $\varepsilon = 0$ is
+# $2\Phi(\tfrac{1}{2m}) - 1$, and compare with the table above.
+# :::
+#
+# :::{admonition} Solution
+# :class: dropdown
+# Put $\varepsilon = 0$: $\Phi(\tfrac{1}{2m}) - \Phi(-\tfrac{1}{2m}) = 2\Phi(\tfrac{1}{2m}) - 1$. The probability
+# of a right guess is half of one plus that, $\Phi(\tfrac{1}{2m})$: a threshold midway between the two centers
+# attains it.
+# :::
+#
+# :::{admonition} Exercise 2
+# A mechanism publishes a record chosen at random, in full, and nothing else. For which $(\varepsilon, \delta)$
+# is it private under replace-one, and what follows for the choice of $\delta$?
+# :::
+#
+# :::{admonition} Solution
+# :class: dropdown
+# With probability $1 - 1/N$ the output is the same in both worlds; with probability $1/N$ it is the changed
+# record. So it is $(0, 1/N)$-private. A sensible $\delta$ must lie well below $1/N$, and `make_config` refuses
+# any other.
+# :::
+#
+# :::{admonition} Exercise 3
+# Why may the losses of two *adaptive* releases be added, though the second release depends on the first?
+# :::
+#
+# :::{admonition} Solution
+# :class: dropdown
+# The density of the pair is $p(x_1)\, p(x_2 \mid x_1)$, so the log-ratio is $L_1(x_1) + L_2(x_2 \mid x_1)$. Bound
+# the moment of the second term for every $x_1$ first, then that of the first.
+# :::
+#
+# **Read next:** {doc}`accounting </book/_executed/accounting>` for the mechanism of this book, and
+# {cite:t}`dwork2014algorithmic` for the theory at length.
