@@ -24,10 +24,10 @@ export JUPYTER_PREFER_ENV_PATH := 1
 unexport JUPYTER_PATH PYTHONPATH VIRTUAL_ENV
 
 .DEFAULT_GOAL := help
-.PHONY: help book test experiment experiments results audit mutants timings lint lock pair clean distclean
+.PHONY: help book test test-book experiment experiments results audit mutants timings lint lock pair clean distclean
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo "Variables: PYTHON=$(PYTHON) PROFILE=$(PROFILE) DATASET=$(DATASET) METHOD=$(METHOD)" \
 		"EPSILON=$(EPSILON) SEED=$(SEED)"
 
@@ -35,11 +35,15 @@ book: $(STAMP) ## Run the notebooks and build the book (PROFILE=smoke, quick or 
 	$(BIN)/python -m dpgen_core.notebooks execute --profile $(PROFILE)
 	$(BIN)/python -m dpgen_core.notebooks mathjax
 	$(BIN)/python -m dpgen_core.tables findings
+	$(BIN)/python -m dpgen_core.site
 	$(BIN)/jupyter-book build -W -n --keep-going .
 	@echo "Open _build/html/index.html"
 
 test: lint ## Check style and types, run the tests and the doctests
 	$(BIN)/python -m pytest --numprocesses 2
+
+test-book: $(STAMP) ## Open every page of the built book in Chromium, with the network off
+	$(BIN)/python -m pytest -m browser tests/test_book_in_a_browser.py
 
 experiment: $(STAMP) ## Run one experiment (DATASET=, EPSILON=, METHOD=, PROFILE=, SEED=)
 	@mkdir -p results/local
@@ -80,6 +84,7 @@ pair: $(STAMP) ## Bring each notebook and its text form in step, without outputs
 
 clean: ## Remove what the build made; records and the environment stay
 	rm -rf _build book/_executed book/_generated book/_static/mathjax
+	rm -rf book/_static/records book/_static/*-data.js
 	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 distclean: clean ## Remove the environment too

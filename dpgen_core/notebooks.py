@@ -11,6 +11,7 @@ import argparse
 import re
 import shutil
 import sys
+import tempfile
 from collections.abc import Collection, Mapping, Sequence
 from difflib import get_close_matches
 from importlib.util import find_spec
@@ -28,11 +29,17 @@ from dpgen_core import data
 from dpgen_core.checks import require
 from dpgen_core.config import PROFILES
 from dpgen_core.figures import plot_diagnostics, plot_history, png_bytes
-from dpgen_core.record import Record
+from dpgen_core.record import UNPUBLISHED, Record
 from dpgen_core.statement import privacy_statement
-from dpgen_core.tables import project_root
+from dpgen_core.tables import DATASET_TITLES, project_root
 
 BOOK_DATASET = "mnist"
+# Pages that the book makes of one notebook: file, data set wanted, heading.
+EXPERIMENT_PAGES = (
+    ("experiment", "mnist", "Experiment: MNIST"),
+    ("experiment_fashion_mnist", "fashion_mnist", "Experiment: Fashion-MNIST"),
+    ("experiment_celeba", "celeba", "Experiment: CelebA faces"),
+)
 EXPERIMENT_PARAMETERS = (
     "dataset",
     "method",
@@ -43,6 +50,7 @@ EXPERIMENT_PARAMETERS = (
     "seed",
     "num_records",
     "results_dir",
+    "wanted",
 )
 _SHELL_NAMES = ("In", "Out")  # IPython puts these beside the notebook's own names
 _MATHJAX_FILES = ("tex-mml-chtml.js", "output/chtml/fonts", "input/tex/extensions")
@@ -78,19 +86,21 @@ def check_parameters(
         require(False, "parameter", name, rule, f"-p {likely} VALUE")
 
 
-def banner(dataset: str, profile: str) -> Markdown | None:
+def banner(dataset: str, profile: str, wanted: str = BOOK_DATASET) -> Markdown | None:
     """A notice when the page shows less than it is meant to; None when there is nothing to say.
 
     Args:
         dataset: what the notebook ran on.
         profile: how much work it spent.
+        wanted: the data set that the page is about.
     """
     notices = []
-    if dataset == "glyphs":
+    if dataset == "glyphs" and wanted != "glyphs":
+        title = DATASET_TITLES[wanted]
         notices.append(
-            "This page shows <code>glyphs</code>, the embedded data set, and <b>not MNIST</b>. The "
-            "book falls back on it when MNIST is neither on disk nor can be downloaded. Set "
-            "<code>DPGEN_DATA</code> to a folder that holds MNIST, or go online, and run "
+            f"This page shows <code>glyphs</code>, the embedded data set, and <b>not {title}</b>. The "
+            f"book falls back on it when {title} is neither on disk nor can be downloaded. Set "
+            f"<code>DPGEN_DATA</code> to a folder that holds {title}, or go online, and run "
             "<code>make book</code> again."
         )
     if profile == "smoke":
@@ -120,9 +130,23 @@ def diagnostics_image(record: Record) -> Image | None:
     return Image(png_bytes(plot_diagnostics(record.diagnostics)), alt="Clipping per round")
 
 
-def samples_image(record: Record) -> Image:
-    """The record's sheet of samples."""
+def samples_image(record: Record) -> Image | Markdown:
+    """The record's sheet of samples, or a notice where they may not be shown."""
+    if record.config.dataset in UNPUBLISHED:
+        return Markdown(
+            "*Pictures are withheld: this data set's license forbids passing them on, and pictures "
+            "learned from it are treated alike. They are in the record's folder `private/`.*"
+        )
     return Image(filename=str(record.samples_png), alt=f"Samples of {record.config.method}")
+
+
+def rounds_image(record: Record) -> Image | Markdown | None:
+    """The same latents after ever more rounds; None for a method without rounds."""
+    if record.rounds_png is None:
+        return None
+    if record.config.dataset in UNPUBLISHED:
+        return Markdown("*Withheld, as above.*")
+    return Image(filename=str(record.rounds_png), alt="The same latents after ever more rounds")
 
 
 def caveats(record: Record) -> Markdown:
@@ -151,29 +175,50 @@ def statement_block(records: Sequence[Record]) -> Markdown:
 def execute(root: Path, profile: str) -> None:
     """Run every notebook into ``book/_executed``, in the current environment.
 
-    A notebook that declares the parameters ``profile`` or ``dataset`` gets them: MNIST if it is on
-    disk or can be downloaded, else `glyphs`.
+    A notebook that declares the parameters ``profile``, ``dataset`` or ``wanted`` gets them. A data set
+    that is neither on disk nor can be downloaded is replaced by `glyphs`. The experiment becomes one page
+    per data set (`EXPERIMENT_PAGES`).
 
     Raises:
         PapermillExecutionError: a cell failed; the notebook with the error is left in place.
     """
-    dataset = BOOK_DATASET if data.available(BOOK_DATASET) else "glyphs"
-    offered = {"profile": profile, "dataset": dataset}
     target = root / "book" / "_executed"
     target.mkdir(parents=True, exist_ok=True)
-    for notebook in sorted((root / "notebooks").glob("*.ipynb")):
-        declared = papermill.inspect_notebook(str(notebook))
+    pages = {page: (wanted, heading) for page, wanted, heading in EXPERIMENT_PAGES}
+    usable = {name: data.available(name) for name in {wanted for wanted, _ in pages.values()}}
+    sources = [path.stem for path in (root / "notebooks").glob("*.ipynb")]
+    for page in sorted({*sources, *pages}):
+        source = root / "notebooks" / f"{'experiment' if page in pages else page}.ipynb"
+        wanted, heading = pages.get(page, (BOOK_DATASET, ""))
+        notebook = nbformat.read(source, as_version=4)
+        if heading:
+            _retitle(notebook, heading)
+        declared = papermill.inspect_notebook(str(source))
+        offered = {
+            "profile": profile,
+            "dataset": wanted if usable[wanted] else "glyphs",
+            "wanted": wanted,
+        }
         parameters = {name: value for name, value in offered.items() if name in declared}
         shown = " ".join(f"{name}={value}" for name, value in parameters.items())
-        print(f"running {notebook.name} {shown}", flush=True)
-        papermill.execute_notebook(
-            str(notebook),
-            str(target / notebook.name),
-            parameters=parameters,
-            kernel_name="python3",
-            cwd=str(root),
-            progress_bar=False,
-        )
+        print(f"running {page} {shown}", flush=True)
+        with tempfile.TemporaryDirectory() as scratch:
+            prepared = Path(scratch) / f"{page}.ipynb"
+            nbformat.write(notebook, prepared)
+            papermill.execute_notebook(
+                str(prepared),
+                str(target / f"{page}.ipynb"),
+                parameters=parameters,
+                kernel_name="python3",
+                cwd=str(root),
+                progress_bar=False,
+            )
+
+
+def _retitle(notebook: Any, heading: str) -> None:
+    """Put `heading` in place of the notebook's own first heading."""
+    first = next(cell for cell in notebook.cells if cell.cell_type == "markdown")
+    first.source = re.sub(r"^# .*$", f"# {heading}", first.source, count=1, flags=re.MULTILINE)
 
 
 def check_pairs(root: Path) -> list[str]:

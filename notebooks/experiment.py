@@ -38,6 +38,7 @@ accountant = "rdp"  # "pld" is tighter
 seed = 0
 num_records = None  # None takes all of them
 results_dir = "results/local"
+wanted = dataset  # the data set the page is about, should it run on a stand-in
 
 # %% [markdown]
 # The settings are checked before anything is run or written. The noise follows from the budget.
@@ -61,7 +62,7 @@ config = make_config(
 # %% tags=["hide-input"]
 from dpgen_core.notebooks import banner
 
-banner(config.dataset, config.profile)
+banner(config.dataset, config.profile, wanted)
 
 # %% [markdown]
 # ## The run
@@ -94,6 +95,14 @@ privacy_table(record)
 from dpgen_core.notebooks import samples_image
 
 samples_image(record)
+
+# %% [markdown]
+# The same latents after ever more rounds, top to bottom:
+
+# %%
+from dpgen_core.notebooks import rounds_image
+
+rounds_image(record)
 
 # %% [markdown]
 # In *g2r* a classifier learns from generated images and is tested on real ones. The Frechet

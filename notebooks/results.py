@@ -19,7 +19,9 @@
 #
 # Every figure on this page is read from the records in `results/` when the page is built. A
 # record holds its whole configuration, its ledger of releases and its metrics, so each row below
-# can be checked and made again. Figures that other people published stand apart, at the end.
+# can be checked and made again. What the figures say is in {doc}`the ablations
+# </book/_executed/ablations>`; figures that other people published stand apart, in {doc}`the
+# literature </book/_executed/literature>`.
 #
 # How to read the tables:
 #
@@ -41,13 +43,10 @@ from dpgen_core.gallery import gallery
 from dpgen_core.tables import (
     committed_records,
     project_root,
-    published_table,
     results_table,
 )
 
-root = project_root()
-records = committed_records(root / "results")
-published = root / "book" / "published.csv"
+records = committed_records(project_root() / "results")
 
 # %% [markdown]
 # ## MNIST
@@ -104,41 +103,3 @@ results_table(records, dataset="celeba", view="privacy")
 
 # %% tags=["hide-input"]
 results_table(records, dataset="celeba", view="cost")
-
-# %% [markdown]
-# (published-figures)=
-# ## Figures that others published
-#
-# Not ours, and not reproduced here. Accuracies are in percent. They were measured with other
-# classifiers, other protocols and other numbers of samples, and each epsilon is by its authors'
-# own accounting, often under another neighboring relation. In particular:
-#
-# - The figures of the GS-WGAN line, and of work that accounts as it does, rest on an analysis
-#   that the {doc}`accounting chapter </book/_executed/accounting>` recomputes.
-# - A FID is not comparable with the Frechet distances above.
-# - Rows marked "diffusion" belong to another family of models.
-#
-# "read" means that we saw the figure in the source named; "secondary" that the source quotes it
-# from elsewhere. Figures nobody could check are left out. The works are {cite:p}`ma2026efsgd`,
-# {cite:p}`chen2020gswgan`, {cite:p}`torkzadehmahani2019dpcgan`, {cite:p}`wang2021datalens`,
-# {cite:p}`harder2021dpmerf`, {cite:p}`cao2021dpsinkhorn`, {cite:p}`liew2022pearl`,
-# {cite:p}`bie2023private`, {cite:p}`dockhorn2023dpdm` and {cite:p}`gong2025dpimagebench`.
-#
-# ### MNIST
-
-# %% tags=["hide-input"]
-published_table(published, dataset="mnist")
-
-# %% [markdown]
-# ### Fashion-MNIST
-
-# %% tags=["hide-input"]
-published_table(published, dataset="fashion_mnist")
-
-# %% [markdown]
-# ### CelebA
-#
-# None of these is on our subset; where a resolution is known, the caveat states it.
-
-# %% tags=["hide-input"]
-published_table(published, dataset="celeba")
