@@ -25,7 +25,8 @@ from dpgen_core.record import UNPUBLISHED, Record
 from dpgen_core.tables import DATASET_TITLES, committed_records, project_root, rank
 
 RATES = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
-NOISES = tuple(float(x) for x in np.geomspace(0.3, 200.0, 70))
+# Denser where the curves bend: below a multiplier of two they leave their low branch.
+NOISES = tuple(float(x) for x in (*np.geomspace(0.3, 2, 60), *np.geomspace(2, 200, 41)[1:]))
 _EVERY = 2  # orders kept; a coarser set can only raise epsilon
 
 

@@ -129,11 +129,11 @@ def test_search_finds_renyi(visit) -> None:
 def test_explorer_agrees_with_the_accountant(visit, setting: tuple[float, ...]) -> None:
     page = visit("book/explorer.html")
     for name, value in zip(("epsilon", "delta", "rate", "rounds"), setting, strict=True):
-        page.locator(f"#explorer [name={name}]").evaluate(
+        page.locator(f"#dpgen-explorer [name={name}]").evaluate(
             "(e, v) => { e.value = v; e.dispatchEvent(new Event('input', {bubbles: true})); }",
             value,
         )
-    shown = page.locator("#explorer [data-result]").evaluate("e => ({...e.dataset})")
+    shown = page.locator("#dpgen-explorer [data-result]").evaluate("e => ({...e.dataset})")
     spent = epsilon_spent(
         noise_multiplier=float(shown["noise"]),
         sampling_rate=float(shown["rate"]),
@@ -145,10 +145,10 @@ def test_explorer_agrees_with_the_accountant(visit, setting: tuple[float, ...]) 
 
 def test_explorer_and_browser_show_the_records(visit) -> None:
     page = visit("book/explorer.html")
-    assert page.locator("#explorer figure img").evaluate("i => i.naturalWidth") > 0
+    assert page.locator("#dpgen-explorer figure img").evaluate("i => i.naturalWidth") > 0
     page = visit("book/browser.html")
-    page.locator("#browser [value=rounds]").check()
-    for figure in page.locator("#browser figure").all():
+    page.locator("#dpgen-browser [value=rounds]").check()
+    for figure in page.locator("#dpgen-browser figure").all():
         image = figure.locator("img")
         assert "rounds" in figure.inner_text() or image.evaluate("i => i.naturalWidth") > 0
     assert not page.problems

@@ -2,7 +2,7 @@
 "use strict";
 (function () {
   const records = window.DPGEN_RECORDS || [];
-  const root = document.getElementById("browser");
+  const root = document.getElementById("dpgen-browser");
   if (!root) return;
   const label = (r) => `${r.dataset}, ${r.method}, epsilon ${r.epsilon}, seed ${r.seed}`;
 

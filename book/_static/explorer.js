@@ -4,7 +4,7 @@
 (function () {
   const curves = window.DPGEN_CURVES;
   const records = window.DPGEN_RECORDS || [];
-  const root = document.getElementById("explorer");
+  const root = document.getElementById("dpgen-explorer");
   if (!root || !curves) return;
   const field = (name) => root.querySelector(`[name=${name}]`);
   const show = (name, text) => { root.querySelector(`[data-out=${name}]`).textContent = text; };
