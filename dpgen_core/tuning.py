@@ -37,14 +37,16 @@ SYNTHETIC, EPOCHS = 20_000, 8
 
 Trial = tuple[str, float, Mapping[str, Any]]  # method, epsilon, overrides
 TRIALS: tuple[Trial, ...] = (
-    ("efsgd-prior", 10.0, {}),
-    ("efsgd", 10.0, {"num_shards": 2000}),
-    ("efsgd", 10.0, {"generated_batch": 100}),
-    ("efsgd-prior", 10.0, {"prior_share": 0.8}),
-    ("efsgd", 10.0, {"generator_learning_rate": 2e-3}),
     ("efsgd", 10.0, {}),
+    ("efsgd-prior", 10.0, {}),
+    ("efsgd", 10.0, {"num_shards": 4000, "sampling_rate": 0.05}),
+    ("efsgd-prior", 10.0, {"prior_share": 0.8}),
+    ("efsgd", 10.0, {"num_shards": 2000, "sampling_rate": 0.05}),
+    ("efsgd", 10.0, {"reconstruction_weight": 0.3}),
     ("mixture", 10.0, {}),
     ("gaussian", 10.0, {}),
+    ("efsgd", 10.0, {"generated_batch": 100}),
+    ("efsgd", 10.0, {"generator_learning_rate": 2e-3}),
 )
 
 
