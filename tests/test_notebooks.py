@@ -18,6 +18,7 @@ from dpgen_core.checks import InvalidArgument
 from dpgen_core.config import make_config, method_names
 from dpgen_core.data import DATASETS
 from dpgen_core.notebooks import (
+    EXPERIMENT_PAGES,
     EXPERIMENT_PARAMETERS,
     banner,
     check_pairs,
@@ -184,7 +185,7 @@ def test_experiment_page_shows_banner_tables_and_pictures(tmp_path: Path) -> Non
     assert str(record.path) in str(executed.cells[-1].outputs)
     data = [o.data for c in executed.cells for o in c.get("outputs", []) if "data" in o]
     assert any("<code>glyphs</code>" in d.get("text/markdown", "") for d in data)
-    assert sum("image/png" in d for d in data) == 3  # samples, public and private curves
+    assert sum("image/png" in d for d in data) == 4  # samples, rounds, public and private curves
     tables = [d["text/html"] for d in data if "<table" in d.get("text/html", "")]
     assert len(tables) == 2 and f"{record.privacy['epsilon']['pld']:.3f}" in tables[0]
     tagged = [c for c in executed.cells if "remove-stderr" in c.metadata.get("tags", [])]
@@ -199,16 +200,20 @@ def test_banner_speaks_only_when_the_page_shows_less_than_meant() -> None:
     assert "smoke" in banner("mnist", "smoke").data  # type: ignore[union-attr]
 
 
-@pytest.mark.parametrize("there, expected", [(True, "mnist"), (False, "glyphs")])
+@pytest.mark.parametrize("there", [True, False])
 def test_the_book_falls_back_on_glyphs(
-    there: bool, expected: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    there: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     planted_pair(tmp_path)
     calls: list[dict[str, Any]] = []
     monkeypatch.setattr("dpgen_core.data.available", lambda name: there)
     monkeypatch.setattr(papermill, "execute_notebook", lambda *a, **k: calls.append(k))
     execute(tmp_path, "smoke")
-    assert [call["parameters"] for call in calls] == [{"profile": "smoke", "dataset": expected}]
+    asked = [call["parameters"] for call in calls]
+    assert {call["profile"] for call in asked} == {"smoke"}
+    wanted = [name for _, name, _ in EXPERIMENT_PAGES]
+    assert [call["wanted"] for call in asked] == wanted
+    assert [call["dataset"] for call in asked] == (wanted if there else ["glyphs"] * len(wanted))
 
 
 def test_a_failing_notebook_fails_the_build(

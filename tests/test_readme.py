@@ -35,7 +35,7 @@ def test_every_committed_record_is_one_of_the_listed_runs() -> None:
     """A record that no command makes again has no place in the repository."""
     names = {run.config().record_name() for run in RUNS}
     found = {record.path.name for record in committed_records(ROOT / "results")}
-    assert found == names
+    assert found and found <= names
 
 
 def test_committed_records_keep_their_budget_and_publish_nothing_they_must_not() -> None:

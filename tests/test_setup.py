@@ -13,6 +13,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 import dpgen_core
+from dpgen_core.notebooks import EXPERIMENT_PAGES
 
 ROOT = Path(__file__).parents[1]
 # Assembled, so that this file does not hold what it forbids.
@@ -107,7 +108,7 @@ def test_help_lists_every_target() -> None:
     makefile = (ROOT / "Makefile").read_text()
     (phony,) = re.findall(r"^\.PHONY: (.+)$", makefile, re.MULTILINE)
     shown = subprocess.run(["make"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    listed = re.findall(r"^  make (\w+) +\S", shown, re.MULTILINE)
+    listed = re.findall(r"^  make ([\w-]+) +\S", shown, re.MULTILINE)
     assert listed == phony.split()
     assert {"book", "test", "experiment", "clean", "help"} <= set(listed)
 
@@ -140,7 +141,12 @@ def test_the_book_pins_what_reads_its_configuration() -> None:
 
 def test_every_page_of_the_book_has_a_source() -> None:
     listed = yaml.safe_load((ROOT / "_toc.yml").read_text())
-    pages = [listed["root"], *(chapter["file"] for chapter in listed["chapters"])]
+    parts = [part["chapters"] for part in listed["parts"]]
+    pages = [listed["root"], *(chapter["file"] for chapters in parts for chapter in chapters)]
+    made = {name for name, _, _ in EXPERIMENT_PAGES}
     for page in pages:
         source = page.replace("book/_executed/", "notebooks/")
-        assert any((ROOT / f"{source}{end}").exists() for end in (".md", ".ipynb")), page
+        ends = (".md", ".ipynb")
+        assert Path(page).name in made or any((ROOT / f"{source}{end}").exists() for end in ends)
+    written = {path.with_suffix("") for path in (ROOT / "book").glob("*.md")}
+    assert written <= {ROOT / page for page in pages}, "a page that no reader finds"
