@@ -47,6 +47,12 @@ TRIALS: tuple[Trial, ...] = (
     ("gaussian", 10.0, {}),
     ("efsgd", 10.0, {"generated_batch": 100}),
     ("efsgd", 10.0, {"generator_learning_rate": 2e-3}),
+    ("efsgd", 10.0, {"basis_modes": 10}),
+    ("efsgd", 10.0, {"rounds": 600}),
+    ("efsgd", 10.0, {"critic_steps": 20}),
+    ("efsgd", 10.0, {"num_shards": 500}),
+    ("efsgd", 10.0, {"reconstruction_weight": 0.0}),
+    ("efsgd-prior", 10.0, {"prior_share": 0.8, "generator_learning_rate": 1e-3}),
 )
 
 

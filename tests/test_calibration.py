@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import asdict
 from decimal import Decimal, localcontext
 
+import numpy as np
 import pytest
 
 from dpgen_core.accounting import (
@@ -12,6 +15,7 @@ from dpgen_core.accounting import (
     Ledger,
     SampledGaussianEvent,
     calibrate_gaussian,
+    calibrate_noise,
     epsilon_of_events,
     epsilon_spent,
     max_rounds,
@@ -88,3 +92,36 @@ def test_grid_of_losses_spans_ten_standard_deviations(noise: float, rate: float)
 
 def test_nothing_released_costs_nothing_by_pld() -> None:
     assert epsilon_of_events([], accountant="pld", **SETTING) == 0.0
+
+
+@pytest.mark.parametrize("accountant", ACCOUNTANTS)
+def test_what_the_others_spend_depends_on_the_relation(accountant: str) -> None:
+    """Others that fit under one relation and not under the other are refused under that one only."""
+    others = [SampledGaussianEvent("earlier", 4.0, 0.5, 10)]
+    setting = {"delta": 1e-5, "accountant": accountant}
+    most, least = (
+        epsilon_of_events(others, relation=relation, **setting) for relation in RELATIONS
+    )
+    assert least < most
+    between = {"target_epsilon": (least + most) / 2, "other_events": others} | setting
+    for search in (
+        lambda relation: max_rounds(
+            noise_multiplier=50.0, sampling_rate=0.1, relation=relation, **between
+        ),
+        lambda relation: calibrate_noise(sampling_rate=0.1, rounds=3, relation=relation, **between),
+    ):
+        assert search("add-or-remove") > 0
+        with pytest.raises(BudgetExceeded, match="earlier"):
+            search("replace-one")
+
+
+def test_a_boundless_budget_needs_next_to_no_noise() -> None:
+    assert calibrate_gaussian(target_epsilon=1e15, accountant="rdp", **SETTING) <= 2e-6
+
+
+def test_events_hold_plain_numbers_whatever_they_were_given() -> None:
+    """A ledger is written as JSON, which knows no numpy."""
+    event = SampledGaussianEvent("x", np.float32(2), np.float32(0.5), np.int64(3))
+    assert json.loads(json.dumps(asdict(event))) == asdict(event)
+    plain = GaussianEvent("y", np.float32(2), np.int32(4))
+    assert [type(value) for value in asdict(plain).values()] == [str, float, int]
