@@ -240,7 +240,7 @@ def make_config(
     """Check every setting, fill in the preset, calibrate the noise to the budget.
 
     Args:
-        dataset: a name in `data.DATASETS`.
+        dataset: a name in `data.NAMES`.
         method: a name in `method_names()`.
         profile: ``smoke``, ``quick`` or ``paper``.
         epsilon: the budget, > 0 and finite.
@@ -256,14 +256,14 @@ def make_config(
     Raises:
         InvalidArgument: names the argument, the value, the rule and the allowed choices.
     """
-    check_choice("dataset", dataset, data.DATASETS)
+    check_choice("dataset", dataset, data.NAMES)
     check_choice("method", method, method_names())
     check_choice("profile", profile, PROFILES)
     check_choice("accountant", accountant, ACCOUNTANTS)
     check_choice("noise_source", noise_source, NOISE_SOURCES)
     check_int("seed", seed, low=0, fix="seed=0")
     check_real("epsilon", epsilon, low=0, low_open=True, fix="epsilon=10.0")
-    spec = data.DATASETS[dataset]
+    spec = data.dataset_spec(dataset, root=root)
     available = data.train_size(dataset, root=root)
     if num_records is None:
         num_records = min(SMOKE_RECORDS, available) if profile == "smoke" else available

@@ -11,7 +11,6 @@ import contextlib
 import gzip
 import hashlib
 import os
-import re
 import socket
 import tempfile
 import threading
@@ -21,14 +20,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
-import numpy as np
 import torch
 from torch import Tensor
 from torchvision import datasets as tv
 from torchvision.datasets.mnist import read_image_file, read_label_file
 from torchvision.datasets.utils import check_integrity, download_url
-from torchvision.transforms import functional as transforms
 
+from dpgen_core import celeba, folders
 from dpgen_core.checks import check_choice, check_int, require
 from dpgen_core.glyphs import MAX_RECORDS, draw_glyphs
 from dpgen_core.streams import stream
@@ -107,21 +105,32 @@ DATASETS: Mapping[str, DatasetSpec] = MappingProxyType(
         "glyphs": DatasetSpec("glyphs", (1, 28, 28), _DIGITS, "drawn here from free fonts"),
     }
 )
+NAMES = (*DATASETS, *folders.SHAPES)
 _IDX: Mapping[str, type[tv.MNIST]] = MappingProxyType(
     {"mnist": tv.MNIST, "fashion_mnist": tv.FashionMNIST}
 )
 _IDX_PREFIX = {"train": "train", "test": "t10k"}
-_CELEBA_PARTS = {"train": 0, "valid": 1, "test": 2}
 _GLYPH_COUNTS = {"train": 60_000, "test": 10_000}
 _TRAIN_SIZES = {"mnist": 60_000, "fashion_mnist": 60_000, "celeba": 162_770, "glyphs": 60_000}
 DOWNLOAD_SECONDS = 10.0  # longest wait for a server's answer
-
-Pick = Callable[[int], Tensor]  # from the number of records to the rows wanted
 
 
 def data_root() -> Path:
     """``$DPGEN_DATA``, else ``./data``."""
     return Path(os.environ.get("DPGEN_DATA") or "data")
+
+
+def dataset_spec(name: str, *, root: Path | str | None = None) -> DatasetSpec:
+    """What is public about a data set of `NAMES`; of one's own folder, its class names.
+
+    Raises:
+        InvalidArgument: unknown name, or no class folders.
+    """
+    check_choice("dataset", name, NAMES)
+    if name in DATASETS:
+        return DATASETS[name]
+    classes = folders.class_names(data_root() if root is None else Path(root))
+    return DatasetSpec(name, folders.SHAPES[name], classes, "your own")
 
 
 def load(
@@ -135,7 +144,8 @@ def load(
     """Load a split of a named data set.
 
     Args:
-        name: a key of `DATASETS`.
+        name: one of `NAMES`; ``folder_gray`` and ``folder_color`` take the images of the data folder
+            itself (see `folders`).
         split: ``train`` or ``test``; CelebA also has ``valid`` (the official split).
         root: data folder; None takes `data_root`.
         num_records: a random subset of that size, drawn without a look at the (private) labels;
@@ -148,8 +158,8 @@ def load(
         FileNotFoundError: the files are not there and cannot be downloaded; says where they were
             looked for.
     """
-    check_choice("dataset", name, DATASETS)
-    check_choice("split", split, _CELEBA_PARTS if name == "celeba" else _IDX_PREFIX)
+    check_choice("dataset", name, NAMES)
+    check_choice("split", split, celeba.PARTITIONS if name == "celeba" else _IDX_PREFIX)
     check_int("seed", seed, low=0, fix="seed=0")
     if num_records is not None:
         check_int("num_records", num_records, low=1, fix="num_records=2000")
@@ -165,44 +175,45 @@ def load(
         order = torch.randperm(available, generator=stream(seed, "subset", name, split))
         return order[:num_records]
 
+    if name in folders.SHAPES:
+        spec = dataset_spec(name, root=folder)
+        return ImageData(name, *folders.load_folder(name, folder, split, pick), spec.class_names)
     if name in _IDX:
         return _load_idx(name, folder, split, pick)
-    if _celeba_parts(folder):
-        return _load_celeba_parts(folder, split, pick)
-    return _load_celeba_images(folder, split, pick)
+    spec = DATASETS[name]
+    images, labels = celeba.load_celeba(folder, split, pick, spec.image_shape)
+    return ImageData(name, images, labels, spec.class_names)
 
 
 def train_size(name: str, *, root: Path | str | None = None) -> int:
     """Records in the training split, reading no images. CelebA's prepared parts are counted."""
-    check_choice("dataset", name, DATASETS)
+    check_choice("dataset", name, NAMES)
     folder = data_root() if root is None else Path(root)
-    parts = _celeba_parts(folder) if name == "celeba" else []
-    if not parts:
-        return _TRAIN_SIZES[name]
-    return sum(int((_npz(part, "partition") == _CELEBA_PARTS["train"]).sum()) for part in parts)
+    if name in folders.SHAPES:
+        return folders.split_size(folder, "train")
+    prepared = celeba.prepared_size(folder, "train") if name == "celeba" else None
+    return _TRAIN_SIZES[name] if prepared is None else prepared
 
 
 def available(name: str, *, root: Path | str | None = None, download: bool = True) -> bool:
     """Whether `load` would succeed. Never raises.
 
     Args:
-        name: a key of `DATASETS`; any other name is not available.
+        name: one of `NAMES`; any other name is not available.
         root: data folder; None takes `data_root`.
         download: fetch what is missing. Without a network this costs at most `DOWNLOAD_SECONDS`
             for each of the one or two servers.
     """
     try:
-        check_choice("dataset", name, DATASETS)
+        check_choice("dataset", name, NAMES)
         folder = data_root() if root is None else Path(root)
+        if name in folders.SHAPES:
+            return train_size(name, root=folder) > 0
         if name in _IDX:
             if download:
                 _download_missing(name, folder)
             return all(check_integrity(path, md5) for path, md5 in _idx_files(name, folder))
-        if name == "celeba" and _celeba_parts(folder):
-            return train_size(name, root=folder) > 0
-        if name == "celeba":
-            tv.CelebA(str(folder), split="test", download=False)
-        return True
+        return name != "celeba" or celeba.available(folder)
     except Exception:  # whatever is wrong, `load` says it
         return False
 
@@ -273,7 +284,7 @@ def _socket_timeout() -> Iterator[None]:
         socket.setdefaulttimeout(before)
 
 
-def _load_idx(name: str, folder: Path, split: str, pick: Pick) -> ImageData:
+def _load_idx(name: str, folder: Path, split: str, pick: Callable[[int], Tensor]) -> ImageData:
     _download_missing(name, folder)
     files = {path.name: (path, md5) for path, md5 in _idx_files(name, folder)}
     prefix = _IDX_PREFIX[split]
@@ -300,74 +311,3 @@ def _unpack(path: Path, md5: str, scratch: str) -> str:
     target = Path(scratch) / path.stem
     target.write_bytes(gzip.decompress(packed))
     return str(target)
-
-
-def _celeba_parts(folder: Path) -> list[Path]:
-    """The prepared parts in order; a gap in their numbers is an error, as records would be lost."""
-    numbers = {
-        int(match[1]): path
-        for path in (folder / "celeba").glob("celeba32-*.npz")
-        if (match := re.fullmatch(r"celeba32-(\d+)\.npz", path.name))
-    }
-    found, wanted = sorted(numbers), list(range(len(numbers)))
-    rule = "numbered 0, 1, ... without a gap"
-    require(found == wanted, f"celeba32-*.npz in {folder}", found, rule, "adding the missing parts")
-    return [numbers[number] for number in found]
-
-
-def _npz(path: Path, field: str) -> np.ndarray:
-    """One 8-bit array of a part; anything else, pickled objects above all, is a clear error."""
-    problem = ""
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            array = archive[field]
-            if array.dtype != np.uint8:
-                problem = str(array.dtype)
-    except Exception as error:  # numpy, zipfile and zlib each raise their own
-        problem = f"{type(error).__name__}: {error}"
-    rule = "an unpickled array of uint8"
-    require(not problem, f"{field} in {path}", problem, rule, "a fresh copy of the file")
-    return array
-
-
-def _load_celeba_parts(folder: Path, split: str, pick: Pick) -> ImageData:
-    """The prepared parts, 32x32."""
-    spec = DATASETS["celeba"]
-    images, labels = [], []
-    for path in _celeba_parts(folder):
-        partition, male, pictures = (_npz(path, f) for f in ("partition", "male", "images"))
-        n = len(partition)
-        shapes = partition.shape, male.shape, pictures.shape
-        rule = f"(N,), (N,) and (N, {', '.join(map(str, spec.image_shape))})"
-        good = shapes == ((n,), (n,), (n, *spec.image_shape))
-        require(good, f"shapes in {path}", shapes, rule, "a fresh copy of the file")
-        for field, array, allowed in (("male", male, 2), ("partition", partition, 3)):
-            values = np.unique(array).tolist()
-            rule = f"in {list(range(allowed))}"
-            good = all(value < allowed for value in values)
-            require(good, f"{field} in {path}", values, rule, "a fresh copy of the file")
-        mine = partition == _CELEBA_PARTS[split]
-        images.append(torch.from_numpy(pictures[mine]))
-        labels.append(torch.from_numpy(male[mine]))
-    rows = pick(sum(map(len, labels)))
-    chosen = torch.cat(images)[rows].float().div_(255)  # (N, 3, 32, 32)
-    return ImageData("celeba", chosen, torch.cat(labels)[rows].long(), spec.class_names)
-
-
-def _load_celeba_images(folder: Path, split: str, pick: Pick) -> ImageData:
-    """The layout torchvision wants, each image resized whole to 32x32."""
-    try:
-        source = tv.CelebA(str(folder), split=split, target_type="attr", download=False)
-    except (OSError, RuntimeError) as error:
-        raise FileNotFoundError(
-            f"celeba: found neither celeba/celeba32-*.npz nor torchvision's layout below {folder} "
-            f"({error}). Get CelebA from its authors (research licence) and set DPGEN_DATA, or use "
-            "dataset='glyphs', which needs no files."
-        ) from error
-    spec = DATASETS["celeba"]
-    rows = pick(len(source.attr))
-    side = list(spec.image_shape[1:])
-    small = (transforms.resize(source[row][0], side, antialias=True) for row in rows.tolist())
-    images = torch.stack([transforms.to_tensor(image) for image in small])  # (N, 3, 32, 32)
-    male = source.attr[rows, source.attr_names.index("Male")]
-    return ImageData("celeba", images, male.long(), spec.class_names)

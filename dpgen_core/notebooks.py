@@ -167,9 +167,14 @@ def statement_block(records: Sequence[Record]) -> Markdown:
     for record in records:
         config = record.config
         if (config.dataset, config.method, config.seed) == wanted:
-            text = privacy_statement(config=config, run=record.run, privacy=record.privacy)
-            return Markdown(re.sub(r"^#+ (.+)$", r"**\1**", text, flags=re.MULTILINE))
+            return statement_markdown(record)
     return Markdown("No record of the default method is committed yet.")
+
+
+def statement_markdown(record: Record) -> Markdown:
+    """A record's privacy statement, its headings in bold."""
+    text = privacy_statement(config=record.config, run=record.run, privacy=record.privacy)
+    return Markdown(re.sub(r"^#+ (.+)$", r"**\1**", text, flags=re.MULTILINE))
 
 
 def execute(root: Path, profile: str) -> None:

@@ -100,7 +100,7 @@ runs = {
     target: follow_targets(records, target=target, images=40) for target in ("nearest", "matched")
 }
 
-# %% mystnb={"figure": {"name": "fig-collapse", "caption": "Spread within a class, as a share of the records', while images follow the nearest and the matched record."}, "image": {"alt": "One curve falls towards zero, the other rises"}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "Spread within a class, as a share of the records', while images follow the nearest and the matched record.", "name": "fig-collapse"}, "image": {"alt": "One curve falls towards zero, the other rises"}} tags=["hide-input"]
 figure, axis = plt.subplots(figsize=(6.4, 3.0))
 for (name, (_, path)), color in zip(runs.items(), COLORS, strict=False):
     axis.plot(path["step"], path["spread"], color=color, label=name)
@@ -109,7 +109,7 @@ axis.set(xlabel="step", ylabel="spread (records = 1)", ylim=(0, 1.05))
 axis.legend(frameon=False)
 plt.show()
 
-# %% mystnb={"figure": {"name": "fig-collapse-images", "caption": "Where the images end: one prototype per class against many."}, "image": {"alt": "Two sheets of digits, the left with equal digits in each row"}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "Where the images end: one prototype per class against many.", "name": "fig-collapse-images"}, "image": {"alt": "Two sheets of digits, the left with equal digits in each row"}} tags=["hide-input"]
 order = torch.arange(10).repeat_interleave(40)
 Image(
     png_bytes(
@@ -125,7 +125,7 @@ Image(
 #
 # Reconstruction gives structure early and would blur later. Its weight falls on a straight line:
 
-# %% mystnb={"figure": {"name": "fig-annealing", "caption": "Weight of the reconstruction loss over a run, for the presets."}, "image": {"alt": "Two falling lines"}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "Weight of the reconstruction loss over a run, for the presets.", "name": "fig-annealing"}, "image": {"alt": "Two falling lines"}} tags=["hide-input"]
 figure, axis = plt.subplots(figsize=(6.4, 2.6))
 for method, color in zip(("efsgd", "efsgd-prior"), COLORS, strict=False):
     config = make_config(dataset="glyphs", method=method, profile="quick")

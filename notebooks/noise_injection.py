@@ -53,7 +53,7 @@ print(f"learned scales: {scales}")
 # The latent decides an image as a whole; injected noise decides details pixel by pixel. Take one latent, draw the
 # injected noise many times, and look at how much each pixel varies. The generator here is untrained:
 
-# %% mystnb={"figure": {"name": "fig-injection", "caption": "Standard deviation of each pixel over redraws of the injected noise alone (left) and of the latent alone (right), untrained generator."}, "image": {"alt": "Two maps of pixel variation"}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "Standard deviation of each pixel over redraws of the injected noise alone (left) and of the latent alone (right), untrained generator.", "name": "fig-injection"}, "image": {"alt": "Two maps of pixel variation"}} tags=["hide-input"]
 one, many = torch.randn(1, 32).expand(200, -1), torch.randn(200, 32)
 labels = torch.full((200,), 3)
 with torch.no_grad():

@@ -46,7 +46,7 @@ setting = {"delta": 1e-5, "relation": "replace-one"}
 # world $D'$ it does not, so the published number is centered at some count or at that count less one. Up to a
 # shift that you know, it is a draw from one of two normal distributions.
 
-# %% mystnb={"figure": {"name": "fig-two-worlds", "caption": "Output in the two worlds, and the region (shaded) in which a guess of D is wrong least often for its size."}, "image": {"alt": "Two overlapping bell curves one unit apart"}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "Output in the two worlds, and the region (shaded) in which a guess of D is wrong least often for its size.", "name": "fig-two-worlds"}, "image": {"alt": "Two overlapping bell curves one unit apart"}} tags=["hide-input"]
 noise = 2.0
 x = np.linspace(-6, 7, 400)
 figure, axis = plt.subplots(figsize=(6.4, 3.0))
@@ -84,7 +84,7 @@ plt.show()
 #
 # A guarantee is therefore a *curve*, and a single pair is one point of it.
 
-# %% mystnb={"figure": {"name": "fig-curves", "caption": "The privacy curve of one Gaussian release, for three noise multipliers m."}, "image": {"alt": "Delta falls with epsilon, the more steeply the more noise"}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "The privacy curve of one Gaussian release, for three noise multipliers m.", "name": "fig-curves"}, "image": {"alt": "Delta falls with epsilon, the more steeply the more noise"}} tags=["hide-input"]
 epsilons = np.linspace(0, 8, 200)
 figure, axis = plt.subplots(figsize=(6.4, 3.2))
 for color, m in zip(COLORS, (0.5, 1.0, 2.0), strict=False):
@@ -161,7 +161,7 @@ pd.DataFrame(composition).set_index("releases").round(4)
 # training in hundreds of rounds would be hopeless. It is also where most accounting goes wrong, since it asks
 # that the coin be *fresh, hidden, and independent of everybody else's*.
 
-# %% mystnb={"figure": {"name": "fig-amplification", "caption": "Epsilon of 300 rounds against the sampling rate, noise multiplier 2.5, replace-one, delta 1e-5. At q = 1 there is no amplification."}, "image": {"alt": "Epsilon grows with the sampling rate"}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "Epsilon of 300 rounds against the sampling rate, noise multiplier 2.5, replace-one, delta 1e-5. At q = 1 there is no amplification.", "name": "fig-amplification"}, "image": {"alt": "Epsilon grows with the sampling rate"}} tags=["hide-input"]
 rates = [0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0]
 figure, axis = plt.subplots(figsize=(6.4, 3.2))
 for color, accountant in zip(COLORS, ("rdp", "pld"), strict=False):

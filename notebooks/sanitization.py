@@ -98,7 +98,7 @@ print(
 # In each round a shard joins with probability $q$, by its own coin. Compare a draw of *exactly* $qK$ shards: the
 # two have the same mean, but with the fixed-size draw a shard's absence means somebody else's presence.
 
-# %% mystnb={"figure": {"name": "fig-draws", "caption": "How many shards join a round of the default settings, under Poisson sampling, over two thousand rounds. A draw of fixed size would be the dashed line."}, "image": {"alt": "Histogram of cohort sizes around their mean"}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "How many shards join a round of the default settings, under Poisson sampling, over two thousand rounds. A draw of fixed size would be the dashed line.", "name": "fig-draws"}, "image": {"alt": "Histogram of cohort sizes around their mean"}} tags=["hide-input"]
 config = make_config(dataset="glyphs", method="efsgd", profile="quick")
 sizes = [
     int((HiddenStream("demo", "coins", t).uniform(config.num_shards) < config.sampling_rate).sum())
