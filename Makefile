@@ -24,7 +24,7 @@ export JUPYTER_PREFER_ENV_PATH := 1
 unexport JUPYTER_PATH PYTHONPATH VIRTUAL_ENV
 
 .DEFAULT_GOAL := help
-.PHONY: help book test test-book experiment experiments results audit mutants timings lint lock pair clean distclean
+.PHONY: help book test test-book links experiment experiments results audit mutants timings lint lock pair clean distclean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -36,6 +36,7 @@ book: $(STAMP) ## Run the notebooks and build the book (PROFILE=smoke, quick or 
 	$(BIN)/python -m dpgen_core.notebooks mathjax
 	$(BIN)/python -m dpgen_core.tables findings
 	$(BIN)/python -m dpgen_core.site
+	$(BIN)/python -m dpgen_core.status
 	$(BIN)/jupyter-book build -W -n --keep-going .
 	@echo "Open _build/html/index.html"
 
@@ -44,6 +45,9 @@ test: lint ## Check style and types, run the tests and the doctests
 
 test-book: $(STAMP) ## Open every page of the built book in Chromium, with the network off
 	$(BIN)/python -m pytest -m browser tests/test_book_in_a_browser.py
+
+links: $(STAMP) ## Check the book's links to other places (needs the network)
+	$(BIN)/jupyter-book build --builder linkcheck .
 
 experiment: $(STAMP) ## Run one experiment (DATASET=, EPSILON=, METHOD=, PROFILE=, SEED=)
 	@mkdir -p results/local

@@ -29,6 +29,7 @@ from dpgen_core import data
 from dpgen_core.checks import require
 from dpgen_core.config import PROFILES
 from dpgen_core.figures import plot_diagnostics, plot_history, png_bytes
+from dpgen_core.launch import repository, with_links
 from dpgen_core.record import UNPUBLISHED, Record
 from dpgen_core.statement import privacy_statement
 from dpgen_core.tables import DATASET_TITLES, project_root
@@ -190,6 +191,7 @@ def execute(root: Path, profile: str) -> None:
     target = root / "book" / "_executed"
     target.mkdir(parents=True, exist_ok=True)
     pages = {page: (wanted, heading) for page, wanted, heading in EXPERIMENT_PAGES}
+    published = repository()
     usable = {name: data.available(name) for name in {wanted for wanted, _ in pages.values()}}
     sources = [path.stem for path in (root / "notebooks").glob("*.ipynb")]
     for page in sorted({*sources, *pages}):
@@ -198,6 +200,7 @@ def execute(root: Path, profile: str) -> None:
         notebook = nbformat.read(source, as_version=4)
         if heading:
             _retitle(notebook, heading)
+        with_links(notebook, source.stem, published)
         declared = papermill.inspect_notebook(str(source))
         offered = {
             "profile": profile,

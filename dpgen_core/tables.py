@@ -219,7 +219,7 @@ def findings(records: Sequence[Record]) -> str:
     keys = ["dataset", "title", "method", "profile", "target_epsilon"]
     means = table.groupby(keys, sort=False)[list(_AVERAGED)].mean()
     means["runs"] = table.groupby(keys, sort=False).size()
-    return _markdown(_formatted(means.reset_index(), _FINDINGS))
+    return markdown_table(_formatted(means.reset_index(), _FINDINGS))
 
 
 def claims(path: Path, *, key: str = "ma2026efsgd") -> str:
@@ -229,7 +229,7 @@ def claims(path: Path, *, key: str = "ma2026efsgd") -> str:
     table["dataset"] = table["dataset"].map(lambda name: DATASET_TITLES.get(name, name))
     table["dataset"] = table["dataset"].str.replace(" 32x32 subset", "")  # theirs is not ours
     table["metric"] = table["metric"].map(lambda name: _METRICS.get(name, name))
-    return _markdown(table[["dataset", "metric", "value", "source", "note"]])
+    return markdown_table(table[["dataset", "metric", "value", "source", "note"]])
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -323,7 +323,7 @@ def _published(path: Path) -> pd.DataFrame:
     return table[table["checked"] != "no"]
 
 
-def _markdown(table: pd.DataFrame) -> str:
+def markdown_table(table: pd.DataFrame) -> str:
     """A pipe table; bars inside a cell are escaped."""
     rows = [list(table.columns), ["---"] * len(table.columns), *table.to_numpy().tolist()]
     lines = ["| " + " | ".join(str(c).replace("|", "\\|") for c in row) + " |" for row in rows]
