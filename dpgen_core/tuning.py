@@ -53,13 +53,12 @@ TRIALS: tuple[Trial, ...] = (
     ("efsgd", 10.0, {"num_shards": 500}),
     ("efsgd", 10.0, {"reconstruction_weight": 0.0}),
     ("efsgd-prior", 10.0, {"prior_share": 0.8, "generator_learning_rate": 1e-3}),
+    ("efsgd", 10.0, {"reconstruction_until": 0.5}),
+    ("efsgd", 10.0, {"reconstruction_weight": 0.05}),
     ("efsgd", 1e6, {}),  # is it the noise that limits?
-    ("efsgd", 1e6, {"reconstruction_weight": 0.0}),
-    ("efsgd", 10.0, {"rounds": 1200, "sampling_rate": 0.05}),
+    ("efsgd-prior", 10.0, {"prior_share": 0.8, "generator_learning_rate": 2e-3}),
     ("efsgd", 10.0, {"critic_warmup_steps": 200}),
     ("efsgd", 10.0, {"feedback_decay": 0.0}),
-    ("efsgd", 10.0, {"num_shards": 500, "critic_steps": 20}),
-    ("efsgd", 10.0, {"num_shards": 250, "sampling_rate": 0.2, "critic_steps": 20}),
 )
 
 
