@@ -119,3 +119,30 @@ Image(
 
 # %% tags=["hide-input"]
 print(len(missing(root / "results")))
+
+# %% [markdown]
+# ## Exercises
+#
+# :::{admonition} Exercise 1
+# Two methods differ by 0.8 points of g2r over three seeds each, with standard deviations 0.5 and 0.6.
+# Is that decided by the rule of this page? By a $t$-test?
+# :::
+#
+# :::{admonition} Solution
+# :class: dropdown
+# By the rule, yes: the gap exceeds the larger deviation. A $t$-test on three runs a side has a standard error of
+# about 0.45 and four degrees of freedom, so $t \approx 1.8$ and $p \approx 0.15$: not at all
+# convincing. The rule is a filter against noise, not a proof.
+# :::
+#
+# :::{admonition} Exercise 2
+# Why is it not enough to switch a part off and keep everything else, to learn what the part is worth?
+# :::
+#
+# :::{admonition} Solution
+# :class: dropdown
+# Settings were chosen with the part on. A part that is off may want another learning rate or weight, so the gap
+# overstates the part. The honest comparison tunes both, which costs more runs and, on private data, more budget.
+# :::
+#
+# **Read next:** {doc}`the literature </book/_executed/literature>`, for what others reach with which accounting.

@@ -321,3 +321,43 @@ pd.Series(
 # companion is built so that the accounting above applies as it stands: joining is a hidden coin
 # per shard, a shard's contribution is clipped as one vector over the whole batch, and everything
 # else a shard remembers never leaves it.
+#
+# ## Exercises
+#
+# :::{admonition} Exercise 1
+# A run has 300 rounds at $q = 0.1$. Somebody joins every shard in every round instead ($q = 1$) and keeps $\sigma$.
+# Why is the new epsilon not just ten times the old one?
+# :::
+#
+# :::{admonition} Solution
+# :class: dropdown
+# Without sampling each round is a plain Gaussian at distance $2 C$, and its Renyi curve is
+# $2 \alpha / \sigma^2$. With sampling the curve starts at about $q^2$ times that for small $\alpha$, a factor of a hundred, and
+# loses the advantage at orders where $\alpha$ times the largest loss of a round is no longer small. The
+# factor lies between, and depends on $\sigma$ and on the budget: `epsilon_spent` answers.
+# :::
+#
+# :::{admonition} Exercise 2
+# You stop a run of 300 calibrated rounds after 150, because the samples look good. Which epsilon may you
+# state? And if you stopped because a *private* metric looked good?
+# :::
+#
+# :::{admonition} Solution
+# :class: dropdown
+# That of 150 rounds: what was not released costs nothing, and when to stop was decided by releases. In
+# the second case the moment of stopping depends on the private records outside the mechanism, so it is a
+# release of its own. Stating the epsilon of all 300 rounds does not cover it either.
+# :::
+#
+# :::{admonition} Exercise 3
+# The prior was released with multiplier $m$, and the rounds are calibrated to what is left. Why can the two
+# epsilons not be subtracted to find that budget?
+# :::
+#
+# :::{admonition} Solution
+# :class: dropdown
+# Epsilons at one delta do not add up exactly: adding them is valid but wasteful. Renyi curves add, order by
+# order, and are converted once. That is why `calibrate_noise` takes `other_events` and no smaller target.
+# :::
+#
+# **Read next:** {doc}`clipping bias </book/_executed/clipping_bias>`, and for the attack on these figures {ref}`the audit <audit>`.

@@ -194,3 +194,5 @@ statement_block(committed_records(root / "results"))
 # Gaussian noise on it. In the proof, what the others add could not be fixed first: it would depend on
 # whether the owner in question joins, because somebody else takes its place.
 # :::
+#
+# **Read next:** {ref}`privacy pitfalls <pitfalls>`, ranked by severity.

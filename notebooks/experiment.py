@@ -148,3 +148,28 @@ caveats(record)
 
 # %%
 print(record.path)
+
+# %% [markdown]
+# ## Exercises
+#
+# :::{admonition} Exercise 1
+# Run the notebook with `epsilon=1`. Which of sigma, q, T and K changed, and why only that one?
+# :::
+#
+# :::{admonition} Solution
+# :class: dropdown
+# The noise multiplier. Rate, rounds and shards are set by the profile, and the noise is what calibration solves
+# for. Whether other rounds and shards would be better at that budget is a question of tuning.
+# :::
+#
+# :::{admonition} Exercise 2
+# The public curve shows a release norm close to that of the noise. Is nothing learned, then?
+# :::
+#
+# :::{admonition} Solution
+# :class: dropdown
+# The noise has thousands of directions and the signal a few. The generator's Jacobian and the average over
+# rounds pick out what all releases agree on, though each is nearly all noise.
+# :::
+#
+# **Read next:** {doc}`the results of all methods </book/_executed/results>`.

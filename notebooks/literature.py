@@ -89,3 +89,32 @@ published_table(published, dataset="fashion_mnist")
 
 # %% tags=["hide-input"]
 published_table(published, dataset="celeba")
+
+# %% [markdown]
+# ## Exercises
+#
+# :::{admonition} Exercise 1
+# A paper reports epsilon 10 for add-or-remove neighbors at delta $10^{-5}$. Can it stand beside a replace-one
+# figure of 10?
+# :::
+#
+# :::{admonition} Solution
+# :class: dropdown
+# Not as an equal. Replacing is removing and adding: two add-or-remove steps, so an add-or-remove epsilon of 10
+# is a replace-one epsilon of up to 20, at a larger delta. The reverse comparison is easier: a mechanism whose
+# replace-one epsilon is 10 can be re-accounted under add-or-remove, and gets a smaller one.
+# :::
+#
+# :::{admonition} Exercise 2
+# The one-shot baseline beats most trained generators here. Name a data set where you expect it to lose at once,
+# and say why.
+# :::
+#
+# :::{admonition} Solution
+# :class: dropdown
+# Anything without a common position: street scenes, animals in all poses. Class means and covariances over
+# pixels or frequencies describe pictures that are aligned, and say next to nothing when the same object may
+# be anywhere.
+# :::
+#
+# **Read next:** {ref}`the audit <audit>`, which recomputes what these figures rest on.

@@ -122,3 +122,5 @@ Image(
 # It could, at no cost in privacy. But the generator's step is taken at the images of the round, and whoever wants to
 # check a run from its releases must be able to compute these images again.
 # :::
+#
+# **Read next:** {ref}`the whole algorithm <method>`.

@@ -103,3 +103,30 @@ results_table(records, dataset="celeba", view="privacy")
 
 # %% tags=["hide-input"]
 results_table(records, dataset="celeba", view="cost")
+
+# %% [markdown]
+# ## Exercises
+#
+# :::{admonition} Exercise 1
+# g2r of one record is above r2g of another. Which of the two makes better pictures?
+# :::
+#
+# :::{admonition} Solution
+# :class: dropdown
+# Neither figure says. A generator that makes one perfect picture per class has a high r2g and a low g2r; one that
+# makes varied but noisy pictures may have the opposite. That is why recall and the spread within a class
+# stand beside them.
+# :::
+#
+# :::{admonition} Exercise 2
+# The Frechet distance has a floor above zero: what real training images score against real test images.
+# May a synthetic set go below it?
+# :::
+#
+# :::{admonition} Solution
+# :class: dropdown
+# Yes, by chance, or when the synthetic set is closer to the test images than the training images are in these
+# features. Far below it something is wrong, for example test images that were seen in training.
+# :::
+#
+# **Read next:** {doc}`what each part buys </book/_executed/ablations>`.
