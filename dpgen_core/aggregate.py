@@ -12,8 +12,8 @@ import numpy as np
 import pandas as pd
 
 from dpgen_core.checks import check_choice
-from dpgen_core.config import METHODS
 from dpgen_core.data import DATASETS
+from dpgen_core.presets import METHODS
 from dpgen_core.record import Record
 from dpgen_core.tables import MISSING, frame
 

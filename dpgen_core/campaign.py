@@ -17,8 +17,9 @@ from pathlib import Path
 
 import torch
 
-from dpgen_core.config import PARTS, ExperimentConfig, make_config
+from dpgen_core.config import ExperimentConfig, make_config
 from dpgen_core.experiment import run_experiment
+from dpgen_core.presets import PARTS
 from dpgen_core.tables import project_root
 
 SEEDS = (0, 1, 2)

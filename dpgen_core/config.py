@@ -4,8 +4,7 @@ Sampler, noise and accountant read the same fields of `ExperimentConfig`; nothin
 privacy parameter. `make_config` is the front door: it checks every argument, looks up the preset,
 and calibrates the noise to the budget.
 
-A *method* is a preset, optionally with one part switched off: ``"efsgd-prior"``, ``"gs-wgan"``,
-``"efsgd/no-reconstruction"``. A *profile* says how much work to spend.
+Methods and profiles are in `presets`.
 """
 
 from __future__ import annotations
@@ -17,13 +16,13 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 from dpgen_core import accounting, data
 from dpgen_core.checks import InvalidArgument, check_choice, check_int, check_real, require
 from dpgen_core.efsgd import CLIP_MODES, ClipMode
 from dpgen_core.models import CRITICS, CriticName
+from dpgen_core.presets import DEFAULT_DELTA, PROFILES, SMOKE_RECORDS, method_names, preset
 from dpgen_core.prior import prior_events
 from dpgen_core.streams import NOISE_SOURCES, NoiseSource
 
@@ -107,8 +106,13 @@ class ExperimentConfig:
     checkpoint_every: int = 50  # rounds
 
     def record_name(self) -> str:
-        """Folder name of the record: readable, and unique to these settings."""
-        text = json.dumps(self.to_dict(), sort_keys=True)
+        """Folder name of the record: readable, and unique to these settings.
+
+        The hash leaves out fields at their default, so that a new field does not rename old records.
+        """
+        defaults = {field.name: field.default for field in dataclasses.fields(self)}
+        chosen = {name: v for name, v in self.to_dict().items() if v != defaults[name]}
+        text = json.dumps(chosen, sort_keys=True)
         digest = hashlib.sha256(text.encode()).hexdigest()[:8]
         method = self.method.replace("/", "_")
         parts = (self.dataset, method, f"eps{self.epsilon:g}", self.profile, f"seed{self.seed}")
@@ -129,98 +133,6 @@ class ExperimentConfig:
         unknown = sorted(set(values) - known)
         require(not unknown, "config", unknown, "made of known fields only", "a fresh config")
         return cls(**dict(values) | {"image_shape": tuple(values["image_shape"])})
-
-
-# Parts of the paper that can be switched off, and how.
-PARTS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
-    {
-        "error-feedback": {"feedback_decay": 0.0},
-        "reconstruction": {"reconstruction_weight": 0.0},
-        "noise-injection": {"noise_injection": False},
-        "public-basis": {"basis_modes": None},  # None: every mode of the image
-        "adversarial": {"adversarial_weight": 0.0},
-    }
-)
-
-_CLASSIFIER_WEIGHT = 0.2
-_LINEAGE = {
-    "feedback_decay": 0.0,
-    "reconstruction_weight": 0.0,
-    "noise_injection": False,
-    "basis_modes": None,
-    "clip_mode": "per-image",
-}
-METHODS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
-    {
-        "efsgd-prior": {
-            "prior_modes": 12,
-            "prior_cells": 8,
-            "prior_share": 0.5,
-            "generator_learning_rate": 3e-4,
-            "reconstruction_weight": 0.02,
-        },
-        "efsgd": {},
-        "gaussian": {"prior_modes": 12, "prior_share": 1.0, "rounds": 0},
-        "mixture": {
-            "prior_modes": 12,
-            "prior_cells": 8,
-            "prior_share": 1.0,
-            "prior_contrast": True,
-            "rounds": 0,
-        },
-        "gs-wgan": _LINEAGE,
-        "dp-gan-dpac": _LINEAGE | {"classifier_weight": _CLASSIFIER_WEIGHT},
-    }
-)
-
-PROFILES: Mapping[str, Mapping[str, Any]] = MappingProxyType(
-    {
-        "smoke": {
-            "num_shards": 100,
-            "sampling_rate": 0.2,
-            "rounds": 6,
-            "critic_steps": 1,
-            "critic_warmup_steps": 1,
-            "critic_batch": 8,
-            "critic_width": 16,
-            "generator_width": 4,
-            "generated_batch": 20,
-            "fake_pool": 40,
-            "synthetic_records": 400,
-            "real_records": 400,
-            "classifier_epochs": 1,
-            "checkpoint_every": 2,
-        },
-        "quick": {
-            "num_shards": 1000,
-            "sampling_rate": 0.1,
-            "rounds": 300,
-            "synthetic_records": 20_000,
-        },
-        "paper": {
-            "num_shards": 2000,
-            "sampling_rate": 0.1,
-            "rounds": 1000,
-            "critic": "conv",
-            "critic_width": 32,
-            "critic_steps": 10,
-            "generator_width": 32,
-            "synthetic_records": 60_000,
-            "real_records": 60_000,
-            "classifier_epochs": 20,
-        },
-    }
-)
-SMOKE_RECORDS = 2000
-DEFAULT_DELTA = 1e-5
-
-
-def method_names() -> tuple[str, ...]:
-    """Every accepted method: the presets, and each of ours that trains with one part switched."""
-    names = list(METHODS)
-    trained = ("efsgd-prior", "efsgd")
-    names += [f"{method}/no-{part}" for method in trained for part in PARTS]
-    return (*names, *(f"{method}/with-classifier" for method in trained))
 
 
 def make_config(
@@ -278,7 +190,7 @@ def make_config(
         fix=f"delta={min(DEFAULT_DELTA, 0.1 / num_records):g}, below 1/N = 1/{num_records}",
     )
 
-    settings = _preset(method, profile, spec.image_shape) | overrides
+    settings = preset(method, profile, spec.image_shape) | overrides
     computed = {"noise_multiplier", "prior_noise_multiplier", "relation", "image_shape"}
     known = {field.name for field in dataclasses.fields(ExperimentConfig)} - computed
     unknown = sorted(set(overrides) - known)
@@ -304,20 +216,6 @@ def make_config(
         prior_noise_multiplier=prior_noise,
         **settings,
     )
-
-
-def _preset(method: str, profile: str, image_shape: tuple[int, int, int]) -> dict[str, Any]:
-    """Settings of a method at a profile, before the caller's overrides."""
-    base, _, switch = method.partition("/")
-    settings: dict[str, Any] = {"max_grad_norm": 1.0}
-    settings |= dict(PROFILES[profile]) | dict(METHODS[base])
-    if switch == "with-classifier":
-        settings["classifier_weight"] = _CLASSIFIER_WEIGHT
-    elif switch:
-        settings |= dict(PARTS[switch.removeprefix("no-")])
-    if settings.get("basis_modes", 0) is None:
-        settings["basis_modes"] = image_shape[1]
-    return settings
 
 
 def _check_settings(settings: Mapping[str, Any], num_records: int) -> None:

@@ -7,13 +7,10 @@ and the ledger, rebuilt from the journal, never counts less than was released (s
 from __future__ import annotations
 
 import hashlib
-import resource
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-import pandas as pd
 import torch
 from torch import Tensor
 from tqdm import tqdm
@@ -23,23 +20,13 @@ from dpgen_core.accounting import BudgetExceeded, Event, Ledger
 from dpgen_core.checks import require
 from dpgen_core.config import ExperimentConfig
 from dpgen_core.data import ImageData
-from dpgen_core.figures import png_bytes, sample_sheet
-from dpgen_core.metrics import EvaluationSettings, evaluate
+from dpgen_core.outcome import SNAPSHOT_IMAGES, FinishedRun, to_bytes, write_outcome
 from dpgen_core.prior import FrequencyPrior, prior_events
-from dpgen_core.provenance import provenance
-from dpgen_core.record import Record, write_record
-from dpgen_core.statement import privacy_statement
+from dpgen_core.record import Record
 from dpgen_core.training import RoundReport, Trainer, make_prior, round_event
 from dpgen_core.workspace import JournalLine, Workspace
 
-SNAPSHOT_IMAGES = 20  # per checkpoint, from the same latents, to show how training went
 _SNAPSHOT = "snapshot."
-SHEET_COLORS = {1: 32, 3: None}  # palette of the sample sheet by channels: a record stays small
-OUTSIDE_GUARANTEE = (
-    "metrics.json and diagnostics.csv are computed from private records or private state",
-    "choosing settings by looking at results on the same records spends budget nobody charged",
-    "several records of one person are protected one by one, not together",
-)
 
 
 def run_experiment(
@@ -65,12 +52,13 @@ def run_experiment(
         The record, at ``<results_dir>/<config.record_name()>``.
 
     Raises:
-        InvalidArgument: the data do not fit the configuration, or another run holds the folder.
+        InvalidArgument: the data do not fit the configuration, another run holds the folder, or the
+            record there was made with other settings.
     """
     results = Path(results_dir)
     target = results / config.record_name()
     if target.exists():
-        return Record(target)
+        return _known(Record(target), config)
     real = datasets.load(
         config.dataset, "train", root=root, num_records=config.num_records, seed=config.seed
     )
@@ -85,8 +73,17 @@ def run_experiment(
     with workspace:
         session = _Session(config, real, workspace, where)
         session.train(progress, after_round)
-        record = _finish(session, target, root)
+        record = write_outcome(session.finished(), target, root)
         workspace.discard()
+    return record
+
+
+def _known(record: Record, config: ExperimentConfig) -> Record:
+    """A record that is there already, if it is of these very settings (a default may have changed)."""
+    now, then = config.to_dict(), record.config.to_dict()
+    changed = sorted(name for name in now if now[name] != then[name])
+    rule = "that of a record with the same settings"
+    require(not changed, "record", f"{record.path.name}, other in {changed}", rule, "deleting it")
     return record
 
 
@@ -117,6 +114,22 @@ class _Session:
     def seconds(self) -> float:
         """Training time, all restarts together."""
         return self.seconds_before + time.perf_counter() - self.started
+
+    def finished(self) -> FinishedRun:
+        """What training left, for the record."""
+        return FinishedRun(
+            config=self.config,
+            real=self.real,
+            trainer=self.trainer,
+            ledger=self.ledger,
+            device=self.device,
+            public=self.public,
+            private=self.private,
+            snapshots=self.snapshots,
+            rounds=self.next_round,
+            restarts=self.restarts,
+            seconds=self.seconds,
+        )
 
     def train(self, progress: bool, after_round: Callable[[int], None] | None) -> None:
         """All rounds that are left; stops early when the ledger refuses the next one."""
@@ -188,7 +201,7 @@ class _Session:
         if self.config.rounds:
             labels = torch.arange(SNAPSHOT_IMAGES) % self.config.num_classes
             images = self.trainer.sample(labels, stream_name="snapshots")
-            self.snapshots[self.next_round] = _to_bytes(images)
+            self.snapshots[self.next_round] = to_bytes(images)
             tensors |= {f"{_SNAPSHOT}{n}": v for n, v in self.snapshots.items()}
         self.workspace.save(
             tensors or {"empty": torch.zeros(0)},
@@ -240,117 +253,6 @@ class _Session:
             self.ledger.charge(event)
         self.workspace.record_release(JournalLine(name, index, attempt, digest))
         return True
-
-
-def _finish(session: _Session, target: Path, root: Path | None) -> Record:
-    """Sample, evaluate and write the record."""
-    config, trainer = session.config, session.trainer
-    training_seconds = session.seconds
-    count = config.synthetic_records
-    labels = torch.arange(count) % config.num_classes
-    images = trainer.sample(labels)
-    names = session.real.class_names
-    synthetic = ImageData(f"synthetic-{config.dataset}", images, labels, names)
-    started = time.perf_counter()
-    metrics = evaluate(
-        synthetic,
-        session.real,
-        _test_split(config, root),
-        settings=EvaluationSettings(
-            synthetic_records=count,
-            real_records=config.real_records,
-            classifier_epochs=config.classifier_epochs,
-        ),
-        seed=config.seed,
-        cache_dir=target.parent / ".work" / "classifiers",
-    )
-    metrics |= {
-        "training_seconds": round(training_seconds, 1),
-        "evaluation_seconds": round(time.perf_counter() - started, 1),
-        "peak_memory_gb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20, 2),
-    }
-    spent = {name: session.ledger.epsilon(name) for name in ("rdp", "pld")}  # type: ignore[arg-type]
-    sheet = sample_sheet(
-        images,
-        labels,
-        class_names=names,
-        title=f"{config.dataset}, {config.method}, delta {config.delta:g}, "
-        f"epsilon {spent['rdp']:.2f} (RDP) / {spent['pld']:.2f} (PLD)",
-    )
-    colors = SHEET_COLORS[config.image_shape[0]]
-    history = pd.DataFrame(session.public or None, columns=None if session.public else ["round"])
-    private = pd.DataFrame(session.private or None, columns=None if session.private else ["round"])
-    run, privacy = provenance(session.device), _privacy(session, spent)
-    return write_record(
-        target,
-        config=config,
-        run=run,
-        privacy=privacy,
-        metrics=metrics,
-        history=history,
-        diagnostics=private,
-        samples_png=png_bytes(sheet, colors=colors),
-        rounds_png=_rounds_png(session.snapshots, colors),
-        synthetic={
-            "images": _to_bytes(images).numpy(),
-            "labels": labels.numpy(),
-        },
-        statement=privacy_statement(config=config, run=run, privacy=privacy),
-    )
-
-
-def _to_bytes(images: Tensor) -> Tensor:
-    return (images * 255).round().to(torch.uint8)
-
-
-def _rounds_png(snapshots: dict[int, Tensor], colors: int | None) -> bytes | None:
-    """The same latents after ever more rounds, one row each; None for a method without rounds."""
-    if not snapshots:
-        return None
-    images = torch.cat([snapshots[n] for n in sorted(snapshots)]).float() / 255
-    rows = torch.arange(len(snapshots)).repeat_interleave(SNAPSHOT_IMAGES)
-    names = [f"{n} rounds" for n in sorted(snapshots)]
-    sheet = sample_sheet(images, rows, per_class=SNAPSHOT_IMAGES, class_names=names)
-    return png_bytes(sheet, colors=colors)
-
-
-def _test_split(config: ExperimentConfig, root: Path | None) -> ImageData:
-    """The real test split, or `real_records` of it where that is fewer (glyphs are drawn)."""
-    if config.dataset == "glyphs":
-        count = min(config.real_records, 10_000)
-        return datasets.load("glyphs", "test", num_records=count, seed=config.seed)
-    return datasets.load(config.dataset, "test", root=root)
-
-
-def _privacy(session: _Session, spent: dict[str, float]) -> dict[str, Any]:
-    config = session.config
-    releasable = config.noise_source == "secret"
-    return {
-        "mechanism": "Poisson-sampled shards, clipped contributions, Gaussian noise (design: ours)",
-        "unit": "one image with its label",
-        "relation": config.relation,
-        "num_records": config.num_records,
-        "delta": config.delta,
-        "target_epsilon": config.epsilon,
-        "epsilon": spent,
-        "accountant": config.accountant,
-        "num_shards": config.num_shards,
-        "sampling_rate": config.sampling_rate,
-        "rounds": session.next_round,
-        "planned_rounds": config.rounds,
-        "max_grad_norm": config.max_grad_norm,
-        "noise_multiplier": config.noise_multiplier,
-        "prior_noise_multiplier": config.prior_noise_multiplier,
-        "ledger": session.ledger.to_dict(),
-        "restarts": session.restarts,
-        "noise_source": config.noise_source,
-        "releasable": releasable,
-        "why_not_releasable": None
-        if releasable
-        else "the noise follows from the public seed, so it can be subtracted; fit for public data "
-        "and reproduction only. Use noise_source='secret' for a private release.",
-        "outside_the_guarantee": list(OUTSIDE_GUARANTEE),
-    }
 
 
 def _fingerprint(config: ExperimentConfig, real: ImageData) -> str:

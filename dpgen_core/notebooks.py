@@ -27,9 +27,9 @@ from papermill.exceptions import PapermillExecutionError
 
 from dpgen_core import data
 from dpgen_core.checks import require
-from dpgen_core.config import PROFILES
 from dpgen_core.figures import plot_diagnostics, plot_history, png_bytes
 from dpgen_core.launch import repository, with_links
+from dpgen_core.presets import PROFILES
 from dpgen_core.record import UNPUBLISHED, Record
 from dpgen_core.statement import privacy_statement
 from dpgen_core.tables import DATASET_TITLES, project_root

@@ -17,9 +17,10 @@ import numpy as np
 from PIL import Image
 
 from dpgen_core.checks import require
-from dpgen_core.config import DEFAULT_DELTA, PROFILES, make_config, method_names
+from dpgen_core.config import make_config
 from dpgen_core.data import dataset_spec
 from dpgen_core.experiment import run_experiment
+from dpgen_core.presets import DEFAULT_DELTA, PROFILES, method_names
 from dpgen_core.record import Record
 from dpgen_core.statement import FILE as STATEMENT
 

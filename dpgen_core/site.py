@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from dpgen_core.config import METHODS
+from dpgen_core.presets import METHODS
 from dpgen_core.rdp import ORDERS, sampled_gaussian_rdp
 from dpgen_core.record import UNPUBLISHED, Record
 from dpgen_core.tables import DATASET_TITLES, committed_records, project_root, rank

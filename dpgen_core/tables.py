@@ -16,8 +16,9 @@ from types import MappingProxyType
 import pandas as pd
 
 from dpgen_core.checks import InvalidArgument, check_choice, require
-from dpgen_core.config import METHODS, make_config
+from dpgen_core.config import make_config
 from dpgen_core.data import DATASETS
+from dpgen_core.presets import METHODS
 from dpgen_core.record import Record, load_records
 
 MISSING = "n/a"

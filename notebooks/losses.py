@@ -39,9 +39,10 @@ from IPython.display import Image
 
 from dpgen_core import data
 from dpgen_core.collapse import follow_targets
-from dpgen_core.config import METHODS, make_config
+from dpgen_core.config import make_config
 from dpgen_core.figures import COLORS, compare_sheets, png_bytes
 from dpgen_core.losses import annealed, gradient_penalty
+from dpgen_core.presets import METHODS
 
 # %% [markdown]
 # ## A critic with a bounded slope

@@ -11,14 +11,8 @@ from hypothesis import strategies as st
 
 from dpgen_core.accounting import Ledger, epsilon_of_events
 from dpgen_core.checks import InvalidArgument
-from dpgen_core.config import (
-    METHODS,
-    PARTS,
-    PROFILES,
-    ExperimentConfig,
-    make_config,
-    method_names,
-)
+from dpgen_core.config import ExperimentConfig, make_config
+from dpgen_core.presets import METHODS, PARTS, PROFILES, method_names
 from dpgen_core.prior import prior_events
 from dpgen_core.training import round_event
 
@@ -153,3 +147,15 @@ def test_names_tell_settings_apart() -> None:
     frozen = make_config(dataset="glyphs", profile="smoke")
     with pytest.raises(dataclasses.FrozenInstanceError):
         frozen.noise_multiplier = 0.0  # type: ignore[misc]
+
+
+def test_a_field_added_later_leaves_every_record_its_name() -> None:
+    config = make_config(dataset="glyphs", profile="smoke")
+
+    @dataclasses.dataclass(frozen=True)
+    class Later(ExperimentConfig):
+        added: float = 0.5
+
+    later = Later(**{f.name: getattr(config, f.name) for f in dataclasses.fields(config)})
+    assert later.record_name() == config.record_name()
+    assert dataclasses.replace(later, added=0.25).record_name() != config.record_name()

@@ -18,8 +18,9 @@ import torch
 
 from dpgen_core import training
 from dpgen_core.checks import InvalidArgument
-from dpgen_core.config import ExperimentConfig, make_config, method_names
+from dpgen_core.config import ExperimentConfig, make_config
 from dpgen_core.experiment import run_experiment
+from dpgen_core.presets import method_names
 from dpgen_core.record import Record, load_records
 from dpgen_core.workspace import JournalLine, Workspace
 
@@ -264,3 +265,15 @@ def test_real_data_smoke(dataset: str, real_data: Path, tmp_path: Path) -> None:
 def test_journal_line_is_plain_json() -> None:
     line = JournalLine("rounds", 3, 0, "ab")
     assert JournalLine(**json.loads(json.dumps(dataclasses.asdict(line)))) == line
+
+
+def test_a_record_made_with_another_default_is_not_taken_for_this_run(tmp_path: Path) -> None:
+    config = make_config(dataset="glyphs", method="efsgd", profile="smoke", num_records=200)
+    record = run_experiment(config, results_dir=tmp_path, progress=False)
+    assert run_experiment(config, results_dir=tmp_path, progress=False).path == record.path
+    path = record.path / "config.json"
+    stored = json.loads(path.read_text())
+    stored["config"]["ema_decay"] = 0.5
+    path.write_text(json.dumps(stored))
+    with pytest.raises(InvalidArgument, match="ema_decay"):
+        run_experiment(config, results_dir=tmp_path, progress=False)

@@ -15,7 +15,7 @@ import pytest
 from papermill.exceptions import PapermillExecutionError
 
 from dpgen_core.checks import InvalidArgument
-from dpgen_core.config import make_config, method_names
+from dpgen_core.config import make_config
 from dpgen_core.data import DATASETS
 from dpgen_core.notebooks import (
     EXPERIMENT_PAGES,
@@ -27,6 +27,7 @@ from dpgen_core.notebooks import (
     execute,
     main,
 )
+from dpgen_core.presets import method_names
 from dpgen_core.record import load_records
 
 ROOT = Path(__file__).parents[1]

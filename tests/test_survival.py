@@ -19,7 +19,7 @@ import pytest
 import torch
 
 from dpgen_core import data as datasets
-from dpgen_core import experiment, workspace
+from dpgen_core import experiment, outcome, workspace
 from dpgen_core.checks import InvalidArgument
 from dpgen_core.config import ExperimentConfig, make_config
 from dpgen_core.data import ImageData
@@ -62,7 +62,7 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     for split, seed in (("train", 0), ("test", 0)):
         load("glyphs", split, num_records=300 if split == "train" else 40, seed=seed)
     monkeypatch.setattr(experiment.datasets, "load", load)
-    monkeypatch.setattr(experiment, "evaluate", lambda *arguments, **keywords: {})
+    monkeypatch.setattr(outcome, "evaluate", lambda *arguments, **keywords: {})
 
 
 @pytest.fixture

@@ -1,0 +1,117 @@
+"""Methods, profiles and the parts that can be switched: settings by name.
+
+A *method* says what is run, optionally with one part switched: ``"efsgd-prior"``, ``"gs-wgan"``,
+``"efsgd/no-reconstruction"``. A *profile* says how much work to spend. `preset` joins the two into fields
+of `config.ExperimentConfig`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
+
+# Parts of the paper that can be switched off, and how.
+PARTS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
+    {
+        "error-feedback": {"feedback_decay": 0.0},
+        "reconstruction": {"reconstruction_weight": 0.0},
+        "noise-injection": {"noise_injection": False},
+        "public-basis": {"basis_modes": None},  # None: every mode of the image
+        "adversarial": {"adversarial_weight": 0.0},
+    }
+)
+
+_CLASSIFIER_WEIGHT = 0.2
+_LINEAGE = {
+    "feedback_decay": 0.0,
+    "reconstruction_weight": 0.0,
+    "noise_injection": False,
+    "basis_modes": None,
+    "clip_mode": "per-image",
+}
+METHODS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
+    {
+        "efsgd-prior": {
+            "prior_modes": 12,
+            "prior_cells": 8,
+            "prior_share": 0.5,
+            "generator_learning_rate": 3e-4,
+            "reconstruction_weight": 0.02,
+        },
+        "efsgd": {},
+        "gaussian": {"prior_modes": 12, "prior_share": 1.0, "rounds": 0},
+        "mixture": {
+            "prior_modes": 12,
+            "prior_cells": 8,
+            "prior_share": 1.0,
+            "prior_contrast": True,
+            "rounds": 0,
+        },
+        "gs-wgan": _LINEAGE,
+        "dp-gan-dpac": _LINEAGE | {"classifier_weight": _CLASSIFIER_WEIGHT},
+    }
+)
+
+PROFILES: Mapping[str, Mapping[str, Any]] = MappingProxyType(
+    {
+        "smoke": {
+            "num_shards": 100,
+            "sampling_rate": 0.2,
+            "rounds": 6,
+            "critic_steps": 1,
+            "critic_warmup_steps": 1,
+            "critic_batch": 8,
+            "critic_width": 16,
+            "generator_width": 4,
+            "generated_batch": 20,
+            "fake_pool": 40,
+            "synthetic_records": 400,
+            "real_records": 400,
+            "classifier_epochs": 1,
+            "checkpoint_every": 2,
+        },
+        "quick": {
+            "num_shards": 1000,
+            "sampling_rate": 0.1,
+            "rounds": 300,
+            "synthetic_records": 20_000,
+        },
+        "paper": {
+            "num_shards": 2000,
+            "sampling_rate": 0.1,
+            "rounds": 1000,
+            "critic": "conv",
+            "critic_width": 32,
+            "critic_steps": 10,
+            "generator_width": 32,
+            "synthetic_records": 60_000,
+            "real_records": 60_000,
+            "classifier_epochs": 20,
+        },
+    }
+)
+SMOKE_RECORDS = 2000
+DEFAULT_DELTA = 1e-5
+
+
+def method_names() -> tuple[str, ...]:
+    """Every accepted method: the presets, and each of ours that trains with one part switched."""
+    names = list(METHODS)
+    trained = ("efsgd-prior", "efsgd")
+    names += [f"{method}/no-{part}" for method in trained for part in PARTS]
+    return (*names, *(f"{method}/with-classifier" for method in trained))
+
+
+def preset(method: str, profile: str, image_shape: tuple[int, int, int]) -> dict[str, Any]:
+    """Settings of a method at a profile, before the caller's overrides."""
+    base, _, switch = method.partition("/")
+    settings: dict[str, Any] = {"max_grad_norm": 1.0}
+    settings |= dict(PROFILES[profile]) | dict(METHODS[base])
+    if switch == "with-classifier":
+        settings["classifier_weight"] = _CLASSIFIER_WEIGHT
+    elif switch:
+        settings |= dict(PARTS[switch.removeprefix("no-")])
+    if settings.get("basis_modes", 0) is None:
+        settings["basis_modes"] = image_shape[1]
+    return settings
