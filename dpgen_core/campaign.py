@@ -1,6 +1,6 @@
 """The runs whose records are committed: one list, one command, skipping what is done.
 
-``python -m dpgen_core.campaign [--processes 2] [--list]`` runs every entry of `RUNS` whose record is not
+``python -m dpgen_core.campaign [--processes 2] [--methods NAME ...] [--list]`` runs every entry of `RUNS` whose record is not
 there yet, in the order of the list. A record's name holds a hash of its settings, so a changed preset is
 run anew and the old record stays until it is deleted by hand.
 """
@@ -87,11 +87,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m dpgen_core.campaign", description=__doc__)
     parser.add_argument("--results", type=Path, default=None, help="default: results of the clone")
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--methods", nargs="+", default=None, help="only these")
     parser.add_argument("--list", action="store_true", help="only say what is missing")
     options = parser.parse_args(arguments)
     results = options.results or project_root() / "results"
     left = missing(results)
     print(f"{len(RUNS) - len(left)} of {len(RUNS)} runs have their record", flush=True)
+    if options.methods:
+        left = [run for run in left if run.method in options.methods]
     if options.list:
         print(*left, sep="\n")
         return
