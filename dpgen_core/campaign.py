@@ -1,8 +1,8 @@
 """The runs whose records are committed: one list, one command, skipping what is done.
 
-``python -m dpgen_core.campaign [--processes 2] [--methods NAME ...] [--list]`` runs every entry of `RUNS` whose record is not
-there yet, in the order of the list. A record's name holds a hash of its settings, so a changed preset is
-run anew and the old record stays until it is deleted by hand.
+``python -m dpgen_core.campaign [--processes 2] [--methods NAME ...] [--list]`` runs every entry of `RUNS`
+whose record is not there yet, in the order of the list. A record's name holds a hash of its settings, so a
+changed preset is run anew and the old record stays until it is deleted by hand.
 """
 
 from __future__ import annotations

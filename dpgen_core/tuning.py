@@ -57,6 +57,7 @@ TRIALS: tuple[Trial, ...] = (
     ("efsgd", 10.0, {"reconstruction_weight": 0.05}),
     ("efsgd", 1e6, {}),  # is it the noise that limits?
     ("efsgd-prior", 10.0, {"prior_share": 0.8, "generator_learning_rate": 2e-3}),
+    ("efsgd-prior", 10.0, {"prior_share": 0.8, "generator_learning_rate": 4e-3}),
     ("efsgd", 10.0, {"reconstruction_until": 1.0}),
     ("efsgd", 10.0, {"critic_warmup_steps": 200}),
     ("efsgd", 10.0, {"reconstruction_until": 1.0, "critic_steps": 20, "rounds": 600}),
