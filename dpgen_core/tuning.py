@@ -36,6 +36,7 @@ DATASET, HELD_OUT = "mnist", 6  # one in so many records judges
 SYNTHETIC, EPOCHS = 20_000, 8
 
 Trial = tuple[str, float, Mapping[str, Any]]  # method, epsilon, overrides
+_FAST = {"prior_share": 0.8, "generator_learning_rate": 2e-3}
 TRIALS: tuple[Trial, ...] = (
     ("efsgd", 10.0, {}),
     ("efsgd-prior", 10.0, {}),
@@ -58,7 +59,11 @@ TRIALS: tuple[Trial, ...] = (
     ("efsgd", 1e6, {}),  # is it the noise that limits?
     ("efsgd-prior", 10.0, {"prior_share": 0.8, "generator_learning_rate": 2e-3}),
     ("efsgd-prior", 10.0, {"prior_share": 0.8, "generator_learning_rate": 4e-3}),
+    ("efsgd-prior", 1.0, _FAST | {"prior_cells": 1}),
+    ("efsgd-prior", 1.0, _FAST | {"prior_cells": 8}),
     ("efsgd", 10.0, {"reconstruction_until": 1.0}),
+    ("gaussian", 1.0, {}),
+    ("mixture", 1.0, {}),
     ("efsgd", 10.0, {"critic_warmup_steps": 200}),
     ("efsgd", 10.0, {"reconstruction_until": 1.0, "critic_steps": 20, "rounds": 600}),
     ("efsgd", 10.0, {"feedback_decay": 0.0}),
