@@ -86,6 +86,17 @@ def test_plain_events_are_in_units_of_their_sensitivity():
     assert ours == pytest.approx(accountant.get_epsilon(1e-5), rel=0.01)
 
 
+def test_rounds_of_two_kinds_compose():
+    accountant = PLDAccountant(RELATIONS[REPLACE], value_discretization_interval=5e-4)
+    kinds = ((2.0, 0.1, 60), (3.0, 0.2, 30))
+    for noise, rate, rounds in kinds:
+        event = dp_accounting.PoissonSampledDpEvent(rate, dp_accounting.GaussianDpEvent(noise))
+        accountant.compose(event, rounds)
+    events = [SampledGaussianEvent("rounds", *kind) for kind in kinds]
+    ours = epsilon_of_events(events, accountant="pld", **SETTING)
+    assert ours == pytest.approx(accountant.get_epsilon(1e-5), rel=0.01)
+
+
 @pytest.mark.parametrize("accountant", ["rdp", "pld"])
 def test_gaussians_compose_into_one(accountant):
     many = [GaussianEvent("a", 2.0), GaussianEvent("b", 3.0, 5), GaussianEvent("c", 7.0)]
