@@ -160,6 +160,27 @@ Markdown(
 )
 
 # %% [markdown]
+# ## Attacking the tests
+#
+# Would the tests notice if the code that the guarantee rests on were wrong? `make mutants` changes it, one small
+# change at a time: a plus for a minus, a limit by one, an argument left out. It does so in the accounting, the
+# calibration, the mechanism and the noise, and counts how many changes the tests notice. A mutant that is killed is one
+# that a test failed on, or that no longer ended.
+
+# %% tags=["hide-input"]
+from dpgen_core.mutants import load_mutants, score_line, survivor_table
+
+mutation = load_mutants(root / "results")
+Markdown(score_line(mutation))
+
+# %% [markdown]
+# A survivor is a hole in the tests, or a change that changes nothing that matters. This is why those that are left are
+# held to be of the second kind; each of them is in `results/mutants.json` with its change.
+
+# %% tags=["hide-input"]
+survivor_table(mutation)
+
+# %% [markdown]
 # ## A statement to file
 #
 # Every record holds a page for whoever has to answer for a release, generated from its ledger. For a run

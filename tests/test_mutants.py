@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import tomllib
 from pathlib import Path
 
 import pytest
 
 from dpgen_core.checks import InvalidArgument
-from dpgen_core.mutants import score
+from dpgen_core.mutants import ARGUED, FILE, GOAL, function_of, score, survivor_table
 
 ROOT = Path(__file__).parents[1]
 
@@ -26,3 +27,18 @@ def test_what_is_mutated_and_what_must_notice_it_exist() -> None:
         assert (ROOT / name).is_file(), name
     mutated = {Path(name).stem for name in settings["only_mutate"]}
     assert {"accounting", "efsgd", "rdp", "calibration", "events", "pld", "streams"} <= mutated
+
+
+def test_committed_score_reaches_the_goal_and_every_survivor_is_argued() -> None:
+    outcome = json.loads((ROOT / "results" / FILE).read_text())
+    assert outcome["score"] == pytest.approx(score(outcome["stats"]), abs=1e-4)
+    assert outcome["score"] >= GOAL
+    assert len(outcome["survivors"]) == outcome["stats"]["survived"]
+    assert {function_of(name) for name in outcome["survivors"]} == set(ARGUED)
+    table = survivor_table(outcome)
+    assert table["survivors"].sum() == len(outcome["survivors"])
+
+
+def test_a_survivor_without_an_argument_is_shown_as_such() -> None:
+    table = survivor_table({"survivors": {"dpgen_core.rdp.x_new_function__mutmut_3": []}})
+    assert table.loc["rdp.new_function", "why"] == "not argued"
