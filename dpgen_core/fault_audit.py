@@ -211,8 +211,8 @@ def replay_twins(
     for index in range(rounds):
         report, other = first.compute(index), second.compute(index)
         latents = zip(
-            first._latents("round", index, config.generated_batch),
-            second._latents("round", index, config.generated_batch),
+            first.latents("round", index, config.generated_batch),
+            second.latents("round", index, config.generated_batch),
             strict=True,
         )
         same = all(torch.equal(a, b) for a, b in latents)
@@ -283,7 +283,7 @@ def fixed_size_draws() -> Iterator[None]:
 @contextmanager
 def private_labels() -> Iterator[None]:
     """The labels asked for are drawn from the private records' labels."""
-    honest = Trainer._latents
+    honest = Trainer.latents
 
     def drawn(trainer: Trainer, name: str, index: int, count: int) -> tuple[Tensor, Tensor]:
         latents, labels = honest(trainer, name, index, count)
@@ -293,7 +293,7 @@ def private_labels() -> Iterator[None]:
             labels = held.sort().values[pick]
         return latents + 1e-3 * held.double().mean().float(), labels
 
-    with patch.object(Trainer, "_latents", drawn):
+    with patch.object(Trainer, "latents", drawn):
         yield
 
 

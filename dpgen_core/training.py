@@ -7,9 +7,7 @@ Critics, memory, coins and `RoundReport.private` stay inside.
 
 from __future__ import annotations
 
-import copy
 import hashlib
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,13 +19,12 @@ from dpgen_core.basis import FrequencyBasis
 from dpgen_core.config import ExperimentConfig
 from dpgen_core.data import ImageData
 from dpgen_core.efsgd import ErrorMemory, sanitize
+from dpgen_core.generation import PublicSide, batches, below
 from dpgen_core.losses import annealed, class_statistics
 from dpgen_core.mixture import split_classes
-from dpgen_core.models import ConvGenerator, RefinerGenerator, build_critic, with_contrast
 from dpgen_core.prior import FrequencyPrior, release_prior
 from dpgen_core.shards import OwnerSettings, ShardEnsemble, assign_shards
 from dpgen_core.streams import HiddenStream, secret_key, stream
-from dpgen_core.workspace import cpu_state
 
 
 @dataclass(frozen=True)
@@ -49,7 +46,7 @@ class RoundReport:
         return hashlib.sha256(self.release.cpu().contiguous().numpy().tobytes()).hexdigest()
 
 
-class Trainer:
+class Trainer(PublicSide):
     """One run of the mechanism of design section 3.
 
     Args:
@@ -71,24 +68,14 @@ class Trainer:
         device: torch.device,
         prior: FrequencyPrior | None = None,
     ) -> None:
-        self.config, self.device, self.prior, self._key = config, device, prior, key
+        super().__init__(config, device=device, prior=prior)
+        self._key = key
         images, labels = data.images, data.labels
         if not config.rounds:
             return
-        self.basis = FrequencyBasis(config.image_shape, config.basis_modes, device)
         shards = assign_shards(config.num_records, config.num_shards, seed=config.seed)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(config.seed)
-            critic = build_critic(
-                config.critic,
-                basis=self.basis,
-                num_classes=config.num_classes,
-                width=config.critic_width,
-                classify=config.classifier_weight > 0,
-            )
-            self.generator = self._build_generator()
         self.ensemble = ShardEnsemble(
-            critic.to(device),
+            self.critic,
             self._encode_shards(images, shards),
             labels[shards].to(device),
             OwnerSettings(
@@ -108,20 +95,14 @@ class Trainer:
             config.feedback_decay,
             device,
         )
-        self.average = copy.deepcopy(self.generator)
-        self.optimizer = torch.optim.Adam(
-            [p for p in self.generator.parameters() if p.requires_grad],
-            lr=config.generator_learning_rate,
-            betas=(config.generator_momentum, 0.99),
-        )
 
     def warm_up(self) -> None:
         """Train every shard's critic on the untrained generator. Owner-side: nothing leaves."""
         if not (self.config.rounds and self.config.critic_warmup_steps):
             return
-        pool, labels = self._pool(-1)
+        pool, labels = self.pool(-1)
         every = torch.arange(self.config.num_shards, device=self.device)
-        for _, joined in _batches(every, 250):
+        for _, joined in batches(every, 250):
             steps = self.config.critic_warmup_steps
             self.ensemble.train(joined, pool, labels, steps=steps, round_index=-1)
 
@@ -137,12 +118,12 @@ class Trainer:
             The report. The release must be charged before it is passed to `apply`.
         """
         config = self.config
-        latents, labels = self._latents("round", round_index, config.generated_batch)
+        latents, labels = self.latents("round", round_index, config.generated_batch)
         noise = stream(config.seed, "injection", round_index, device=self.device)
         self._images = self.generator(latents, labels, noise)  # (B, c, h, w)
         codes = self.basis.encode(self._images.detach())  # (B, d)
         joined = self._join(round_index, attempt)
-        pool, pool_labels = self._pool(round_index)
+        pool, pool_labels = self.pool(round_index)
         weight = annealed(
             config.reconstruction_weight, round_index, config.rounds, config.reconstruction_until
         )
@@ -193,23 +174,13 @@ class Trainer:
         cohort = config.sampling_rate * config.num_shards * config.max_grad_norm
         self.optimizer.zero_grad(set_to_none=True)
         self.basis.encode(self._images).backward(report.release / cohort)
-        done = report.public["round"] / config.rounds
-        for group in self.optimizer.param_groups:
-            group["lr"] = config.generator_learning_rate * min(1.0, 2.0 * (1.0 - done) + 0.05)
-        self.optimizer.step()
-        decay = min(config.ema_decay, report.public["round"] / (report.public["round"] + 10))
-        with torch.no_grad():
-            pairs = zip(self.average.parameters(), self.generator.parameters(), strict=True)
-            for mean, now in pairs:
-                mean.lerp_(now, 1 - decay)
+        self.step_generator(report.public["round"])
 
     def tensors(self) -> dict[str, Tensor]:
         """Everything that changes from round to round, for a checkpoint. Private."""
         if not self.config.rounds:
             return {}
-        state = cpu_state(self.generator, "generator") | cpu_state(self.average, "average")
-        for index, slots in self.optimizer.state_dict()["state"].items():
-            state |= {f"optimizer.{index}.{name}": value for name, value in slots.items()}
+        state = self.public_tensors()
         for group in ("params", "first", "second"):
             stacked = getattr(self.ensemble, group)
             state |= {f"{group}.{name}": value for name, value in stacked.items()}
@@ -221,47 +192,10 @@ class Trainer:
             return
         state = {name: value.to(self.device) for name, value in state.items()}
 
-        def below(prefix: str) -> dict[str, Tensor]:
-            cut = len(prefix) + 1
-            return {n[cut:]: v for n, v in state.items() if n.startswith(prefix + ".")}
-
-        self.generator.load_state_dict(below("generator"))
-        self.average.load_state_dict(below("average"))
-        slots: dict[int, dict[str, Tensor]] = {}
-        for name, value in below("optimizer").items():
-            index, _, slot = name.partition(".")
-            slots.setdefault(int(index), {})[slot] = value
-        whole = self.optimizer.state_dict()
-        self.optimizer.load_state_dict({"state": slots, "param_groups": whole["param_groups"]})
+        self.load_public(state)
         for group in ("params", "first", "second"):
-            setattr(self.ensemble, group, below(group))
+            setattr(self.ensemble, group, below(state, group))
         self.ensemble.steps, self.memory.residuals = state["steps"], state["residuals"]
-
-    @torch.no_grad()
-    def sample(self, labels: Tensor, *, stream_name: str = "samples") -> Tensor:
-        """Synthetic images in [0, 1] for the given labels, (n, c, h, w); seeded, post-processing."""
-        batches = []
-        for start, batch in _batches(labels, 500):
-            where = (self.config.seed, stream_name, start)
-            batch = batch.to(self.device)
-            size = (len(batch), self._latent_dim)
-            latents = torch.randn(size, generator=stream(*where)).to(self.device)
-            if self.config.rounds:
-                noise = stream(*where, "injection", device=self.device)
-                images = self.average(latents, batch, noise)
-            else:
-                assert self.prior is not None
-                images = self.prior.sample(latents, batch)
-                if self.config.prior_contrast:
-                    images = with_contrast(images)
-            batches.append(images.clamp(0, 1).cpu())
-        return torch.cat(batches)
-
-    @property
-    def _latent_dim(self) -> int:
-        if self.prior is not None:
-            return self.prior.latent_dim
-        return self.config.latent_dim
 
     @property
     def _clip_bound(self) -> float:
@@ -270,42 +204,14 @@ class Trainer:
         images = config.generated_batch if config.clip_mode == "per-image" else 1
         return config.max_grad_norm / images**0.5
 
-    def _build_generator(self) -> ConvGenerator | RefinerGenerator:
-        config = self.config
-        shared = (config.image_shape, config.num_classes)
-        if self.prior is not None:
-            model: ConvGenerator | RefinerGenerator = RefinerGenerator(
-                self.prior, *shared, config.generator_width, config.noise_injection
-            )
-        else:
-            model = ConvGenerator(
-                *shared, config.latent_dim, config.generator_width, config.noise_injection
-            )
-        return model.to(self.device)
-
     def _encode_shards(self, images: Tensor, shards: Tensor) -> Tensor:
         flat = torch.cat(
             [
                 self.basis.encode(images[b].to(self.device))
-                for _, b in _batches(shards.flatten(), 4096)
+                for _, b in batches(shards.flatten(), 4096)
             ]
         )
         return flat.reshape(*shards.shape, -1)  # (K, n, d)
-
-    def _latents(self, name: str, round_index: int, count: int) -> tuple[Tensor, Tensor]:
-        """Public latents and balanced public labels, in random order."""
-        generator = stream(self.config.seed, name, round_index)
-        latents = torch.randn(count, self._latent_dim, generator=generator)
-        labels = torch.arange(count) % self.config.num_classes
-        labels = labels[torch.randperm(count, generator=generator)]
-        return latents.to(self.device), labels.to(self.device)
-
-    @torch.no_grad()
-    def _pool(self, round_index: int) -> tuple[Tensor, Tensor]:
-        """Public fakes shared by all critics of the round: codes (F, d), labels (F,)."""
-        latents, labels = self._latents("pool", round_index, self.config.fake_pool)
-        noise = stream(self.config.seed, "pool-injection", round_index, device=self.device)
-        return self.basis.encode(self.generator(latents, labels, noise)), labels
 
     def _join(self, round_index: int, attempt: int) -> Tensor:
         """Poisson sampling: each shard flips its own hidden coin. Indices (k,), k may be 0."""
@@ -365,8 +271,3 @@ def train_alone(config: ExperimentConfig, data: ImageData, *, device: torch.devi
 
 def _mean(values: Tensor) -> float:
     return float(values.mean()) if values.numel() else 0.0
-
-
-def _batches(values: Tensor, size: int) -> Iterator[tuple[int, Tensor]]:
-    for start in range(0, len(values), size):
-        yield start, values[start : start + size]

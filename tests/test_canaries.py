@@ -29,7 +29,7 @@ def make_trainer(data: ImageData, **changes: object) -> Trainer:
 
 def test_canaries_answer_for_their_owners_and_nobody_else(tiny_glyphs: ImageData) -> None:
     trainer = make_trainer(tiny_glyphs)
-    latents, labels = trainer._latents("round", 0, trainer.config.generated_batch)
+    latents, labels = trainer.latents("round", 0, trainer.config.generated_batch)
     codes = torch.randn(len(latents), trainer.basis.dim)
     joined = torch.tensor([1, 4, 20])
     public = (torch.zeros(10, trainer.basis.dim), torch.ones(10))

@@ -1,0 +1,167 @@
+"""The public side of a run: basis, generator, moving average, optimizer, samples.
+
+Nothing here sees a private record. What moves the generator comes from releases alone, so everything on
+this side is post-processing and covered by the guarantee.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from dpgen_core.basis import FrequencyBasis
+from dpgen_core.config import ExperimentConfig
+from dpgen_core.models import ConvGenerator, Critic, RefinerGenerator, build_critic, with_contrast
+from dpgen_core.prior import FrequencyPrior
+from dpgen_core.streams import stream
+from dpgen_core.workspace import cpu_state
+
+
+class PublicSide:
+    """Generator and what belongs to it, initialized from the public seed.
+
+    Args:
+        config: every setting.
+        device: where to train.
+        prior: the released prior, when the method has one.
+
+    Attributes:
+        critic: an untrained critic from the same seed, for the learner to copy or to train.
+    """
+
+    def __init__(
+        self, config: ExperimentConfig, *, device: torch.device, prior: FrequencyPrior | None = None
+    ) -> None:
+        self.config, self.device, self.prior = config, device, prior
+        if not config.rounds:
+            return
+        self.basis = FrequencyBasis(config.image_shape, config.basis_modes, device)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(config.seed)
+            self.critic: Critic = build_critic(
+                config.critic,
+                basis=self.basis,
+                num_classes=config.num_classes,
+                width=config.critic_width,
+                classify=config.classifier_weight > 0,
+            ).to(device)
+            self.generator = self._build_generator()
+        self.average = copy.deepcopy(self.generator)
+        self.optimizer = torch.optim.Adam(
+            [p for p in self.generator.parameters() if p.requires_grad],
+            lr=config.generator_learning_rate,
+            betas=(config.generator_momentum, 0.99),
+        )
+
+    def latents(self, name: str, round_index: int, count: int) -> tuple[Tensor, Tensor]:
+        """Public latents and balanced public labels, in random order."""
+        generator = stream(self.config.seed, name, round_index)
+        latents = torch.randn(count, self._latent_dim, generator=generator)
+        labels = torch.arange(count) % self.config.num_classes
+        labels = labels[torch.randperm(count, generator=generator)]
+        return latents.to(self.device), labels.to(self.device)
+
+    @torch.no_grad()
+    def pool(self, round_index: int) -> tuple[Tensor, Tensor]:
+        """Public fakes shared by all who train in the round: codes (F, d), labels (F,)."""
+        latents, labels = self.latents("pool", round_index, self.config.fake_pool)
+        noise = stream(self.config.seed, "pool-injection", round_index, device=self.device)
+        return self.basis.encode(self.generator(latents, labels, noise)), labels
+
+    def step_generator(self, rounds_done: float) -> None:
+        """A step of Adam on the gradient at hand, and of the moving average.
+
+        Args:
+            rounds_done: of `config.rounds`; the learning rate falls over the second half.
+        """
+        config = self.config
+        for group in self.optimizer.param_groups:
+            left = 1.0 - rounds_done / config.rounds
+            group["lr"] = config.generator_learning_rate * min(1.0, 2.0 * left + 0.05)
+        self.optimizer.step()
+        decay = min(config.ema_decay, rounds_done / (rounds_done + 10))
+        with torch.no_grad():
+            pairs = zip(self.average.parameters(), self.generator.parameters(), strict=True)
+            for mean, now in pairs:
+                mean.lerp_(now, 1 - decay)
+
+    def public_tensors(self) -> dict[str, Tensor]:
+        """Generator, average and optimizer, for a checkpoint."""
+        state = cpu_state(self.generator, "generator") | cpu_state(self.average, "average")
+        return state | optimizer_tensors(self.optimizer, "optimizer")
+
+    def load_public(self, state: dict[str, Tensor]) -> None:
+        """Restore what `public_tensors` gave."""
+        self.generator.load_state_dict(below(state, "generator"))
+        self.average.load_state_dict(below(state, "average"))
+        load_optimizer(self.optimizer, below(state, "optimizer"))
+
+    @torch.no_grad()
+    def sample(self, labels: Tensor, *, stream_name: str = "samples") -> Tensor:
+        """Synthetic images in [0, 1] for the given labels, (n, c, h, w); seeded, post-processing."""
+        made = []
+        for start, batch in batches(labels, 500):
+            where = (self.config.seed, stream_name, start)
+            batch = batch.to(self.device)
+            size = (len(batch), self._latent_dim)
+            latents = torch.randn(size, generator=stream(*where)).to(self.device)
+            if self.config.rounds:
+                noise = stream(*where, "injection", device=self.device)
+                images = self.average(latents, batch, noise)
+            else:
+                assert self.prior is not None
+                images = self.prior.sample(latents, batch)
+                if self.config.prior_contrast:
+                    images = with_contrast(images)
+            made.append(images.clamp(0, 1).cpu())
+        return torch.cat(made)
+
+    @property
+    def _latent_dim(self) -> int:
+        if self.prior is not None:
+            return self.prior.latent_dim
+        return self.config.latent_dim
+
+    def _build_generator(self) -> ConvGenerator | RefinerGenerator:
+        config = self.config
+        shared = (config.image_shape, config.num_classes)
+        if self.prior is not None:
+            model: ConvGenerator | RefinerGenerator = RefinerGenerator(
+                self.prior, *shared, config.generator_width, config.noise_injection
+            )
+        else:
+            model = ConvGenerator(
+                *shared, config.latent_dim, config.generator_width, config.noise_injection
+            )
+        return model.to(self.device)
+
+
+def optimizer_tensors(optimizer: torch.optim.Optimizer, prefix: str) -> dict[str, Tensor]:
+    """An optimizer's state by slot: ``prefix.index.name``."""
+    slots = optimizer.state_dict()["state"].items()
+    return {f"{prefix}.{index}.{name}": v for index, slot in slots for name, v in slot.items()}
+
+
+def load_optimizer(optimizer: torch.optim.Optimizer, state: dict[str, Tensor]) -> None:
+    """Restore what `optimizer_tensors` gave, without its prefix."""
+    slots: dict[int, dict[str, Tensor]] = {}
+    for name, value in state.items():
+        index, _, slot = name.partition(".")
+        slots.setdefault(int(index), {})[slot] = value
+    whole = optimizer.state_dict()
+    optimizer.load_state_dict({"state": slots, "param_groups": whole["param_groups"]})
+
+
+def below(state: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """The entries ``prefix.name``, by name."""
+    cut = len(prefix) + 1
+    return {name[cut:]: v for name, v in state.items() if name.startswith(prefix + ".")}
+
+
+def batches(values: Tensor, size: int) -> Iterator[tuple[int, Tensor]]:
+    """Consecutive parts of `values` with where they start."""
+    for start in range(0, len(values), size):
+        yield start, values[start : start + size]
