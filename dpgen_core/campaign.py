@@ -65,7 +65,8 @@ def _runs() -> Iterator[Run]:
             for part in ("error-feedback", "reconstruction", "noise-injection", "adversarial"):
                 yield Run(dataset, f"efsgd-prior/no-{part}", 10.0, seed)
             yield Run(dataset, "efsgd/with-classifier", 10.0, seed)
-            for method in ("gs-wgan", "dp-gan-dpac"):
+            critics = ("dp-sgd-critic", "efsgd-critic", "efsgd-critic/no-error-feedback")
+            for method in ("gs-wgan", "dp-gan-dpac", *critics):
                 yield Run(dataset, method, 10.0, seed)
             for method in ("efsgd-prior", "efsgd"):
                 yield Run(dataset, method, NON_PRIVATE, seed)

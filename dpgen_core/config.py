@@ -24,9 +24,11 @@ from dpgen_core.efsgd import CLIP_MODES, ClipMode
 from dpgen_core.models import CRITICS, CriticName
 from dpgen_core.presets import DEFAULT_DELTA, PROFILES, SMOKE_RECORDS, method_names, preset
 from dpgen_core.prior import prior_events
+from dpgen_core.server_memory import server_event
 from dpgen_core.streams import NOISE_SOURCES, NoiseSource
 
 RELATIONS = ("replace-one",)
+LEARNERS = ("owners", "dp-sgd", "efsgd")
 ACCOUNTANTS = ("rdp", "pld")
 
 
@@ -71,7 +73,10 @@ class ExperimentConfig:
     match_corner: float = 4.0  # public spectrum in which records are matched to images
     classifier_weight: float = 0.0
 
-    # the owners' critics
+    # who learns: owners with a critic each, or one public critic whose steps are releases
+    learner: str = "owners"
+
+    # the critics
     critic: CriticName = "mlp"
     critic_width: int = 64
     critic_steps: int = 10
@@ -191,14 +196,19 @@ def make_config(
     )
 
     settings = preset(method, profile, spec.image_shape) | overrides
+    if settings.get("learner", "owners") != "owners":
+        settings["num_shards"] = num_records  # a record is its own shard
     computed = {"noise_multiplier", "prior_noise_multiplier", "relation", "image_shape"}
     known = {field.name for field in dataclasses.fields(ExperimentConfig)} - computed
     unknown = sorted(set(overrides) - known)
     require(not unknown, "overrides", unknown, f"among {', '.join(sorted(known))}", "a listed name")
     _check_settings(settings, num_records)
+    if settings.get("learner") == "efsgd":
+        rule = "'seeded' for learner='efsgd', whose noise is no secret stream: for research only"
+        require(noise_source == "seeded", "noise_source", noise_source, rule, "learner='dp-sgd'")
 
     budget = {"target_epsilon": float(epsilon), "delta": delta, "accountant": accountant}
-    prior_noise, noise = _calibrate(settings, budget)
+    prior_noise, noise = _calibrate(settings, budget, num_records)
     return ExperimentConfig(
         dataset=dataset,
         method=method,
@@ -237,6 +247,7 @@ def _check_settings(settings: Mapping[str, Any], num_records: int) -> None:
     rate = settings["sampling_rate"]
     check_real("sampling_rate", rate, low=0, high=1, low_open=True, fix="sampling_rate=0.1")
     check_real("max_grad_norm", settings["max_grad_norm"], low=0, low_open=True, fix="1.0")
+    check_choice("learner", settings.get("learner", "owners"), LEARNERS)
     check_choice("critic", settings.get("critic", "mlp"), CRITICS)
     check_choice("clip_mode", settings.get("clip_mode", "joint"), CLIP_MODES)
     check_real("prior_share", settings.get("prior_share", 0.0), low=0, high=1, fix="0.5")
@@ -255,7 +266,9 @@ def _check_settings(settings: Mapping[str, Any], num_records: int) -> None:
         check_real(name, settings.get(name, 0.0), low=0, fix=f"{name}=0")
 
 
-def _calibrate(settings: Mapping[str, Any], budget: dict[str, Any]) -> tuple[float, float]:
+def _calibrate(
+    settings: Mapping[str, Any], budget: dict[str, Any], num_records: int
+) -> tuple[float, float]:
     """Noise multipliers (prior, rounds) that together spend the budget and no more."""
     share = settings.get("prior_share", 0.0) if settings.get("prior_modes") else 0.0
     total = accounting.calibrate_gaussian(relation="replace-one", **budget)
@@ -266,6 +279,11 @@ def _calibrate(settings: Mapping[str, Any], budget: dict[str, Any]) -> tuple[flo
         raise InvalidArgument(
             f"prior_share: received {share}, but it must be < 1 when rounds > 0. Try 0.5."
         )
+    if settings.get("learner") == "efsgd":
+        require(not share, "prior_share", share, "0 with learner='efsgd'", "learner='dp-sgd'")
+        # One Gaussian for the whole run, see `EFSGD.event`: its noise grows with sigma in proportion.
+        unit = server_event(noise_multiplier=1.0, num_records=num_records, settings=settings)
+        return prior_noise, total / unit.noise_multiplier
     noise = accounting.calibrate_noise(
         sampling_rate=settings["sampling_rate"],
         rounds=settings["rounds"],

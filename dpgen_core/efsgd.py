@@ -235,7 +235,7 @@ class EFSGD(torch.optim.Optimizer):
         self.max_residual_norm = max_residual_norm
         self.noise_multiplier = noise_multiplier
         self.expected_batch_size = expected_batch_size
-        self._generator = generator
+        self.generator = generator
 
     @torch.no_grad()
     def step(self, closure: None = None) -> None:  # type: ignore[override]
@@ -254,13 +254,7 @@ class EFSGD(torch.optim.Optimizer):
                 "wrapping the model in opacus.GradSampleModule",
             )
         flat = torch.cat([p.grad_sample.flatten(1) for p in parameters], dim=1)  # (n, P)
-        clipped, _ = clip_rows(flat, self.max_grad_norm)
-        released = clipped.sum(0) / self.expected_batch_size  # (P,)
-        if self.max_error_norm:
-            released += self._feed_back(parameters[0], flat - clipped)
-        if self.noise_multiplier:
-            std = self.noise_multiplier * self.max_grad_norm / self.expected_batch_size
-            released += std * torch.randn(released.shape, generator=self._generator).to(released)
+        released = self.release(flat)
         start = 0
         for group in self.param_groups:
             for p in group["params"]:
@@ -268,10 +262,22 @@ class EFSGD(torch.optim.Optimizer):
                 start += p.numel()
                 p.grad_sample = None
 
-    def _feed_back(self, anchor: Tensor, residuals: Tensor) -> Tensor:
-        """The clipped memory; updates the memory, which is kept in the state of `anchor`."""
-        state = self.state[anchor]
-        memory = state.setdefault("error", torch.zeros_like(residuals[0]))
+    @torch.no_grad()
+    def release(self, gradients: Tensor) -> Tensor:
+        """The step's release v + noise, (P,), from per-sample gradients (n, P); moves the memory."""
+        clipped, _ = clip_rows(gradients, self.max_grad_norm)
+        released = clipped.sum(0) / self.expected_batch_size  # (P,)
+        if self.max_error_norm:
+            released += self._feed_back(gradients - clipped)
+        if self.noise_multiplier:
+            std = self.noise_multiplier * self.max_grad_norm / self.expected_batch_size
+            released += std * torch.randn(released.shape, generator=self.generator).to(released)
+        return released
+
+    def _feed_back(self, residuals: Tensor) -> Tensor:
+        """The clipped memory; updates the memory, which is kept in the state of the first parameter."""
+        state = self.state[self.param_groups[0]["params"][0]]
+        memory = state.setdefault("error", residuals.new_zeros(residuals.shape[1]))
         fed_back = clip_rows(memory[None], self.max_error_norm)[0][0]
         bounded = clip_rows(residuals, max(self.max_residual_norm, _TINY))[0]
         state["error"] = memory - fed_back + bounded.sum(0) / self.expected_batch_size

@@ -20,10 +20,12 @@ from dpgen_core.accounting import BudgetExceeded, Event, Ledger
 from dpgen_core.checks import require
 from dpgen_core.config import ExperimentConfig
 from dpgen_core.data import ImageData
+from dpgen_core.dp_critic import CriticTrainer, critic_events
 from dpgen_core.outcome import SNAPSHOT_IMAGES, FinishedRun, to_bytes, write_outcome
 from dpgen_core.prior import FrequencyPrior, prior_events
 from dpgen_core.record import Record
-from dpgen_core.training import RoundReport, Trainer, make_prior, round_event
+from dpgen_core.release import RoundReport
+from dpgen_core.training import Trainer, make_prior, round_event
 from dpgen_core.workspace import JournalLine, Workspace
 
 _SNAPSHOT = "snapshot."
@@ -102,7 +104,7 @@ class _Session:
             target_epsilon=config.epsilon,
         )
         for line in workspace.journal:
-            for event in self._events(line.name):
+            for event in self._events(line.name, line.index, line.attempt):
                 self.ledger.charge(event)
         self.public: list[dict[str, float]] = []
         self.private: list[dict[str, float]] = []
@@ -155,9 +157,11 @@ class _Session:
                     after_round(self.next_round)
         self._save()
 
-    def _events(self, name: str) -> tuple[Event, ...]:
+    def _events(self, name: str, index: int, attempt: int) -> tuple[Event, ...]:
         if name == "prior":
             return prior_events(self.config.prior_noise_multiplier, self.config.prior_cells)
+        if self.config.learner != "owners":
+            return critic_events(self.config, index, attempt)
         return (round_event(self.config),)
 
     def _open(self) -> None:
@@ -175,7 +179,8 @@ class _Session:
                 )
         elif self.config.prior_modes:
             prior = self._release_prior()
-        self.trainer = Trainer(
+        kind = Trainer if self.config.learner == "owners" else CriticTrainer
+        self.trainer: Trainer | CriticTrainer = kind(
             self.config, self.real, self.workspace.key, device=self.device, prior=prior
         )
         if stored is None:
@@ -249,7 +254,7 @@ class _Session:
             return True
         if attempt in known.values():
             return False
-        for event in self._events(name):
+        for event in self._events(name, index, attempt):
             self.ledger.charge(event)
         self.workspace.record_release(JournalLine(name, index, attempt, digest))
         return True

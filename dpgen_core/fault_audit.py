@@ -35,9 +35,10 @@ from dpgen_core.config import ExperimentConfig, make_config
 from dpgen_core.data import ImageData, load
 from dpgen_core.efsgd import ErrorMemory
 from dpgen_core.experiment import run_experiment
+from dpgen_core.release import RoundReport
 from dpgen_core.shards import assign_shards
 from dpgen_core.streams import HiddenStream, stream
-from dpgen_core.training import RoundReport, Trainer, round_event
+from dpgen_core.training import Trainer, round_event
 
 REJECT = 1e-4  # p-values below this fail the audit
 _KEY = "audit"

@@ -17,13 +17,14 @@ from dpgen_core.accounting import Ledger
 from dpgen_core.config import ExperimentConfig
 from dpgen_core.data import ImageData
 from dpgen_core.figures import png_bytes, sample_sheet
+from dpgen_core.generation import PublicSide
 from dpgen_core.metrics import EvaluationSettings, evaluate
 from dpgen_core.provenance import provenance
 from dpgen_core.record import Record, write_record
 from dpgen_core.statement import privacy_statement
-from dpgen_core.training import Trainer
 
 SNAPSHOT_IMAGES = 20  # per checkpoint, from the same latents, to show how training went
+MOST_ROWS = 1000  # of history.csv and diagnostics.csv
 SHEET_COLORS = {1: 32, 3: None}  # palette of the sample sheet by channels: a record stays small
 OUTSIDE_GUARANTEE = (
     "metrics.json and diagnostics.csv are computed from private records or private state",
@@ -52,7 +53,7 @@ class FinishedRun:
 
     config: ExperimentConfig
     real: ImageData
-    trainer: Trainer
+    trainer: PublicSide
     ledger: Ledger
     device: torch.device
     public: list[dict[str, float]]
@@ -98,10 +99,7 @@ def write_outcome(finished: FinishedRun, target: Path, root: Path | None) -> Rec
         f"epsilon {spent['rdp']:.2f} (RDP) / {spent['pld']:.2f} (PLD)",
     )
     colors = SHEET_COLORS[config.image_shape[0]]
-    history = pd.DataFrame(finished.public or None, columns=None if finished.public else ["round"])
-    private = pd.DataFrame(
-        finished.private or None, columns=None if finished.private else ["round"]
-    )
+    history, private = _thinned(finished.public), _thinned(finished.private)
     run, privacy = provenance(finished.device), _privacy(finished, spent)
     return write_record(
         target,
@@ -119,6 +117,13 @@ def write_outcome(finished: FinishedRun, target: Path, root: Path | None) -> Rec
         },
         statement=privacy_statement(config=config, run=run, privacy=privacy),
     )
+
+
+def _thinned(rows: list[dict[str, float]]) -> pd.DataFrame:
+    """At most `MOST_ROWS` rows, the last one among them; a record stays small."""
+    step = -(-len(rows) // MOST_ROWS) or 1
+    kept = rows[::-1][::step][::-1]
+    return pd.DataFrame(kept or None, columns=None if kept else ["round"])
 
 
 def to_bytes(images: Tensor) -> Tensor:

@@ -35,8 +35,8 @@ METHODS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
         "efsgd-prior": {
             "prior_modes": 12,
             "prior_cells": 8,
-            "prior_share": 0.5,
-            "generator_learning_rate": 3e-4,
+            "prior_share": 0.8,
+            "generator_learning_rate": 2e-3,
             "reconstruction_weight": 0.02,
         },
         "efsgd": {},
@@ -48,6 +48,8 @@ METHODS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
             "prior_contrast": True,
             "rounds": 0,
         },
+        "dp-sgd-critic": {"learner": "dp-sgd", "sampling_rate": 0.005},
+        "efsgd-critic": {"learner": "efsgd", "sampling_rate": 0.005},
         "gs-wgan": _LINEAGE,
         "dp-gan-dpac": _LINEAGE | {"classifier_weight": _CLASSIFIER_WEIGHT},
     }
@@ -100,7 +102,8 @@ def method_names() -> tuple[str, ...]:
     names = list(METHODS)
     trained = ("efsgd-prior", "efsgd")
     names += [f"{method}/no-{part}" for method in trained for part in PARTS]
-    return (*names, *(f"{method}/with-classifier" for method in trained))
+    names += [f"{method}/with-classifier" for method in trained]
+    return (*names, "efsgd-critic/no-error-feedback")
 
 
 def preset(method: str, profile: str, image_shape: tuple[int, int, int]) -> dict[str, Any]:
@@ -108,6 +111,8 @@ def preset(method: str, profile: str, image_shape: tuple[int, int, int]) -> dict
     base, _, switch = method.partition("/")
     settings: dict[str, Any] = {"max_grad_norm": 1.0}
     settings |= dict(PROFILES[profile]) | dict(METHODS[base])
+    # A step of one critic is cheap and says little; EFSGD pays for every participation in full.
+    settings["rounds"] *= {"dp-sgd-critic": 20, "efsgd-critic": 4}.get(base, 1)
     if switch == "with-classifier":
         settings["classifier_weight"] = _CLASSIFIER_WEIGHT
     elif switch:

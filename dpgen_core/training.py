@@ -7,8 +7,6 @@ Critics, memory, coins and `RoundReport.private` stay inside.
 
 from __future__ import annotations
 
-import hashlib
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -23,27 +21,9 @@ from dpgen_core.generation import PublicSide, batches, below
 from dpgen_core.losses import annealed, class_statistics
 from dpgen_core.mixture import split_classes
 from dpgen_core.prior import FrequencyPrior, release_prior
+from dpgen_core.release import RoundReport
 from dpgen_core.shards import OwnerSettings, ShardEnsemble, assign_shards
 from dpgen_core.streams import HiddenStream, secret_key, stream
-
-
-@dataclass(frozen=True)
-class RoundReport:
-    """What one round leaves behind.
-
-    Attributes:
-        release: u~ (B, d), the sanitized release.
-        public: figures computed from releases and constants; covered by the guarantee.
-        private: figures computed from owners' state or coins; outside the guarantee.
-    """
-
-    release: Tensor
-    public: dict[str, float]
-    private: dict[str, float]
-
-    def digest(self) -> str:
-        """SHA-256 of the release's bytes, by which a resumed run recognizes a replay."""
-        return hashlib.sha256(self.release.cpu().contiguous().numpy().tobytes()).hexdigest()
 
 
 class Trainer(PublicSide):

@@ -25,7 +25,8 @@ from dpgen_core.config import ExperimentConfig, make_config
 from dpgen_core.data import ImageData
 from dpgen_core.experiment import run_experiment
 from dpgen_core.record import Record, load_records
-from dpgen_core.training import RoundReport, Trainer
+from dpgen_core.release import RoundReport
+from dpgen_core.training import Trainer
 
 KILLS = 30
 ROUNDS = 12

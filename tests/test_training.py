@@ -12,7 +12,8 @@ from dpgen_core import training
 from dpgen_core.config import ExperimentConfig, make_config
 from dpgen_core.data import ImageData
 from dpgen_core.fault_audit import replay_twins
-from dpgen_core.training import RoundReport, Trainer, round_event
+from dpgen_core.release import RoundReport
+from dpgen_core.training import Trainer, round_event
 
 CPU = torch.device("cpu")
 ROUNDS = 5

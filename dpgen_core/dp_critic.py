@@ -1,0 +1,230 @@
+"""One critic trained under differential privacy: DP-SGD, or EFSGD with its memory on the server.
+
+The other way to build a private GAN ("Private GANs, revisited", Bie, Kamath & Zhang 2023): no owners, one
+public critic whose every step is a release. Everything after the critic, the generator too, is
+post-processing. A record is its own shard, so sampler, clip, noise and accountant are those of the rounds:
+
+* ``dp-sgd``: each record joins a step with probability q by a hidden coin; its gradient is clipped to C;
+  the sum gets noise sigma C. Exactly DP-SGD (Abadi et al. 2016).
+* ``efsgd``: `efsgd.EFSGD` with a memory on the server. Its price is known for a bounded number of
+  participations, so batches are public blocks, and the whole run is charged before its first step.
+
+Only the critic's loss on records needs privacy. Fakes and critic are public, so the gradient of the loss on
+fakes is added after the noise (ours; DP-SGD on the whole loss would clip and drown both).
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+
+import torch
+from opacus import GradSampleModule
+from torch import Tensor
+from torch.nn import functional as F
+
+from dpgen_core.accounting import Event, SampledGaussianEvent
+from dpgen_core.config import ExperimentConfig
+from dpgen_core.data import ImageData
+from dpgen_core.efsgd import clip_rows, sanitize
+from dpgen_core.generation import PublicSide, batches, below, load_optimizer, optimizer_tensors
+from dpgen_core.prior import FrequencyPrior
+from dpgen_core.release import RoundReport
+from dpgen_core.server_memory import blocks_per_epoch, build_efsgd, server_event
+from dpgen_core.streams import HiddenStream, stream
+from dpgen_core.workspace import cpu_state
+
+
+class CriticTrainer(PublicSide):
+    """Rounds are steps of the critic; after every `critic_steps` of them the generator takes one.
+
+    Args:
+        config: ``learner`` is ``dp-sgd`` or ``efsgd``.
+        data: the private records.
+        key: secret key of coins and noise.
+        device: where to train.
+        prior: the released prior, when the method has one.
+    """
+
+    def __init__(
+        self,
+        config: ExperimentConfig,
+        data: ImageData,
+        key: str,
+        *,
+        device: torch.device,
+        prior: FrequencyPrior | None = None,
+    ) -> None:
+        super().__init__(config, device=device, prior=prior)
+        self._key = key
+        parts = [self.basis.encode(data.images[rows].to(device)) for _, rows in _rows(data, 4096)]
+        self._codes, self._labels = torch.cat(parts), data.labels.to(device)  # (N, d), (N,)
+        self._wrapped = GradSampleModule(
+            copy.deepcopy(self.critic), loss_reduction="sum", strict=True
+        )
+        self._wrapped.disable_hooks()  # on only where single records' gradients are wanted
+        self._weights = [p for p in self._wrapped.parameters() if p.requires_grad]
+        self.critic_optimizer = torch.optim.Adam(
+            self._weights, lr=config.critic_learning_rate, betas=(0.5, 0.99)
+        )
+        self.feedback = (
+            build_efsgd(
+                self._weights,
+                noise_multiplier=config.noise_multiplier,
+                num_records=config.num_records,
+                settings=config.to_dict(),
+            )
+            if config.learner == "efsgd"
+            else None
+        )
+
+    def warm_up(self) -> None:
+        """Nothing: every step of this critic is a release."""
+
+    def compute(self, round_index: int, attempt: int = 0) -> RoundReport:
+        """The sanitized sum of the joining records' gradients, (P,).
+
+        Args:
+            round_index: 0-based.
+            attempt: see `training.Trainer.compute`.
+        """
+        config = self.config
+        joined = self._join(round_index, attempt)
+        gradients = self._gradients(joined)  # (n, P)
+        if self.feedback is None:
+            kept, norms = clip_rows(gradients, config.max_grad_norm)
+            release = sanitize(
+                kept[:, None, :],
+                config.max_grad_norm,
+                config.noise_multiplier,
+                HiddenStream(self._key, "noise", round_index, attempt),
+            )[0]
+        else:
+            kept, norms = clip_rows(gradients, config.max_grad_norm)
+            # The key is public where this is allowed at all: see `config`.
+            self.feedback.generator = stream(self._key, "noise", round_index, attempt)
+            release = self.feedback.release(gradients) * self.feedback.expected_batch_size
+        wanted, meant = gradients.sum(0), kept.sum(0)
+        return RoundReport(
+            release=release,
+            public={
+                "round": round_index + 1,
+                "release_norm": float(release.norm()),
+                "noise_norm_expected": config.noise_multiplier
+                * config.max_grad_norm
+                * math.sqrt(release.numel()),
+            },
+            private={
+                "round": round_index + 1,
+                "joined": len(joined),
+                "critic_gap": 0.0,
+                "norm_mean": float(norms.mean()) if len(norms) else 0.0,
+                "norm_spread": float(norms.std() / norms.mean()) if len(norms) > 1 else 0.0,
+                "clipped_share": float((norms > config.max_grad_norm).float().mean())
+                if len(norms)
+                else 0.0,
+                "clip_cosine": float(torch.cosine_similarity(wanted, meant, dim=0)),
+                "signal_norm": float(meant.norm()),
+            },
+        )
+
+    def apply(self, report: RoundReport) -> None:
+        """Step of the critic, and now and then of the generator. Post-processing."""
+        config, number = self.config, int(report.public["round"])
+        expected = config.sampling_rate * config.num_records
+        codes, labels = self.pool(number - 1)
+        self._zero()
+        with torch.enable_grad():
+            fake_loss = F.softplus(self._wrapped._module(codes, labels)).mean()
+            by_fakes = torch.autograd.grad(fake_loss, self._weights)
+        start = 0
+        for p, public in zip(self._weights, by_fakes, strict=True):
+            by_records = report.release[start : start + p.numel()].view_as(p)
+            p.grad = by_records / expected + public
+            start += p.numel()
+        self.critic_optimizer.step()
+        if number % config.critic_steps == 0:
+            self._step_generator(number)
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Everything that changes from round to round, for a checkpoint."""
+        state = self.public_tensors() | cpu_state(self._wrapped._module, "critic")
+        state |= optimizer_tensors(self.critic_optimizer, "critic_optimizer")
+        if self.feedback is not None:
+            state |= optimizer_tensors(self.feedback, "feedback")
+        return state
+
+    def load_tensors(self, state: dict[str, Tensor]) -> None:
+        """Restore what `tensors` gave."""
+        state = {name: value.to(self.device) for name, value in state.items()}
+        self.load_public(state)
+        self._wrapped._module.load_state_dict(below(state, "critic"))
+        load_optimizer(self.critic_optimizer, below(state, "critic_optimizer"))
+        if self.feedback is not None:
+            load_optimizer(self.feedback, below(state, "feedback"))
+
+    def _step_generator(self, number: int) -> None:
+        config = self.config
+        latents, labels = self.latents("generator", number, config.fake_pool)
+        noise = stream(config.seed, "injection", number, device=self.device)
+        codes = self.basis.encode(self.generator(latents, labels, noise))
+        self.optimizer.zero_grad(set_to_none=True)
+        F.softplus(-self._wrapped._module(codes, labels)).mean().backward()
+        self._zero()
+        self.step_generator(number)
+
+    def _gradients(self, joined: Tensor) -> Tensor:
+        """Each joining record's gradient of its loss softplus(-score), (n, P)."""
+        size = sum(p.numel() for p in self._weights)
+        parts = [self._codes.new_zeros(0, size)]
+        self._wrapped.enable_hooks()
+        for _, rows in batches(joined, 512):
+            self._zero()
+            scores = self._wrapped(self._codes[rows], self._labels[rows])
+            F.softplus(-scores).sum().backward()
+            parts.append(torch.cat([p.grad_sample.flatten(1) for p in self._weights], dim=1))
+        self._wrapped.disable_hooks()
+        self._zero()
+        return torch.cat(parts)
+
+    def _zero(self) -> None:
+        for p in self._weights:
+            p.grad, p.grad_sample = None, None  # type: ignore[attr-defined]
+
+    def _join(self, round_index: int, attempt: int) -> Tensor:
+        """Records of the step: hidden coins, or for EFSGD the next block of a public order."""
+        config = self.config
+        if self.feedback is None:
+            coins = HiddenStream(self._key, "coins", round_index, attempt)
+            joins = coins.uniform(config.num_records) < config.sampling_rate
+            return joins.nonzero()[:, 0].to(self.device)
+        blocks = blocks_per_epoch(config.sampling_rate)
+        epoch, block = divmod(round_index, blocks)
+        order = torch.randperm(config.num_records, generator=stream(config.seed, "epoch", epoch))
+        return order[block::blocks].to(self.device)
+
+
+def critic_events(config: ExperimentConfig, round_index: int, attempt: int) -> tuple[Event, ...]:
+    """What a step is charged: as `training.round_event`, or for EFSGD everything with the first step.
+
+    A repeated step of EFSGD under fresh noise would be one participation more than was charged, so it is
+    charged as a whole new run, which no budget holds: the run then ends there.
+    """
+    if config.learner == "dp-sgd":
+        return (SampledGaussianEvent("rounds", config.noise_multiplier, config.sampling_rate),)
+    if round_index and not attempt:
+        return ()
+    return (_whole_run(config),)
+
+
+def _whole_run(config: ExperimentConfig) -> Event:
+    return server_event(
+        noise_multiplier=config.noise_multiplier,
+        num_records=config.num_records,
+        settings=config.to_dict(),
+    )
+
+
+def _rows(data: ImageData, size: int) -> list[tuple[int, Tensor]]:
+    every = torch.arange(len(data.images))
+    return list(batches(every, size))
