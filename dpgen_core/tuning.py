@@ -36,37 +36,43 @@ DATASET, HELD_OUT = "mnist", 6  # one in so many records judges
 SYNTHETIC, EPOCHS = 20_000, 8
 
 Trial = tuple[str, float, Mapping[str, Any]]  # method, epsilon, overrides
-_FAST = {"prior_share": 0.8, "generator_learning_rate": 2e-3}
+_EFSGD: tuple[Mapping[str, Any], ...] = (
+    {},
+    {"num_shards": 4000, "sampling_rate": 0.05},
+    {"num_shards": 2000, "sampling_rate": 0.05},
+    {"num_shards": 500},
+    {"reconstruction_weight": 0.3},
+    {"reconstruction_weight": 0.05},
+    {"reconstruction_weight": 0.0},
+    {"reconstruction_until": 1.0},
+    {"reconstruction_until": 0.5},
+    {"feedback_decay": 0.0},
+    {"generated_batch": 100},
+    {"generator_learning_rate": 2e-3},
+    {"basis_modes": 10},
+    {"rounds": 600},
+    {"critic_steps": 20},
+    {"critic_warmup_steps": 200},
+    {"reconstruction_until": 1.0, "critic_steps": 20, "rounds": 600},
+    {"num_shards": 250, "sampling_rate": 0.2, "critic_steps": 20},
+)
+# Share of the budget for the prior, and the generator's learning rate.
+_PRIOR = ((0.5, 3e-4), (0.8, 3e-4), (0.8, 1e-3), (0.8, 2e-3), (0.8, 4e-3))
+
+
+def _on_the_prior(share: float, rate: float, **more: Any) -> dict[str, Any]:
+    return {"prior_share": share, "generator_learning_rate": rate, **more}
+
+
 TRIALS: tuple[Trial, ...] = (
-    ("efsgd", 10.0, {}),
-    ("efsgd-prior", 10.0, {}),
-    ("efsgd", 10.0, {"num_shards": 4000, "sampling_rate": 0.05}),
-    ("efsgd-prior", 10.0, {"prior_share": 0.8}),
-    ("efsgd", 10.0, {"num_shards": 2000, "sampling_rate": 0.05}),
-    ("efsgd", 10.0, {"reconstruction_weight": 0.3}),
-    ("mixture", 10.0, {}),
     ("gaussian", 10.0, {}),
-    ("efsgd", 10.0, {"generated_batch": 100}),
-    ("efsgd", 10.0, {"generator_learning_rate": 2e-3}),
-    ("efsgd", 10.0, {"basis_modes": 10}),
-    ("efsgd", 10.0, {"rounds": 600}),
-    ("efsgd", 10.0, {"critic_steps": 20}),
-    ("efsgd", 10.0, {"num_shards": 500}),
-    ("efsgd", 10.0, {"reconstruction_weight": 0.0}),
-    ("efsgd-prior", 10.0, {"prior_share": 0.8, "generator_learning_rate": 1e-3}),
-    ("efsgd", 10.0, {"reconstruction_until": 0.5}),
-    ("efsgd", 10.0, {"reconstruction_weight": 0.05}),
+    ("mixture", 10.0, {}),
+    *(("efsgd-prior", 10.0, _on_the_prior(*pair)) for pair in _PRIOR),
+    *(("efsgd", 10.0, overrides) for overrides in _EFSGD),
     ("efsgd", 1e6, {}),  # is it the noise that limits?
-    ("efsgd-prior", 10.0, {"prior_share": 0.8, "generator_learning_rate": 2e-3}),
-    ("efsgd-prior", 10.0, {"prior_share": 0.8, "generator_learning_rate": 4e-3}),
-    ("efsgd-prior", 1.0, _FAST | {"prior_cells": 1}),
-    ("efsgd-prior", 1.0, _FAST | {"prior_cells": 8}),
-    ("efsgd", 10.0, {"reconstruction_until": 1.0}),
     ("gaussian", 1.0, {}),
     ("mixture", 1.0, {}),
-    ("efsgd", 10.0, {"critic_warmup_steps": 200}),
-    ("efsgd", 10.0, {"reconstruction_until": 1.0, "critic_steps": 20, "rounds": 600}),
-    ("efsgd", 10.0, {"feedback_decay": 0.0}),
+    *(("efsgd-prior", 1.0, _on_the_prior(0.8, 2e-3, prior_cells=cells)) for cells in (1, 8)),
 )
 
 
@@ -114,6 +120,23 @@ def run_trial(trial: Trial) -> dict[str, Any]:
         "recall": round(recall, 3),
         "minutes": round(minutes, 2),
     }
+
+
+def tuning_table(results: Path) -> pd.DataFrame:
+    """The committed trials, best g2r first within a method and budget.
+
+    Args:
+        results: the folder that holds `FILE`.
+    """
+    table = pd.read_csv(results / FILE)
+    table["overrides"] = [_readable(text) for text in table["overrides"]]
+    table = table.sort_values(["epsilon", "method", "g2r"], ascending=[False, True, False])
+    return table.rename(columns={"overrides": "settings changed"}).reset_index(drop=True)
+
+
+def _readable(text: str) -> str:
+    changed = json.loads(text)
+    return ", ".join(f"{name}={value:g}" for name, value in changed.items()) or "the preset"
 
 
 def _cache() -> Path:
