@@ -142,6 +142,22 @@ def _rounds_png(snapshots: dict[int, Tensor], colors: int | None) -> bytes | Non
     return png_bytes(sheet, colors=colors)
 
 
+def _mechanism(config: ExperimentConfig) -> str:
+    """What was released, in words."""
+    prior = (
+        "class statistics in the frequency domain, with Gaussian noise"
+        if config.prior_modes
+        else ""
+    )
+    rounds = {
+        "owners": "Poisson-sampled shards, clipped contributions, Gaussian noise",
+        "dp-sgd": "DP-SGD: Poisson-sampled records, clipped gradients of one critic, Gaussian noise",
+        "efsgd": "EFSGD: public blocks of records, clipped gradients of one critic and a clipped memory "
+        "of what was cut off, Gaussian noise",
+    }[config.learner]
+    return "; ".join(part for part in (prior, rounds if config.rounds else "") if part)
+
+
 def _test_split(config: ExperimentConfig, root: Path | None) -> ImageData:
     """The real test split, or `real_records` of it where that is fewer (glyphs are drawn)."""
     if config.dataset == "glyphs":
@@ -154,7 +170,7 @@ def _privacy(finished: FinishedRun, spent: dict[str, float]) -> dict[str, Any]:
     config = finished.config
     releasable = config.noise_source == "secret"
     return {
-        "mechanism": "Poisson-sampled shards, clipped contributions, Gaussian noise (design: ours)",
+        "mechanism": _mechanism(config),
         "unit": "one image with its label",
         "relation": config.relation,
         "num_records": config.num_records,

@@ -17,6 +17,10 @@ from dpgen_core.record import Record
 from dpgen_core.tables import committed_records, project_root
 
 FILE = "statement.md"
+_BLOCKS = (
+    "the records of the next public block add, beside a clipped memory of what was cut off before, "
+    "which the ledger's one release covers,"
+)
 DELTAS = (1e-4, 1e-5, 1e-6, 1e-7, 1e-8)
 
 
@@ -70,7 +74,7 @@ def privacy_statement(
         "is exchanged for another; the number of records is public.",
         f"* **Number of records N**: {privacy['num_records']}.",
         f"* **Mechanism**: {privacy['mechanism']}.",
-        *_round_lines(privacy),
+        *_round_lines(privacy, config),
         f"* **Noise**: {_noise(privacy['noise_source'])}.",
         f"* **Run**: {config.record_name()}; code at commit {run.get('commit') or 'unknown'}.",
         "",
@@ -139,13 +143,18 @@ def _release_notice(privacy: Mapping[str, Any]) -> list[str]:
     return [f"**Not fit for a release of private data**: {reason}", ""]
 
 
-def _round_lines(privacy: Mapping[str, Any]) -> list[str]:
+def _round_lines(privacy: Mapping[str, Any], config: ExperimentConfig) -> list[str]:
     if not privacy["rounds"]:
         return []
+    who = {
+        "owners": f"each of {privacy['num_shards']} disjoint shards joins",
+        "dp-sgd": "each record joins",
+    }
+    coin = f"with probability {privacy['sampling_rate']:g} by its own hidden coin, and adds"
+    joins = f"{who[config.learner]} {coin}" if config.learner in who else _BLOCKS
     return [
-        f"* **Rounds**: {privacy['rounds']}, in each of which each of {privacy['num_shards']} disjoint "
-        f"shards joins with probability {privacy['sampling_rate']:g} by its own hidden coin, and adds a "
-        f"vector of norm at most {privacy['max_grad_norm']:g}; noise of standard deviation "
+        f"* **Rounds**: {privacy['rounds']}, in each of which {joins} a vector of norm at most "
+        f"{privacy['max_grad_norm']:g}; noise of standard deviation "
         f"{privacy['noise_multiplier']:.4f} times that is added to the sum."
     ]
 

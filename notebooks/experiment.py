@@ -24,8 +24,8 @@
 # ```
 #
 # `method` is one of `efsgd-prior` (rounds on top of a one-shot prior of ours, the default),
-# `efsgd` (the paper's parts alone), `gaussian` and `mixture` (a prior alone), `gs-wgan` and
-# `dp-gan-dpac`, or `efsgd` and `efsgd-prior` with a part switched, such as `efsgd/no-reconstruction`. `profile` is `smoke`
+# `efsgd` (the paper's parts alone), `gaussian` and `mixture` (a prior alone), `gs-wgan`,
+# `dp-gan-dpac`, `dp-sgd-critic`, `efsgd-critic`, or `efsgd` and `efsgd-prior` with a part switched, such as `efsgd/no-reconstruction`. `profile` is `smoke`
 # (under a minute, for tests), `quick` (minutes on two cores) or `paper` (a GPU, or hours).
 
 # %% tags=["parameters"]
