@@ -236,3 +236,22 @@ def test_mathjax_is_whole(tmp_path: Path) -> None:
     assert (target / "tex-mml-chtml.js").stat().st_size > 1e6
     assert list(target.glob("output/chtml/fonts/woff-v2/MathJax_Main-Regular.woff"))
     assert (target / "LICENSE").exists()
+
+
+@pytest.mark.parametrize("stem", ["ablations", "results", "literature", "audit"])
+def test_pages_of_results_run_in_a_clone_without_records(stem: str, tmp_path: Path) -> None:
+    """As after `git clone` and a change of presets: no record fits, and the book still builds."""
+    clone = tmp_path / "clone"
+    shutil.copytree(ROOT / "book", clone / "book", ignore=shutil.ignore_patterns("_*"))
+    (clone / "notebooks").mkdir()
+    (clone / "results").mkdir()
+    for path in (ROOT / "results").glob("*.*"):
+        shutil.copy(path, clone / "results")
+    source = ROOT / "notebooks" / f"{stem}.ipynb"
+    papermill.execute_notebook(
+        str(source),
+        str(tmp_path / "out.ipynb"),
+        cwd=str(clone),
+        kernel_name="python3",
+        progress_bar=False,
+    )
