@@ -50,7 +50,6 @@ ARGUED: Mapping[str, str] = MappingProxyType(
         "calibration.total_variation": "Steps of a bisection, within its tolerance; an unknown accountant "
         "reads as the tight one, which is the one meant.",
         "efsgd.EFSGD.__init__": "The value shown in a message that appears only when that value is None.",
-        "efsgd.EFSGD._feed_back": "A memory that starts from another row's zeros: the same zeros.",
         "efsgd.ErrorMemory.__init__": "The device: the tests run where there is one only.",
         "efsgd.ErrorMemory.feed_back": "What None means to these two calls is what was written.",
         "efsgd.clip_contributions": "A default that mutmut hides: it calls the changed function with every "
