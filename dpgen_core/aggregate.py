@@ -74,7 +74,7 @@ def comparison(records: Sequence[Record], *, dataset: str) -> pd.DataFrame:
                 "runs": str(int(row["runs"])),
             }
         )
-    return pd.DataFrame(rows)
+    return _by_method(rows)
 
 
 def ablation(records: Sequence[Record], *, dataset: str, base: str, epsilon: float) -> pd.DataFrame:
@@ -95,7 +95,7 @@ def ablation(records: Sequence[Record], *, dataset: str, base: str, epsilon: flo
     table = table[(table["dataset"] == dataset) & (table["target_epsilon"] == epsilon)]
     whole = table[table["method"] == base]
     if whole.empty:
-        return pd.DataFrame(columns=["method"])
+        return _by_method([])
     base_row: pd.Series = whole.iloc[0]
     chosen = [m for m in MEASURES if m[0] in ("g2r_cnn", "frechet_distance", "recall", "spread")]
     rows = [{"method": base} | {t: _cell(base_row, name, digits) for name, t, digits, _ in chosen}]
@@ -105,7 +105,7 @@ def ablation(records: Sequence[Record], *, dataset: str, base: str, epsilon: flo
             change, word = verdict(row, base_row, name, more)
             cells[title] = f"{_cell(row, name, digits)} ({change:+.{digits}f}, {word})"
         rows.append(cells)
-    return pd.DataFrame(rows)
+    return _by_method(rows)
 
 
 def verdict(row: pd.Series, base: pd.Series, name: str, more_is_better: bool) -> tuple[float, str]:
@@ -127,6 +127,10 @@ def verdict(row: pd.Series, base: pd.Series, name: str, more_is_better: bool) ->
     if not abs(change) > spread:  # NaN, with a single seed, is undecided too
         return change, "undecided"
     return change, "better" if (change > 0) == more_is_better else "worse"
+
+
+def _by_method(rows: list[dict[str, str]]) -> pd.DataFrame:
+    return pd.DataFrame(rows, columns=list(rows[0]) if rows else ["method"]).set_index("method")
 
 
 def _cell(row: pd.Series, name: str, digits: int) -> str:

@@ -131,7 +131,7 @@ def tuning_table(results: Path) -> pd.DataFrame:
     table = pd.read_csv(results / FILE)
     table["overrides"] = [_readable(text) for text in table["overrides"]]
     table = table.sort_values(["epsilon", "method", "g2r"], ascending=[False, True, False])
-    return table.rename(columns={"overrides": "settings changed"}).reset_index(drop=True)
+    return table.rename(columns={"overrides": "settings changed"}).set_index("method")
 
 
 def _readable(text: str) -> str:

@@ -32,7 +32,7 @@ def test_comparison_shows_whole_methods_and_marks_what_is_missing(tmp_path: Path
     seeds(tmp_path, "efsgd/no-reconstruction", (0.7,))
     seeds(tmp_path, "gaussian", (0.9,), frechet_distance=70.0)
     table = comparison(committed_records(tmp_path), dataset="mnist")
-    assert table["method"].tolist() == ["efsgd", "gaussian"]
+    assert table.index.tolist() == ["efsgd", "gaussian"]
     assert table["g2r CNN (%)"].tolist() == ["82.0 ± 2.8", "90.0"]
     assert table["Frechet distance"].tolist() == ["n/a", "70.0"]
     with pytest.raises(InvalidArgument, match="dataset: received 'cifar'"):
@@ -44,7 +44,6 @@ def test_ablation_calls_a_small_difference_undecided(tmp_path: Path) -> None:
     seeds(tmp_path, "efsgd/no-reconstruction", (0.70, 0.72), frechet_distance=60.0)
     seeds(tmp_path, "efsgd/no-error-feedback", (0.805, 0.825), frechet_distance=40.0)
     table = ablation(committed_records(tmp_path), dataset="mnist", base="efsgd", epsilon=10.0)
-    table = table.set_index("method")
     assert table.loc["no-reconstruction", "g2r CNN (%)"] == "71.0 ± 1.4 (-10.0, worse)"
     assert table.loc["no-error-feedback", "g2r CNN (%)"].endswith("(+0.5, undecided)")
     assert table.loc["no-reconstruction", "Frechet distance"].endswith("(+10.0, worse)")

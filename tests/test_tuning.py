@@ -54,5 +54,5 @@ def test_judging_records_are_held_out(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_table_says_what_was_changed() -> None:
     table = tuning.tuning_table(ROOT / "results")
     assert "the preset" in set(table["settings changed"])
-    best = table[(table["method"] == "efsgd") & (table["epsilon"] == 10)]
+    best = table[(table.index == "efsgd") & (table["epsilon"] == 10)]
     assert best["g2r"].is_monotonic_decreasing
