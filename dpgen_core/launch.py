@@ -56,8 +56,8 @@ def links(page: str, name: str | None) -> str:
 def with_links(notebook: NotebookNode, page: str, name: str | None) -> None:
     """Put `links` below the first heading of a notebook, in place."""
     line = links(page, name)
-    first = next(cell for cell in notebook.cells if cell.cell_type == "markdown")
     if line:
+        first = next(cell for cell in notebook.cells if cell.cell_type == "markdown")
         first.source = re.sub(
             r"^# .*$", rf"\g<0>\n\n{line}", first.source, count=1, flags=re.MULTILINE
         )

@@ -33,7 +33,7 @@ from dpgen_core.training import round_event
         ({"dataset": "mnits"}, r"dataset: received 'mnits'.*mnist, fashion_mnist, celeba, glyphs"),
         (
             {"method": "gan"},
-            r"method: received 'gan'.*efsgd-prior, efsgd, gaussian, mixture, gs-wgan",
+            r"method: received 'gan'.*efsgd-prior, efsgd, gaussian, mixture",
         ),
         ({"profile": "fast"}, r"profile: received 'fast'.*smoke, quick, paper"),
         ({"accountant": "moments"}, r"accountant: received 'moments'.*rdp, pld"),
