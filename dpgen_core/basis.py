@@ -38,7 +38,9 @@ class FrequencyBasis:
         self.modes = modes
         self.dim = channels * modes * modes
         full = dct(np.eye(height), type=2, norm="ortho", axis=0)  # row f is the f-th cosine
-        self._rows = torch.tensor(full[:modes], dtype=torch.float32, device=device)  # (m, h)
+        self._rows = torch.tensor(
+            full[:modes], dtype=torch.get_default_dtype(), device=device
+        )  # (m, h)
 
     def encode(self, images: Tensor) -> Tensor:
         """Project images (n, c, h, w) on the basis: codes (n, d). Never increases a norm."""

@@ -47,6 +47,12 @@ class NoiseInjection(nn.Module):
         return features + self.scale * noise.to(features)
 
 
+def doubled(features: Tensor) -> Tensor:
+    """(n, c, h, w) -> (n, c, 2h, 2w), each pixel four times; half the time of `F.interpolate` on a CPU."""
+    n, c, h, w = features.shape
+    return features[:, :, :, None, :, None].expand(n, c, h, 2, w, 2).reshape(n, c, 2 * h, 2 * w)
+
+
 class ConvGenerator(nn.Module):
     """Class-conditional generator: latent and label to an image through two upsampling stages.
 
@@ -88,9 +94,9 @@ class ConvGenerator(nn.Module):
         x = x.unflatten(1, (-1, self._side, self._side))  # (n, 4 width, h/4, w/4)
         x = x + self.label_bias(labels)[:, :, None, None]
         x = F.leaky_relu(self.norm0(x), 0.2)
-        x = self.conv1(F.interpolate(x, scale_factor=2))  # (n, 2 width, h/2, w/2)
+        x = self.conv1(doubled(x))  # (n, 2 width, h/2, w/2)
         x = F.leaky_relu(self.norm1(self.noise1(x, generator)), 0.2)
-        x = self.conv2(F.interpolate(x, scale_factor=2))  # (n, width, h, w)
+        x = self.conv2(doubled(x))  # (n, width, h, w)
         x = F.leaky_relu(self.norm2(self.noise2(x, generator)), 0.2)
         return torch.sigmoid(self.to_image(x))
 
@@ -158,7 +164,7 @@ class RefinerGenerator(nn.Module):
         x = self.down1(fine) + self.label_bias(labels)[:, :, None, None]  # (n, 2 width, h/2, w/2)
         x = self.middle(F.leaky_relu(x, 0.2))
         x = F.leaky_relu(self.norm1(self.noise1(x, generator)), 0.2)
-        x = torch.cat([F.interpolate(x, scale_factor=2), fine], dim=1)  # (n, 3 width, h, w)
+        x = torch.cat([doubled(x), fine], dim=1)  # (n, 3 width, h, w)
         x = self.noise2(self.up(x), generator)
         x = F.leaky_relu(self.norm2(x), 0.2)
         return torch.sigmoid(self.gain * (start - self.threshold) + self.to_image(x))

@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.func import functional_call, grad, stack_module_state, vmap
 
 from dpgen_core.checks import check_int, require
+from dpgen_core.critic_gradients import wgan_gp_gradients
 from dpgen_core.losses import (
     adversarial_loss,
     classification_loss,
@@ -24,7 +25,7 @@ from dpgen_core.losses import (
     reconstruction_loss,
     wasserstein_loss,
 )
-from dpgen_core.models import Critic
+from dpgen_core.models import Critic, MLPCritic
 from dpgen_core.streams import stream
 
 Params = dict[str, Tensor]
@@ -126,9 +127,7 @@ class ShardEnsemble:
             pool, size = by_label
             slot = (pick_fake * size[labels]).long()  # a fake of the same label as the real record
             against = fake[pool[labels, slot]]  # (k, b, d)
-            gradients, losses = vmap(grad(self._critic_loss, has_aux=True))(
-                state[0], real, against, labels, mix
-            )
+            gradients, losses = self._critic_gradients(state[0], real, against, labels, mix)
             count = count + 1
             self._adam(state, gradients, count)
         for group, new in zip(self._groups(), state, strict=True):
@@ -188,6 +187,15 @@ class ShardEnsemble:
 
     def _num_classes(self, labels: Tensor) -> int:
         return max(int(labels.max()), int(self.labels.max())) + 1
+
+    def _critic_gradients(
+        self, params: Params, real: Tensor, fake: Tensor, labels: Tensor, mix: Tensor
+    ) -> tuple[Params, Tensor]:
+        """Each shard's gradient of its critic's loss, and the loss without penalty (k,)."""
+        if isinstance(self._critic, MLPCritic) and not self.settings.classifier_weight:
+            weight = self.settings.gradient_penalty
+            return wgan_gp_gradients(params, real, fake, labels, mix, weight)
+        return vmap(grad(self._critic_loss, has_aux=True))(params, real, fake, labels, mix)
 
     def _critic_loss(
         self, params: Params, real: Tensor, fake: Tensor, labels: Tensor, mix: Tensor
