@@ -51,7 +51,7 @@ class Run:
 
 
 def _runs() -> Iterator[Run]:
-    """The most telling first, so that a list cut short still says something. """
+    """The most telling first, so that a list cut short still says something."""
     yield Run("fashion_mnist", "efsgd-prior", 3.0)  # the readme's example of another budget
     for seed in SEEDS:
         for dataset in ("mnist", "fashion_mnist", "celeba"):

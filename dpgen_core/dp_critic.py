@@ -31,6 +31,7 @@ from dpgen_core.generation import PublicSide, batches, below, load_optimizer, op
 from dpgen_core.prior import FrequencyPrior
 from dpgen_core.release import RoundReport
 from dpgen_core.server_memory import blocks_per_epoch, build_efsgd, server_event
+from dpgen_core.spread import ALONE, Ranks
 from dpgen_core.streams import HiddenStream, stream
 from dpgen_core.workspace import cpu_state
 
@@ -44,6 +45,7 @@ class CriticTrainer(PublicSide):
         key: secret key of coins and noise.
         device: where to train.
         prior: the released prior, when the method has one.
+        ranks: one process: there are no shards to part.
     """
 
     def __init__(
@@ -54,8 +56,9 @@ class CriticTrainer(PublicSide):
         *,
         device: torch.device,
         prior: FrequencyPrior | None = None,
+        ranks: Ranks = ALONE,
     ) -> None:
-        super().__init__(config, device=device, prior=prior)
+        super().__init__(config, device=device, prior=prior, ranks=ranks)
         self._key = key
         parts = [self.basis.encode(data.images[rows].to(device)) for _, rows in _rows(data, 4096)]
         self._codes, self._labels = torch.cat(parts), data.labels.to(device)  # (N, d), (N,)

@@ -25,10 +25,15 @@ from dpgen_core.outcome import SNAPSHOT_IMAGES, FinishedRun, to_bytes, write_out
 from dpgen_core.prior import FrequencyPrior, prior_events
 from dpgen_core.record import Record
 from dpgen_core.release import RoundReport
+from dpgen_core.spread import ALONE, Ranks
 from dpgen_core.training import Trainer, make_prior, round_event
-from dpgen_core.workspace import JournalLine, Workspace
+from dpgen_core.workspace import FollowingWorkspace, JournalLine, Workspace
 
 _SNAPSHOT = "snapshot."
+_UNUSABLE, _REFUSED = (
+    0,
+    2,
+)  # what the first rank may say of a release, other than 1, that it may be used
 
 
 def run_experiment(
@@ -39,6 +44,7 @@ def run_experiment(
     progress: bool = True,
     device: str | None = None,
     after_round: Callable[[int], None] | None = None,
+    ranks: Ranks = ALONE,
 ) -> Record:
     """Run `config` and write its record; return the record at once if it is already whole.
 
@@ -49,6 +55,8 @@ def run_experiment(
         progress: show a progress bar with the epsilon spent so far.
         device: ``"cpu"``, ``"cuda"`` or None for whichever is there.
         after_round: called with the 1-based round after it was applied (tests, schedulers).
+        ranks: from `spread.connected`, when several processes share the run; all call this alike, with
+            a `results_dir` that all of them see.
 
     Returns:
         The record, at ``<results_dir>/<config.record_name()>``.
@@ -59,25 +67,43 @@ def run_experiment(
     """
     results = Path(results_dir)
     target = results / config.record_name()
-    if target.exists():
+    rule = "'owners' when several processes share the run: one critic has no shards to part"
+    alone = ranks.size == 1 or config.learner == "owners"
+    require(alone, "learner", config.learner, rule, "one process")
+    if ranks.decide(target.exists()):
         return _known(Record(target), config)
     real = datasets.load(
         config.dataset, "train", root=root, num_records=config.num_records, seed=config.seed
     )
     _check_data(config, real)
     where = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    with _open_workspace(config, real, results, ranks) as workspace:
+        session = _Session(
+            config, real, workspace, ranks if ranks.size > 1 else Ranks(device=where)
+        )
+        session.train(progress and ranks.first, after_round)
+        if ranks.first:
+            write_outcome(session.finished(), target, root)
+            workspace.discard()
+    ranks.decide(True)  # the others wait for the record
+    return Record(target)
+
+
+def _open_workspace(
+    config: ExperimentConfig, real: ImageData, results: Path, ranks: Ranks
+) -> Workspace:
+    """The first rank's work folder; the others follow its books in memory."""
+    if not ranks.first:
+        return FollowingWorkspace(ranks.share(None))
     workspace = Workspace(
         results / ".work" / config.record_name(),
         fingerprint=_fingerprint(config, real),
         noise_source=config.noise_source,
         seed=config.seed,
     )
-    with workspace:
-        session = _Session(config, real, workspace, where)
-        session.train(progress, after_round)
-        record = write_outcome(session.finished(), target, root)
-        workspace.discard()
-    return record
+    if ranks.size > 1:
+        ranks.share(workspace.for_followers())
+    return workspace
 
 
 def _known(record: Record, config: ExperimentConfig) -> Record:
@@ -93,9 +119,10 @@ class _Session:
     """A run under way: trainer, ledger and history, tied to its work folder."""
 
     def __init__(
-        self, config: ExperimentConfig, real: ImageData, workspace: Workspace, device: torch.device
+        self, config: ExperimentConfig, real: ImageData, workspace: Workspace, ranks: Ranks
     ) -> None:
-        self.config, self.real, self.workspace, self.device = config, real, workspace, device
+        self.config, self.real, self.workspace, self.ranks = config, real, workspace, ranks
+        self.device = ranks.device
         self.started = time.perf_counter()
         self.ledger = Ledger(
             relation=config.relation,
@@ -174,14 +201,16 @@ class _Session:
                 n.removeprefix("prior."): v for n, v in tensors.items() if n.startswith("prior.")
             }
             if prior_tensors:
-                prior = FrequencyPrior.from_tensors(
-                    prior_tensors, self.config.image_shape, self.config.prior_modes, self.device
-                )
+                prior = self._prior_from(prior_tensors)
         elif self.config.prior_modes:
-            prior = self._release_prior()
+            released = self._release_prior().tensors() if self.ranks.first else None
+            prior = self._prior_from(self.ranks.share(released))
         kind = Trainer if self.config.learner == "owners" else CriticTrainer
         self.trainer: Trainer | CriticTrainer = kind(
-            self.config, self.real, self.workspace.key, device=self.device, prior=prior
+            *(self.config, self.real, self.workspace.key),
+            device=self.device,
+            prior=prior,
+            ranks=self.ranks,
         )
         if stored is None:
             self.trainer.warm_up()
@@ -193,14 +222,23 @@ class _Session:
         apart = ("prior.", _SNAPSHOT)
         self.trainer.load_tensors({n: v for n, v in tensors.items() if not n.startswith(apart)})
         self.next_round = int(state["next_round"])  # type: ignore[call-overload]
-        self.workspace.check_covers("prior", int(bool(self.config.prior_modes)))
-        self.workspace.check_covers("rounds", self.next_round)
+        if self.ranks.first:
+            self.workspace.check_covers("prior", int(bool(self.config.prior_modes)))
+            self.workspace.check_covers("rounds", self.next_round)
         self.public, self.private = state["public"], state["private"]  # type: ignore[assignment]
         self.seconds_before = float(state["seconds"])  # type: ignore[arg-type]
         self.restarts = int(state["restarts"]) + 1  # type: ignore[call-overload]
 
+    def _prior_from(self, tensors: dict[str, Tensor]) -> FrequencyPrior:
+        config = self.config
+        return FrequencyPrior.from_tensors(
+            tensors, config.image_shape, config.prior_modes, self.device
+        )
+
     def _save(self) -> None:
         tensors = self.trainer.tensors()
+        if not self.ranks.first:
+            return
         if self.trainer.prior is not None:
             tensors |= {f"prior.{n}": v for n, v in self.trainer.prior.tensors().items()}
         if self.config.rounds:
@@ -220,12 +258,22 @@ class _Session:
         )
 
     def _round(self, index: int) -> RoundReport:
-        """One release, charged and journaled before it is used."""
+        """One release, charged and journaled by the first rank before any rank uses it."""
         known = self.workspace.attempts("rounds", index)
-        first = max(known.values(), default=0)
+        first = self.ranks.decide(max(known.values(), default=0))
         for attempt in (first, first + 1):
             report = self.trainer.compute(index, attempt)
-            if self._admit("rounds", index, attempt, report.digest()):
+            refused: BudgetExceeded | None = None
+            verdict = _UNUSABLE
+            if self.ranks.first:
+                try:
+                    verdict = int(self._admit("rounds", index, attempt, report.digest()))
+                except BudgetExceeded as error:
+                    refused, verdict = error, _REFUSED
+            verdict = self.ranks.decide(verdict)
+            if verdict == _REFUSED:
+                raise refused or BudgetExceeded("the first rank's ledger refused the round")
+            if verdict != _UNUSABLE:
                 self.trainer.apply(report)
                 return report
         raise AssertionError("a fresh attempt is always admitted or refused by the ledger")

@@ -16,8 +16,11 @@ from dpgen_core.basis import FrequencyBasis
 from dpgen_core.config import ExperimentConfig
 from dpgen_core.models import ConvGenerator, Critic, RefinerGenerator, build_critic, with_contrast
 from dpgen_core.prior import FrequencyPrior
+from dpgen_core.spread import ALONE, Ranks
 from dpgen_core.streams import stream
 from dpgen_core.workspace import cpu_state
+
+_POOL_BLOCK = 40
 
 
 class PublicSide:
@@ -27,15 +30,21 @@ class PublicSide:
         config: every setting.
         device: where to train.
         prior: the released prior, when the method has one.
+        ranks: the processes that share the run.
 
     Attributes:
         critic: an untrained critic from the same seed, for the learner to copy or to train.
     """
 
     def __init__(
-        self, config: ExperimentConfig, *, device: torch.device, prior: FrequencyPrior | None = None
+        self,
+        config: ExperimentConfig,
+        *,
+        device: torch.device,
+        prior: FrequencyPrior | None = None,
+        ranks: Ranks = ALONE,
     ) -> None:
-        self.config, self.device, self.prior = config, device, prior
+        self.config, self.device, self.prior, self.ranks = config, device, prior, ranks
         if not config.rounds:
             return
         self.basis = FrequencyBasis(config.image_shape, config.basis_modes, device)
@@ -66,10 +75,18 @@ class PublicSide:
 
     @torch.no_grad()
     def pool(self, round_index: int) -> tuple[Tensor, Tensor]:
-        """Public fakes shared by all who train in the round: codes (F, d), labels (F,)."""
+        """Public fakes shared by all who train in the round: codes (F, d), labels (F,).
+
+        Made in blocks with a noise stream each, so that each rank can make some of them.
+        """
         latents, labels = self.latents("pool", round_index, self.config.fake_pool)
-        noise = stream(self.config.seed, "pool-injection", round_index, device=self.device)
-        return self.basis.encode(self.generator(latents, labels, noise)), labels
+        blocks = list(zip(latents.split(_POOL_BLOCK), labels.split(_POOL_BLOCK), strict=True))
+        made = [latents.new_zeros(0, self.basis.dim)]
+        for index in self.ranks.part(len(blocks)):
+            where = (self.config.seed, "pool-injection", round_index, index)
+            images = self.generator(*blocks[index], stream(*where, device=self.device))
+            made.append(self.basis.encode(images))
+        return self.ranks.join(torch.cat(made)), labels
 
     def step_generator(self, rounds_done: float) -> None:
         """A step of Adam on the gradient at hand, and of the moving average.

@@ -75,15 +75,26 @@ class ShardEnsemble:
         labels: private labels, (K, n).
         settings: what an owner does when it joins.
         seed: key of the owners' batch draws, one stream per (round, step).
+        members: which of all the shards these are, when other processes hold the rest.
+        total: how many shards there are in all; by default these.
     """
 
     def __init__(
-        self, critic: Critic, codes: Tensor, labels: Tensor, settings: OwnerSettings, *, seed: int
+        self,
+        critic: Critic,
+        codes: Tensor,
+        labels: Tensor,
+        settings: OwnerSettings,
+        *,
+        seed: int,
+        members: range | None = None,
+        total: int | None = None,
     ) -> None:
         require(codes.shape[:2] == labels.shape, "labels", tuple(labels.shape), "(K, n)", "(K, n)")
         self.codes, self.labels, self.settings, self._seed = codes, labels, settings, seed
         self._critic = critic
         num_shards = len(codes)
+        self._members, self._total = members or range(num_shards), total or num_shards
         single, _ = stack_module_state([critic])
         self.params: Params = {
             name: value.detach().repeat(num_shards, *[1] * (value.dim() - 1)).to(codes.device)
@@ -95,7 +106,7 @@ class ShardEnsemble:
 
     @property
     def num_shards(self) -> int:
-        """K."""
+        """K, or this process's part of it."""
         return len(self.codes)
 
     def train(
@@ -221,10 +232,10 @@ class ShardEnsemble:
 
         Drawn for all K, so a shard's own draw never depends on who else joins.
         """
-        num_shards, size = self.labels.shape
-        batch = self.settings.batch
+        size, batch = self.labels.shape[1], self.settings.batch
         generator = stream(self._seed, "owners", round_index, step)
-        draws = torch.rand(3, num_shards, batch, generator=generator)[:, joined.cpu()]
+        draws = torch.rand(3, self._total, batch, generator=generator)
+        draws = draws[:, joined.cpu() + self._members.start]
         draws = draws.to(self.codes.device)  # (3, k, b)
         return (draws[0] * size).long(), draws[1], draws[2][:, :, None]
 

@@ -23,6 +23,7 @@ from dpgen_core.mixture import split_classes
 from dpgen_core.prior import FrequencyPrior, release_prior
 from dpgen_core.release import RoundReport
 from dpgen_core.shards import OwnerSettings, ShardEnsemble, assign_shards
+from dpgen_core.spread import ALONE, Ranks
 from dpgen_core.streams import HiddenStream, secret_key, stream
 
 
@@ -35,6 +36,8 @@ class Trainer(PublicSide):
         key: secret key of coins and noise (`streams.secret_key`).
         device: where to train.
         prior: the released prior, when the method has one (`make_prior`).
+        ranks: the processes that share the run; each holds its own part of the shards, and all call the
+            same methods in the same order.
 
     The trainer charges nothing: the caller charges a release before it lets `apply` use it.
     """
@@ -47,13 +50,16 @@ class Trainer(PublicSide):
         *,
         device: torch.device,
         prior: FrequencyPrior | None = None,
+        ranks: Ranks = ALONE,
     ) -> None:
-        super().__init__(config, device=device, prior=prior)
+        super().__init__(config, device=device, prior=prior, ranks=ranks)
         self._key = key
         images, labels = data.images, data.labels
         if not config.rounds:
             return
+        self._own = ranks.part(config.num_shards)
         shards = assign_shards(config.num_records, config.num_shards, seed=config.seed)
+        shards = shards[self._own.start : self._own.stop]  # (K of this rank, n)
         self.ensemble = ShardEnsemble(
             self.critic,
             self._encode_shards(images, shards),
@@ -67,9 +73,11 @@ class Trainer(PublicSide):
                 match_scale=self.basis.falloff(config.match_corner),
             ),
             seed=config.seed,
+            members=self._own,
+            total=config.num_shards,
         )
         self.memory = ErrorMemory(
-            config.num_shards,
+            len(self._own),
             config.num_classes,
             self.basis.dim,
             config.feedback_decay,
@@ -81,7 +89,7 @@ class Trainer(PublicSide):
         if not (self.config.rounds and self.config.critic_warmup_steps):
             return
         pool, labels = self.pool(-1)
-        every = torch.arange(self.config.num_shards, device=self.device)
+        every = torch.arange(len(self._own), device=self.device)
         for _, joined in batches(every, 250):
             steps = self.config.critic_warmup_steps
             self.ensemble.train(joined, pool, labels, steps=steps, round_index=-1)
@@ -119,13 +127,16 @@ class Trainer(PublicSide):
         clipped, norms = self.memory.feed_back(
             joined, raw, labels, config.max_grad_norm, config.clip_mode
         )
+        noisy = self.ranks.first  # one rank adds the noise, the others their sums alone
         release = sanitize(
             clipped,
             config.max_grad_norm,
-            config.noise_multiplier,
+            config.noise_multiplier if noisy else 0.0,
             HiddenStream(self._key, "noise", round_index, attempt),
         )
-        wanted, kept = raw.sum(0).flatten(), clipped.sum(0).flatten()
+        release = self.ranks.sum(release)
+        wanted, kept = self.ranks.sum(torch.stack([raw.sum(0), clipped.sum(0)])).flatten(1)
+        norms, gaps = self.ranks.collect(norms), self.ranks.collect(gaps)
         return RoundReport(
             release=release,
             public={
@@ -138,7 +149,7 @@ class Trainer(PublicSide):
             },
             private={
                 "round": round_index + 1,
-                "joined": len(joined),
+                "joined": len(norms),
                 "critic_gap": _mean(gaps),
                 "norm_mean": _mean(norms),
                 "norm_spread": float(norms.std() / norms.mean()) if norms.numel() > 1 else 0.0,
@@ -157,25 +168,32 @@ class Trainer(PublicSide):
         self.step_generator(report.public["round"])
 
     def tensors(self) -> dict[str, Tensor]:
-        """Everything that changes from round to round, for a checkpoint. Private."""
+        """Everything that changes from round to round; whole on the first rank. Private."""
         if not self.config.rounds:
             return {}
-        state = self.public_tensors()
+        public = self.public_tensors()
+        state = dict(public)
         for group in ("params", "first", "second"):
             stacked = getattr(self.ensemble, group)
             state |= {f"{group}.{name}": value for name, value in stacked.items()}
-        return state | {"steps": self.ensemble.steps, "residuals": self.memory.residuals}
+        state |= {"steps": self.ensemble.steps, "residuals": self.memory.residuals}
+        return {
+            name: value if name in public else self.ranks.collect(value)
+            for name, value in state.items()
+        }
 
     def load_tensors(self, state: dict[str, Tensor]) -> None:
         """Restore what `tensors` gave."""
         if not self.config.rounds:
             return
         state = {name: value.to(self.device) for name, value in state.items()}
-
         self.load_public(state)
+        own = slice(self._own.start, self._own.stop)
         for group in ("params", "first", "second"):
-            setattr(self.ensemble, group, below(state, group))
-        self.ensemble.steps, self.memory.residuals = state["steps"], state["residuals"]
+            stacked = {name: value[own].clone() for name, value in below(state, group).items()}
+            setattr(self.ensemble, group, stacked)
+        self.ensemble.steps = state["steps"][own].clone()
+        self.memory.residuals = state["residuals"][own].clone()
 
     @property
     def _clip_bound(self) -> float:
@@ -194,9 +212,9 @@ class Trainer(PublicSide):
         return flat.reshape(*shards.shape, -1)  # (K, n, d)
 
     def _join(self, round_index: int, attempt: int) -> Tensor:
-        """Poisson sampling: each shard flips its own hidden coin. Indices (k,), k may be 0."""
+        """Poisson sampling: each shard flips its own hidden coin. Indices among this rank's, (k,)."""
         source = HiddenStream(self._key, "coins", round_index, attempt)
-        coins = source.uniform(self.config.num_shards)
+        coins = source.uniform(self.config.num_shards)[self._own.start : self._own.stop]
         return (coins < self.config.sampling_rate).nonzero()[:, 0].to(self.device)
 
 

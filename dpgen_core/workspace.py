@@ -34,6 +34,8 @@ from torch import Tensor
 from dpgen_core.checks import InvalidArgument, require
 from dpgen_core.streams import secret_key
 
+_BOOKS = "books"  # name of the bookkeeping among a checkpoint's tensors
+
 
 @dataclass(frozen=True)
 class JournalLine:
@@ -143,6 +145,17 @@ class Workspace:
         """Delete the folder, secret and all; the run is over."""
         shutil.rmtree(self.path)
 
+    def for_followers(self) -> dict[str, Tensor]:
+        """Key, journal and last checkpoint as tensors, for the other ranks of the run."""
+        tensors, state = self.load() or ({}, None)
+        books = {
+            "key": self.key,
+            "journal": [asdict(line) for line in self.journal],
+            "state": state,
+        }
+        text = torch.frombuffer(bytearray(json.dumps(books).encode()), dtype=torch.uint8)
+        return {_BOOKS: text} | tensors
+
     def _settle(self, name: str, value: str) -> str:
         """The stored value of `name`; stores `value` first if there is none."""
         path = self.path / name
@@ -191,6 +204,27 @@ class Workspace:
             f"complete: it lacks the {name} {missing[:5]} that the checkpoint has used",
             "a copy from a backup; going on would count too little",
         )
+
+
+class FollowingWorkspace(Workspace):
+    """What a rank that keeps no books has of them: key and last checkpoint; it writes nothing.
+
+    Args:
+        received: `Workspace.for_followers` of the rank that keeps them.
+    """
+
+    def __init__(self, received: dict[str, Tensor]) -> None:
+        books = json.loads(received.pop(_BOOKS).numpy().tobytes())
+        self.path, self.key = Path("the first rank's"), books["key"]
+        self.journal = []
+        self._checkpoint = None if books["state"] is None else (received, books["state"])
+
+    def __exit__(self, *_: object) -> None:
+        """Nothing is held."""
+
+    def load(self) -> tuple[dict[str, Tensor], dict[str, object]] | None:
+        """The checkpoint the first rank sent, or None."""
+        return self._checkpoint
 
 
 def _digest(tensors: Mapping[str, Tensor], text: str) -> str:

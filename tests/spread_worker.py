@@ -1,0 +1,77 @@
+"""What each rank of `test_spread` runs, under torchrun: ``spread_worker.py CASE FOLDER``."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+
+from dpgen_core import data, outcome
+from dpgen_core.config import ExperimentConfig, make_config
+from dpgen_core.experiment import run_experiment
+from dpgen_core.spread import Ranks, connected
+from dpgen_core.training import Trainer, make_prior
+
+ROUNDS, KILLED_IN = 5, 4
+
+
+def configure(method: str = "efsgd-prior") -> ExperimentConfig:
+    return make_config(
+        dataset="glyphs",
+        method=method,
+        profile="smoke",
+        num_records=320,
+        num_shards=31,  # an odd number: the ranks' parts differ in size
+        sampling_rate=0.4,
+        rounds=ROUNDS,
+        generator_width=8,  # with 4, a norm's group is one channel, and Adam steps on rounding errors
+        fake_pool=100,  # blocks of different sizes
+        max_grad_norm=0.5,  # some are clipped
+        checkpoint_every=2,
+        synthetic_records=40,
+        real_records=40,
+    )
+
+
+def train(ranks: Ranks) -> dict[str, torch.Tensor]:
+    """Five rounds; releases, private figures and everything a checkpoint would hold."""
+    config = configure()
+    records = data.load("glyphs", "train", num_records=config.num_records, seed=0)
+    prior = make_prior(config, records, "key", device=ranks.device)
+    trainer = Trainer(config, records, "key", device=ranks.device, prior=prior, ranks=ranks)
+    trainer.warm_up()
+    seen = {}
+    for index in range(ROUNDS):
+        report = trainer.compute(index)
+        trainer.apply(report)
+        seen[f"release.{index}"] = report.release
+        seen[f"private.{index}"] = torch.tensor(list(report.private.values()))
+    return seen | trainer.tensors()
+
+
+def main() -> None:
+    torch.set_num_threads(1)
+    case, folder = sys.argv[1], Path(sys.argv[2])
+    with connected() as ranks:
+        if case == "train":
+            found = train(ranks)
+            ends = {n: v for n, v in found.items() if n.startswith(("release", "generator"))}
+            save_file(found if ranks.first else ends, folder / f"rank{ranks.rank}.safetensors")
+            return
+        outcome.evaluate = lambda *arguments, **keywords: {}  # type: ignore[assignment]
+
+        def lose(done: int) -> None:
+            if case == "lose" and ranks.rank == 1 and done == KILLED_IN:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+        run_experiment(
+            configure(), results_dir=folder, progress=False, after_round=lose, ranks=ranks
+        )
+
+
+if __name__ == "__main__":
+    main()
