@@ -41,50 +41,48 @@ def wgan_gp_gradients(
 
     # Forward at real and fake; the layers' inputs between them are mixtures of theirs.
     inputs = torch.cat([real, fake], dim=1)  # (k, 2b, d)
-    before = torch.bmm(inputs, first.mT).view(k, 2, b, -1).add_(shift[:, None])  # (k, 2, b, w)
-    mixed = torch.lerp(before[:, 1], before[:, 0], mix)  # (k, b, w)
-    before = torch.cat([before.flatten(1, 2), mixed], dim=1)  # (k, 3b, w)
+    pair = torch.bmm(inputs, first.mT).view(k, 2, b, -1).add_(shift[:, None])  # (k, 2, b, w)
+    mixed = torch.lerp(pair[:, 1], pair[:, 0], mix)  # (k, b, w)
+    before = torch.cat([pair.flatten(1, 2), mixed], dim=1)  # (k, 3b, w)
     hidden = F.leaky_relu(before, SLOPE)
     later = torch.baddbmm(params["layer2.bias"][:, None], hidden, second.mT)  # (k, 3b, w)
-    mask1, mask2 = _slopes(before), _slopes(later)
     top = F.leaky_relu(later[:, : 2 * b], SLOPE).view(k, 2, b, -1)
-    scores = torch.einsum("kgbw,kbw->kgb", top, out)
-    gap = scores[:, 1].mean(1) - scores[:, 0].mean(1)
+    by_out = (top[:, 1] - top[:, 0]) / b  # (k, b, w), d gap / d out
+    gap = (by_out * out).sum((1, 2))
 
     # Down again: one pass gives the gap's errors and, in the last third, the penalty's path. There the
     # score's own slope is wanted, so the sign and 1/b of the mean come later.
-    weight = torch.tensor([-1.0 / b, 1.0 / b, 1.0], device=out.device, dtype=out.dtype)
-    error2 = mask2.view(k, 3, b, -1) * (weight[:, None, None] * out[:, None])  # (k, 3, b, w)
-    error2 = error2.flatten(1, 2)
-    error1 = torch.bmm(error2, second).mul_(mask1)  # (k, 3b, w)
+    error2 = torch.stack([out / -b, out / b, out], dim=1).flatten(1, 2)  # (k, 3b, w)
+    error2 = _through(error2, later)
+    error1 = _through(torch.bmm(error2, second), before)  # (k, 3b, w)
     slope = torch.bmm(error1[:, 2 * b :], first)  # (k, b, d), the gradient of D at the mixture
     length = (slope.square().sum(2, keepdim=True) + 1e-12).sqrt()
-    pull = slope * ((2 * penalty / b) * (length - 1) / length)  # d penalty / d slope, (k, b, d)
+    pull = slope.mul_((2 * penalty / b) * (length - 1) / length)  # d penalty / d slope, (k, b, d)
 
     # The penalty's path is linear given its masks: back up through the same two layers.
-    up1 = torch.bmm(pull, first.mT).mul_(mask1[:, 2 * b :])  # (k, b, w)
-    up2 = torch.bmm(up1, second.mT).mul_(mask2[:, 2 * b :])  # (k, b, w), d penalty / d out
+    up1 = _through(torch.bmm(pull, first.mT), before[:, 2 * b :])  # (k, b, w)
+    up2 = _through(torch.bmm(up1, second.mT), later[:, 2 * b :])  # (k, b, w), d penalty / d out
 
     by_first = torch.bmm(error1.mT, torch.cat([inputs, pull], dim=1))
-    by_second = torch.bmm(error2.mT, torch.cat([hidden[:, : 2 * b], up1], dim=1))
+    hidden[:, 2 * b :] = up1
+    by_second = torch.bmm(error2.mT, hidden)
     # Summed by pairs first: a unit on the same side for real and fake has a bias gradient of exactly
     # zero, and Adam would turn a rounding error there into a full step.
     low1 = error1[:, : 2 * b].view(k, 2, b, -1).sum(1)  # (k, b, w), both of a pair share a label
     low2 = error2[:, : 2 * b].view(k, 2, b, -1).sum(1)
-    by_out = (top[:, 1] - top[:, 0]) / b + up2
     return {
         "layer1.weight": by_first,
         "layer1.bias": low1.sum(1),
         "layer2.weight": by_second,
         "layer2.bias": low2.sum(1),
         "label.weight": _by_label(params["label.weight"], labels, low1),
-        "score.weight": _by_label(params["score.weight"], labels, by_out),
+        "score.weight": _by_label(params["score.weight"], labels, by_out + up2),
     }, gap
 
 
-def _slopes(before: Tensor) -> Tensor:
-    """The leaky ReLU's derivative."""
-    return (before > 0).to(before).mul_(1 - SLOPE).add_(SLOPE)
+def _through(error: Tensor, before: Tensor) -> Tensor:
+    """An error pulled back, or a slope pushed up, through the leaky ReLU at `before`."""
+    return torch.ops.aten.leaky_relu_backward(error, before, SLOPE, False)
 
 
 def _by_label(table: Tensor, labels: Tensor, rows: Tensor) -> Tensor:

@@ -18,6 +18,7 @@ from dpgen_core.models import ConvGenerator, Critic, RefinerGenerator, build_cri
 from dpgen_core.prior import FrequencyPrior
 from dpgen_core.spread import ALONE, Ranks
 from dpgen_core.streams import stream
+from dpgen_core.threads import side_by_side
 from dpgen_core.workspace import cpu_state
 
 _POOL_BLOCK = 40
@@ -81,11 +82,17 @@ class PublicSide:
         """
         latents, labels = self.latents("pool", round_index, self.config.fake_pool)
         blocks = list(zip(latents.split(_POOL_BLOCK), labels.split(_POOL_BLOCK), strict=True))
-        made = [latents.new_zeros(0, self.basis.dim)]
-        for index in self.ranks.part(len(blocks)):
+
+        @torch.no_grad()
+        def work(index: int) -> Tensor:
             where = (self.config.seed, "pool-injection", round_index, index)
             images = self.generator(*blocks[index], stream(*where, device=self.device))
-            made.append(self.basis.encode(images))
+            return self.basis.encode(images)
+
+        mine = self.ranks.part(len(blocks))
+        on_cpu = self.device.type == "cpu"
+        made = side_by_side(work, mine) if on_cpu else [work(index) for index in mine]
+        made = [latents.new_zeros(0, self.basis.dim), *made]
         return self.ranks.join(torch.cat(made)), labels
 
     def step_generator(self, rounds_done: float) -> None:

@@ -9,6 +9,7 @@ depends on another shard's records.
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 
 import torch
@@ -27,6 +28,7 @@ from dpgen_core.losses import (
 )
 from dpgen_core.models import Critic, MLPCritic
 from dpgen_core.streams import stream
+from dpgen_core.threads import side_by_side
 
 Params = dict[str, Tensor]
 
@@ -126,26 +128,14 @@ class ShardEnsemble:
         """
         if not len(joined):
             return torch.zeros(0, device=self.codes.device)
-        own, own_labels = self.codes[joined], self.labels[joined]  # (k, n, d), (k, n)
-        state = [{name: value[joined] for name, value in group.items()} for group in self._groups()]
-        count = self.steps[joined]
         by_label = _pool_by_label(fake_labels, self._num_classes(fake_labels))
-        losses = torch.zeros(len(joined), device=self.codes.device)
-        for step in range(steps):
-            pick, pick_fake, mix = self._draw(round_index, step, joined)
-            rows = torch.arange(len(joined), device=pick.device)[:, None]
-            real, labels = own[rows, pick], own_labels[rows, pick]  # (k, b, d), (k, b)
-            pool, size = by_label
-            slot = (pick_fake * size[labels]).long()  # a fake of the same label as the real record
-            against = fake[pool[labels, slot]]  # (k, b, d)
-            gradients, losses = self._critic_gradients(state[0], real, against, labels, mix)
-            count = count + 1
-            self._adam(state, gradients, count)
-        for group, new in zip(self._groups(), state, strict=True):
-            for name, value in new.items():
-                group[name][joined] = value
-        self.steps[joined] = count
-        return losses
+        draws = [self._draw(round_index, step, joined) for step in range(steps)]
+
+        def work(part: slice) -> Tensor:
+            ours = [(pick[part], fakes[part], mix[part]) for pick, fakes, mix in draws]
+            return self._train(joined[part], ours, fake, by_label)
+
+        return torch.cat(side_by_side(work, self._parts(len(joined))))
 
     def answer(
         self,
@@ -192,6 +182,39 @@ class ShardEnsemble:
         params = {name: value[joined] for name, value in self.params.items()}
         batched = vmap(grad(loss), in_dims=(None, 0, 0, 0))
         return batched(codes, params, self.codes[joined], self.labels[joined])  # (k, B, d)
+
+    def _parts(self, count: int) -> list[slice]:
+        """The joining shards in parts to be trained side by side; a GPU takes all at once."""
+        on_cpu = self.codes.device.type == "cpu"
+        number = min(torch.get_num_threads(), count) if on_cpu else 1
+        ends = [count * i // number for i in range(number + 1)]
+        return [slice(start, end) for start, end in itertools.pairwise(ends)]
+
+    def _train(
+        self,
+        joined: Tensor,
+        draws: list[tuple[Tensor, Tensor, Tensor]],
+        fake: Tensor,
+        by_label: tuple[Tensor, Tensor],
+    ) -> Tensor:
+        """`train` for some of the joining shards, a step for each of `draws`."""
+        own, own_labels = self.codes[joined], self.labels[joined]  # (k, n, d), (k, n)
+        state = [{name: value[joined] for name, value in group.items()} for group in self._groups()]
+        count, (pool, size) = self.steps[joined], by_label
+        rows = torch.arange(len(joined), device=joined.device)[:, None]
+        losses = torch.zeros(len(joined), device=self.codes.device)
+        for pick, pick_fake, mix in draws:
+            real, labels = own[rows, pick], own_labels[rows, pick]  # (k, b, d), (k, b)
+            slot = (pick_fake * size[labels]).long()  # a fake of the same label as the real record
+            against = fake[pool[labels, slot]]  # (k, b, d)
+            gradients, losses = self._critic_gradients(state[0], real, against, labels, mix)
+            count = count + 1
+            self._adam(state, gradients, count)
+        for group, new in zip(self._groups(), state, strict=True):
+            for name, value in new.items():
+                group[name][joined] = value
+        self.steps[joined] = count
+        return losses
 
     def _groups(self) -> tuple[Params, Params, Params]:
         return self.params, self.first, self.second
@@ -243,13 +266,16 @@ class ShardEnsemble:
         """Adam (Kingma & Ba, 2015) on stacked parameters, each shard with its own step count."""
         beta1, beta2 = self.settings.betas
         params, first, second = state
+        rate = self.settings.learning_rate / (1 - beta1**count)  # (k,)
+        spread = 1 / (rate * (1 - beta2**count).sqrt())
         for name, gradient in gradients.items():
             shape = (-1, *[1] * (gradient.dim() - 1))
-            rate = self.settings.learning_rate / (1 - beta1**count)
             first[name].lerp_(gradient, 1 - beta1)
             second[name].mul_(beta2).addcmul_(gradient, gradient, value=1 - beta2)
-            scale = (second[name] / (1 - beta2**count).view(shape)).sqrt_().add_(1e-8)
-            params[name].sub_(rate.view(shape) * first[name] / scale)
+            # (sqrt(second / (1 - beta2^n)) + 1e-8) / rate, in the gradient's memory
+            scale = torch.sqrt(second[name], out=gradient)
+            torch.addcmul((1e-8 / rate).view(shape), scale, spread.view(shape), out=scale)
+            params[name].addcdiv_(first[name], scale, value=-1)
 
 
 def _pool_by_label(labels: Tensor, num_classes: int) -> tuple[Tensor, Tensor]:

@@ -1,0 +1,44 @@
+"""Shards on threads: a thread each for parts of a batch, instead of all threads on every small operation.
+
+Splitting one operation over cores pays for large ones. An ensemble's are many and short, and waking a second
+core for each costs more than it brings. Whole parts of the batch run side by side instead. Source: ours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import TypeVar
+
+import torch
+
+Part = TypeVar("Part")
+Result = TypeVar("Result")
+
+
+def side_by_side(work: Callable[[Part], Result], parts: Sequence[Part]) -> list[Result]:
+    """``[work(part) for part in parts]``, on as many threads as torch may use.
+
+    While it runs, no operation is split further. `torch.no_grad` and the like hold for one thread: enter
+    them inside `work`.
+
+    Args:
+        work: must touch nothing that another part's work touches.
+        parts: in the order of the results.
+    """
+    threads = min(torch.get_num_threads(), len(parts))
+    if threads <= 1:
+        return [work(part) for part in parts]
+    with _unsplit(), ThreadPoolExecutor(threads) as pool:  # new threads take on torch's setting
+        return list(pool.map(work, parts))
+
+
+@contextmanager
+def _unsplit() -> Iterator[None]:
+    kept = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(kept)
