@@ -1,7 +1,8 @@
-"""Shards on threads: a thread each for parts of a batch, instead of all threads on every small operation.
+"""Shards on threads: a thread for each part of a batch, not all threads on every small operation.
 
-Splitting one operation over cores pays for large ones. An ensemble's are many and short, and waking a second
-core for each costs more than it brings. Whole parts of the batch run side by side instead. Source: ours.
+Splitting one operation over cores pays for large ones. An ensemble's are many and short, and waking a
+second core for each costs more than it brings: whole parts of the batch run side by side instead.
+Source: ours.
 """
 
 from __future__ import annotations
