@@ -190,6 +190,7 @@ class ShardEnsemble:
         ends = [count * i // number for i in range(number + 1)]
         return [slice(start, end) for start, end in itertools.pairwise(ends)]
 
+    @torch.no_grad()  # `torch.func.grad` still differentiates; nothing leads back to the fakes
     def _train(
         self,
         joined: Tensor,

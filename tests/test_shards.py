@@ -101,6 +101,13 @@ def test_shards_that_do_not_join_stay_as_they_are() -> None:
         assert not torch.equal(value[0], before[name][0])
 
 
+def test_training_leaves_no_path_back_to_the_generator() -> None:
+    ensemble = make_ensemble()
+    fakes, labels = public_fakes()
+    ensemble.train(torch.tensor([0, 1]), fakes.requires_grad_(True), labels, steps=2, round_index=0)
+    assert not any(value.requires_grad for value in ensemble.params.values())
+
+
 def loop_train(ensemble: ShardEnsemble, critic: Critic, shard: int, steps: int) -> Critic:
     """What one owner would do alone, with torch's own autograd and Adam."""
     fakes, fake_labels = public_fakes()
