@@ -273,8 +273,8 @@ class ShardEnsemble:
             shape = (-1, *[1] * (gradient.dim() - 1))
             first[name].lerp_(gradient, 1 - beta1)
             second[name].mul_(beta2).addcmul_(gradient, gradient, value=1 - beta2)
-            # (sqrt(second / (1 - beta2^n)) + 1e-8) / rate, in the gradient's memory
-            scale = torch.sqrt(second[name], out=gradient)
+            # (sqrt(second / (1 - beta2^n)) + 1e-8) / rate
+            scale = second[name].sqrt()
             torch.addcmul((1e-8 / rate).view(shape), scale, spread.view(shape), out=scale)
             params[name].addcdiv_(first[name], scale, value=-1)
 
