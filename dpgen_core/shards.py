@@ -183,10 +183,18 @@ class ShardEnsemble:
         batched = vmap(grad(loss), in_dims=(None, 0, 0, 0))
         return batched(codes, params, self.codes[joined], self.labels[joined])  # (k, B, d)
 
+    @property
+    def _written_out(self) -> bool:
+        return isinstance(self._critic, MLPCritic) and not self.settings.classifier_weight
+
     def _parts(self, count: int) -> list[slice]:
-        """The joining shards in parts to be trained side by side; a GPU takes all at once."""
-        on_cpu = self.codes.device.type == "cpu"
-        number = min(torch.get_num_threads(), count) if on_cpu else 1
+        """The joining shards in parts to be trained side by side; a GPU takes all at once.
+
+        Only where the gradient is written out: `functional_call` puts parameters into the one critic
+        object, so two threads there would train on one another's shards.
+        """
+        apart = self._written_out and self.codes.device.type == "cpu"
+        number = min(torch.get_num_threads(), count) if apart else 1
         ends = [count * i // number for i in range(number + 1)]
         return [slice(start, end) for start, end in itertools.pairwise(ends)]
 
@@ -227,7 +235,7 @@ class ShardEnsemble:
         self, params: Params, real: Tensor, fake: Tensor, labels: Tensor, mix: Tensor
     ) -> tuple[Params, Tensor]:
         """Each shard's gradient of its critic's loss, and the loss without penalty (k,)."""
-        if isinstance(self._critic, MLPCritic) and not self.settings.classifier_weight:
+        if self._written_out:
             weight = self.settings.gradient_penalty
             return wgan_gp_gradients(params, real, fake, labels, mix, weight)
         return vmap(grad(self._critic_loss, has_aux=True))(params, real, fake, labels, mix)

@@ -101,6 +101,24 @@ def test_shards_that_do_not_join_stay_as_they_are() -> None:
         assert not torch.equal(value[0], before[name][0])
 
 
+@pytest.mark.parametrize(
+    ("critic", "classifier_weight"), [("mlp", 0.0), ("mlp", 0.2), ("conv", 0.0)]
+)
+def test_threads_never_mix_shards(critic: str, classifier_weight: float) -> None:
+    """One critic object may not serve two threads; each would train on the other's parameters."""
+    joined, (fakes, labels), found = torch.arange(SHARDS), public_fakes(), []
+    kept = torch.get_num_threads()
+    for number in (1, 4):
+        torch.set_num_threads(number)
+        ensemble = make_ensemble(critic=critic, classifier_weight=classifier_weight)
+        ensemble.train(joined, fakes, labels, steps=40, round_index=0)
+        found.append(
+            ensemble.codes.new_tensor([v.double().sum() for v in ensemble.params.values()])
+        )
+    torch.set_num_threads(kept)
+    torch.testing.assert_close(found[0], found[1], rtol=1e-3, atol=1e-3)
+
+
 def test_training_leaves_no_path_back_to_the_generator() -> None:
     ensemble = make_ensemble()
     fakes, labels = public_fakes()

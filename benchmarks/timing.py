@@ -1,0 +1,42 @@
+"""How things are timed: alternately, so that a busy moment of the machine hits both sides."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import torch
+
+
+def alternate(*calls: Callable[[], object], repeats: int = 5) -> list[float]:
+    """Median seconds of each call after one to warm up, taken in turns."""
+    seconds: list[list[float]] = [[] for _ in calls]
+    for turn in range(repeats + 1):
+        for call, found in zip(calls, seconds, strict=True):
+            started = time.perf_counter()
+            call()
+            if turn:
+                found.append(time.perf_counter() - started)
+    return [statistics.median(found) for found in seconds]
+
+
+@contextmanager
+def threads(number: int) -> Iterator[None]:
+    """Let torch use `number` threads."""
+    kept = torch.get_num_threads()
+    torch.set_num_threads(number)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(kept)
+
+
+def matmul_rate(number: int) -> float:
+    """Float32 operations per second of a large matrix product on `number` threads."""
+    size = 1536
+    a, b = torch.randn(2, size, size)
+    with threads(number):
+        (seconds,) = alternate(lambda: a @ b)
+    return 2 * size**3 / seconds
