@@ -24,7 +24,7 @@ export JUPYTER_PREFER_ENV_PATH := 1
 unexport JUPYTER_PATH PYTHONPATH VIRTUAL_ENV
 
 .DEFAULT_GOAL := help
-.PHONY: help book test test-book links experiment experiments results audit mutants timings lint lock pair clean distclean
+.PHONY: help book test test-book links experiment experiments results audit mutants bench timings lint lock pair clean distclean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -68,6 +68,9 @@ audit: $(STAMP) ## Attack the guarantee: a million simulated runs, planted fault
 
 mutants: $(STAMP) ## Mutation score of the accounting, the mechanism and its noise (an hour)
 	$(BIN)/python -m dpgen_core.mutants
+
+bench: $(STAMP) ## Measure speed: against a loop, against Opacus, across processes
+	$(BIN)/python -m benchmarks
 
 timings: $(STAMP) ## Time `make test` and `make book` on a fresh clone
 	$(BIN)/python -m dpgen_core.timings

@@ -1,0 +1,124 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,py:percent
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#       format_version: '1.3'
+#       jupytext_version: 1.19.6
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# (speed)=
+# # What it costs to run
+#
+# The lineage trains a thousand critics one after the other. Here all critics of a cohort take a step in one batched
+# call. This page measures what that brings, what it does not bring, and what a run costs. `make bench` measures it
+# anew; the figures below are from `results/benchmarks.json`. Every ratio is of two times taken in turns within one
+# run on one machine.
+
+# %% tags=["hide-input"]
+from IPython.display import Image
+
+from dpgen_core.figures import png_bytes
+from dpgen_core.speed import (
+    cost_curve,
+    cost_table,
+    load_benchmarks,
+    loop_table,
+    optimizer_table,
+    ranks_table,
+)
+from dpgen_core.tables import project_root
+
+found = load_benchmarks(project_root() / "results")
+
+# %% [markdown]
+# ## Against the loop
+#
+# One critic step of a hundred shards: records and fakes are drawn, the WGAN-GP gradient is taken, Adam steps. The
+# loop is torch's own autograd and Adam, critic by critic. Either side uses the number of threads that suits it best.
+
+# %% tags=["hide-input"]
+loop_table(found)
+
+# %% [markdown]
+# For the MLP critics three things help. Stacked parameters make one matrix product of a hundred. The gradient is
+# written out instead of differentiated twice by the framework, which would visit the same numbers several times over.
+# And each core takes whole shards, rather than a piece of every small operation.
+#
+# For convolutional critics the last column decides. It is the rate at which the *loop* already does arithmetic, as a
+# share of the machine's rate in a large matrix product. One over that share bounds what any batching can gain on this
+# machine. The wider the critic, the less is left: on a CPU a loop over wide convolutions is already near the limit.
+# A GPU is another matter, since one small critic leaves most of it idle; that has not been measured here.
+#
+# ## Against Opacus
+#
+# A step of {py:class}`~dpgen_core.efsgd.EFSGD` and one of Opacus's `DPOptimizer` {cite:p}`yousefpour2021opacus`, on the
+# same per-sample gradients.
+
+# %% tags=["hide-input"]
+optimizer_table(found)
+
+# %% [markdown]
+# With a memory, a step needs two weighted sums over the batch, that of the clipped gradients and that of the
+# residuals, where `DPOptimizer` needs one. Both are read from the same gradients in one product, but that product
+# costs about twice as much. The sums of squares are accumulated more carefully too, because the bound must hold for
+# contributions of any length.
+#
+# ## Across processes
+#
+# Shards are data owners, so they part naturally:
+# ```
+# torchrun --nproc-per-node=2 -m dpgen_core.run --dataset mnist --method efsgd --epsilon 10
+# ```
+# Each rank owns its part of the shards, draws their coins, trains their critics, clips their contributions. Sums meet,
+# one rank adds the noise, charges the release and writes it to the journal, and only then does any rank use it. Every
+# draw is keyed by seed, round and shard, so the number of ranks changes nothing but the order of sums. If a rank is
+# lost, the run stops; what was released is in the journal, and any number of ranks may resume it.
+
+# %% tags=["hide-input"]
+ranks_table(found)
+
+# %% [markdown]
+# ## What a step costs
+#
+# Time grows with how many shards join a round. Memory grows with how many there are: each shard's critic has its
+# weights and two moments of Adam, whether it joins or not.
+
+# %% mystnb={"figure": {"caption": "Seconds of one critic step against the number of shards that join.", "name": "fig-cost"}, "image": {"alt": "Rising lines, the convolutional critics far above the others"}} tags=["hide-input"]
+Image(png_bytes(cost_curve(found)))
+
+# %% tags=["hide-input"]
+cost_table(found)
+
+# %% [markdown]
+# ## Exercises
+#
+# :::{admonition} Exercise 1
+# A run has a thousand shards at sampling rate one tenth, ten critic steps and three hundred rounds. Read from the
+# table how long its critics take, and how much longer at four thousand shards and the same rate.
+# :::
+#
+# :::{admonition} Solution
+# :class: dropdown
+# Three thousand steps at a cohort of a hundred; then as many at four hundred, about four times as long. With the rate
+# divided by four as well, the cohort stays as it was and so does the time. Only memory grows.
+# :::
+#
+# :::{admonition} Exercise 2
+# Why may a rank not use a release before the first rank has journaled it, though nothing has left the machine yet?
+# :::
+#
+# :::{admonition} Solution
+# :class: dropdown
+# If the first rank were lost in between, the other rank's generator would have moved by a release that no ledger knows
+# of, and the resumed run would count too little.
+# :::
+#
+# **Read next:** {doc}`use it on your own data </book/_executed/own_data>`.
