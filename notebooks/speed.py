@@ -53,8 +53,8 @@ loop_table(found)
 # And each core takes whole shards, rather than a piece of every small operation.
 #
 # For convolutional critics the last column decides. It is the rate at which the *loop* already does arithmetic, as a
-# share of the machine's rate in a large matrix product. One over that share bounds what any batching can gain on this
-# machine. The wider the critic, the less is left: on a CPU a loop over wide convolutions is already near the limit.
+# share of the machine's rate in a large matrix product. One over that share is the most that batching could gain on
+# this machine, and only if convolutions ran as fast as that product. The wider the critic, the less is left to gain.
 # A GPU is another matter, since one small critic leaves most of it idle; that has not been measured here.
 #
 # ## Against Opacus
