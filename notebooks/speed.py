@@ -59,7 +59,7 @@ loop_table(found)
 #
 # ## Against Opacus
 #
-# A step of {py:class}`~dpgen_core.efsgd.EFSGD` and one of Opacus's `DPOptimizer` {cite:p}`yousefpour2021opacus`, on the
+# A step of `EFSGD` and one of Opacus's `DPOptimizer` {cite:p}`yousefpour2021opacus`, on the
 # same per-sample gradients.
 
 # %% tags=["hide-input"]
