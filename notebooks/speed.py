@@ -66,10 +66,10 @@ loop_table(found)
 optimizer_table(found)
 
 # %% [markdown]
-# With a memory, a step needs two weighted sums over the batch, that of the clipped gradients and that of the
-# residuals, where `DPOptimizer` needs one. Both are read from the same gradients in one product, but that product
-# costs about twice as much. The sums of squares are accumulated more carefully too, because the bound must hold for
-# contributions of any length.
+# A step takes two weighted sums over the batch, that of the clipped gradients and that of the residuals, where
+# `DPOptimizer` takes one. Both are read from the same gradients in one product, but that product costs about twice as
+# much; today it is taken even where the memory is off. The sums of squares are accumulated more carefully too, because
+# the bound must hold for contributions of any length.
 #
 # ## Across processes
 #
