@@ -13,6 +13,7 @@ from benchmarks import ensembles, optimizers, ranks
 from benchmarks.timing import alternate, matmul_rate
 from dpgen_core.accounting import Accountant, Ledger, SampledGaussianEvent
 from dpgen_core.provenance import provenance
+from dpgen_core.speed import FILE
 from dpgen_core.tables import project_root
 
 CONV_WIDTHS = (4, 8, 16, 32)  # from where Python's overhead dominates to where arithmetic does
@@ -47,7 +48,7 @@ def main() -> None:
     print(json.dumps({k: found[k] for k in ("optimizers", "ranks", "accountants")}, indent=1))
     found["grid"] = ensembles.grid()
     found["made_with"] = provenance(torch.device("cpu"))
-    target = project_root() / "results" / "benchmarks.json"
+    target = project_root() / "results" / FILE
     partial = target.with_suffix(".partial")
     partial.write_text(json.dumps(found, indent=2) + "\n")
     os.replace(partial, target)

@@ -12,10 +12,11 @@ from typing import Any
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks.timing import alternate, matmul_rate, threads
+from benchmarks.timing import alternate, matmul_rate
 from dpgen_core.basis import FrequencyBasis
 from dpgen_core.models import Critic, build_critic
 from dpgen_core.shards import OwnerSettings, ShardEnsemble
+from dpgen_core.threads import using_threads
 
 WIDTHS = {"mlp": 64, "conv": 32}  # the presets' own
 STEPS = {"mlp": 10, "conv": 1}  # critic steps per call; a convolution's is long enough by itself
@@ -92,7 +93,7 @@ def against_the_loop(critic: str, width: int, cohort: int = 100) -> dict[str, An
     owners = case.own(cohort)
     best: dict[str, float] = {}
     for number in sorted({1, cores}):
-        with threads(number):
+        with using_threads(number):
             batched, looped = alternate(
                 lambda: case.batched(cohort, steps), lambda: case.loop(owners, steps), repeats=3
             )

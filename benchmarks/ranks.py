@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 import time
+from statistics import median
 from typing import Any
 
 import torch
@@ -59,7 +60,7 @@ def main() -> None:
             trainer.apply(trainer.compute(index))
             seconds.append(time.perf_counter() - started)
         if ranks.first:
-            print(sorted(seconds)[len(seconds) // 2])
+            print(median(seconds))
 
 
 if __name__ == "__main__":

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 import torch
+
+from dpgen_core.threads import using_threads
 
 
 def alternate(*calls: Callable[[], object], repeats: int = 5) -> list[float]:
@@ -22,21 +23,10 @@ def alternate(*calls: Callable[[], object], repeats: int = 5) -> list[float]:
     return [statistics.median(found) for found in seconds]
 
 
-@contextmanager
-def threads(number: int) -> Iterator[None]:
-    """Let torch use `number` threads."""
-    kept = torch.get_num_threads()
-    torch.set_num_threads(number)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(kept)
-
-
 def matmul_rate(number: int) -> float:
     """Float32 operations per second of a large matrix product on `number` threads."""
     size = 1536
     a, b = torch.randn(2, size, size)
-    with threads(number):
+    with using_threads(number):
         (seconds,) = alternate(lambda: a @ b)
     return 2 * size**3 / seconds

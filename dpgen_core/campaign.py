@@ -58,6 +58,9 @@ def _runs() -> Iterator[Run]:
             for epsilon in (10.0, 1.0):
                 for method in ("gaussian", "mixture", "efsgd-prior", "efsgd"):
                     yield Run(dataset, method, epsilon, seed)
+    for epsilon in SWEEP:
+        for method in ("mixture", "efsgd-prior"):
+            yield Run("mnist", method, epsilon)
     for dataset in ("mnist", "fashion_mnist"):
         for seed in SEEDS:
             for part in PARTS:
@@ -70,9 +73,6 @@ def _runs() -> Iterator[Run]:
                 yield Run(dataset, method, 10.0, seed)
             for method in ("efsgd-prior", "efsgd"):
                 yield Run(dataset, method, NON_PRIVATE, seed)
-    for epsilon in SWEEP:
-        for method in ("mixture", "efsgd-prior"):
-            yield Run("mnist", method, epsilon)
 
 
 RUNS: tuple[Run, ...] = tuple(dict.fromkeys(_runs()))

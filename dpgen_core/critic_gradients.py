@@ -13,8 +13,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from dpgen_core.models import SLOPE
+
 Params = dict[str, Tensor]
-SLOPE = 0.2  # of the leaky ReLU, as in `models.MLPCritic`
 
 
 def wgan_gp_gradients(

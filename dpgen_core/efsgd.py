@@ -40,6 +40,11 @@ def _norms(rows: Tensor) -> Tensor:
     return squares.sqrt_()
 
 
+def _factor(norms: Tensor, max_norm: float) -> Tensor:
+    """What scales rows of these norms down to just below `max_norm`, 1 where they are."""
+    return (max_norm * _SHRINK / norms.clamp(min=_TINY)).clamp(max=1.0)
+
+
 def clip_rows(rows: Tensor, max_norm: float) -> tuple[Tensor, Tensor]:
     """Scale each row down to Euclidean norm `max_norm` at most.
 
@@ -57,7 +62,7 @@ def clip_rows(rows: Tensor, max_norm: float) -> tuple[Tensor, Tensor]:
     """
     norms = _norms(rows)  # (n,)
     finite = norms.isfinite()
-    factor = (max_norm * _SHRINK / norms.clamp(min=_TINY)).clamp(max=1.0).to(rows)
+    factor = _factor(norms, max_norm).to(rows)
     clipped = torch.where(finite[:, None], rows * factor[:, None], torch.zeros_like(rows))
     return clipped, norms.to(rows)
 
@@ -294,10 +299,10 @@ class EFSGD(torch.optim.Optimizer):
         if not finite.all():  # one broken gradient must not void the bound
             pieces = [torch.where(finite[:, None], piece, 0.0) for piece in pieces]
             norms = torch.where(finite, norms, 0.0)
-        kept = (self.max_grad_norm * _SHRINK / norms.clamp(min=_TINY)).clamp(max=1.0)
+        kept = _factor(norms, self.max_grad_norm)
         lost = 1.0 - kept
-        bound = self.max_residual_norm * _SHRINK / (lost * norms).clamp(min=_TINY)
-        factors = torch.stack([kept, lost * bound.clamp(max=1.0)]).to(parts[0])  # (2, n)
+        residual_factor = lost * _factor(lost * norms, self.max_residual_norm)
+        factors = torch.stack([kept, residual_factor]).to(parts[0])  # (2, n)
         sums = torch.cat(side_by_side(lambda piece: factors @ piece, pieces), dim=1)  # (2, P)
         released, residual = sums / self.expected_batch_size
         if self.max_error_norm:

@@ -19,6 +19,7 @@ from dpgen_core.prior import FrequencyPrior
 
 CriticName = Literal["mlp", "conv"]
 CRITICS: tuple[CriticName, ...] = ("mlp", "conv")
+SLOPE = 0.2  # of the MLP critic's leaky ReLU; `critic_gradients` differentiates it
 
 
 class NoiseInjection(nn.Module):
@@ -201,8 +202,8 @@ class MLPCritic(nn.Module):
 
     def forward(self, codes: Tensor, labels: Tensor) -> Tensor:
         """Codes (n, d), labels (n,) -> scores (n,)."""
-        hidden = F.leaky_relu(self.layer1(codes) + self.label(labels), 0.2)  # (n, width)
-        hidden = F.leaky_relu(self.layer2(hidden), 0.2)
+        hidden = F.leaky_relu(self.layer1(codes) + self.label(labels), SLOPE)  # (n, width)
+        hidden = F.leaky_relu(self.layer2(hidden), SLOPE)
         return (hidden * self.score(labels)).sum(1)
 
     def classify(self, codes: Tensor) -> Tensor:

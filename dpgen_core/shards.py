@@ -9,7 +9,6 @@ depends on another shard's records.
 
 from __future__ import annotations
 
-import itertools
 from dataclasses import dataclass
 
 import torch
@@ -17,7 +16,7 @@ from torch import Tensor
 from torch.func import functional_call, grad, stack_module_state, vmap
 
 from dpgen_core.checks import check_int, require
-from dpgen_core.critic_gradients import wgan_gp_gradients
+from dpgen_core.critic_gradients import Params, wgan_gp_gradients
 from dpgen_core.losses import (
     adversarial_loss,
     classification_loss,
@@ -28,9 +27,7 @@ from dpgen_core.losses import (
 )
 from dpgen_core.models import Critic, MLPCritic
 from dpgen_core.streams import stream
-from dpgen_core.threads import side_by_side
-
-Params = dict[str, Tensor]
+from dpgen_core.threads import parted, side_by_side
 
 
 def assign_shards(num_records: int, num_shards: int, *, seed: int) -> Tensor:
@@ -195,8 +192,7 @@ class ShardEnsemble:
         """
         apart = self._written_out and self.codes.device.type == "cpu"
         number = min(torch.get_num_threads(), count) if apart else 1
-        ends = [count * i // number for i in range(number + 1)]
-        return [slice(start, end) for start, end in itertools.pairwise(ends)]
+        return [slice(part.start, part.stop) for part in parted(count, number)]
 
     @torch.no_grad()  # `torch.func.grad` still differentiates; nothing leads back to the fakes
     def _train(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -11,80 +13,73 @@ from matplotlib.figure import Figure
 
 from dpgen_core.figures import COLORS
 
+Benchmarks = dict[str, Any]  # part -> its measurements, as in the file
+Columns = dict[str, Callable[[Any], Any]]  # heading -> how to read it from a measurement
+
 FILE = "benchmarks.json"
 # What was set as a goal before anything was measured: least speed-up, or greatest cost.
 GOALS = {"mlp": 8.0, "conv": 3.0, "optimizer": 1.15, "ranks": 1.6}
 
 
-def load_benchmarks(results_dir: Path) -> dict[str, Any]:
+def load_benchmarks(results_dir: Path) -> Benchmarks:
     """What ``make bench`` measured last; empty when it never ran."""
     path = results_dir / FILE
     return json.loads(path.read_text()) if path.exists() else {}
 
 
-def loop_table(found: dict[str, Any]) -> pd.DataFrame:
+def loop_table(found: Benchmarks) -> pd.DataFrame:
     """A critic step of a cohort, batched against a loop; times in milliseconds, shares in percent."""
-    rows = [
-        {
-            "critic": f"{row['critic']}, width {row['width']}",
-            "batched (ms)": 1e3 * row["batched_seconds"],
-            "loop (ms)": 1e3 * row["loop_seconds"],
-            "ratio": row["ratio"],
-            "goal": GOALS[row["critic"]],
-            "loop's share of matmul rate (%)": 100 * row["loop_share_of_matmul"],
-        }
-        for row in found.get("loop", [])
-    ]
-    return _table(rows, "critic")
+    columns: Columns = {
+        "critic": lambda row: f"{row['critic']}, width {row['width']}",
+        "batched (ms)": lambda row: 1e3 * row["batched_seconds"],
+        "loop (ms)": lambda row: 1e3 * row["loop_seconds"],
+        "ratio": itemgetter("ratio"),
+        "goal": lambda row: GOALS[row["critic"]],
+        "loop's share of matmul rate (%)": lambda row: 100 * row["loop_share_of_matmul"],
+    }
+    return _table(found, "loop", columns)
 
 
-def optimizer_table(found: dict[str, Any]) -> pd.DataFrame:
+def optimizer_table(found: Benchmarks) -> pd.DataFrame:
     """A step of `EFSGD` over a step of Opacus's `DPOptimizer`; times in milliseconds."""
-    rows = [
-        {
-            "model": f"{row['parameters']:,} weights, {'with' if row['memory'] else 'no'} memory",
-            "EFSGD (ms)": 1e3 * row["ours_seconds"],
-            "DPOptimizer (ms)": 1e3 * row["opacus_seconds"],
-            "ratio": row["ratio"],
-            "goal": GOALS["optimizer"],
-        }
-        for row in found.get("optimizers", [])
-    ]
-    return _table(rows, "model")
+    columns: Columns = {
+        "model": lambda row: (
+            f"{row['parameters']:,} weights, {'with' if row['memory'] else 'no'} memory"
+        ),
+        "EFSGD (ms)": lambda row: 1e3 * row["ours_seconds"],
+        "DPOptimizer (ms)": lambda row: 1e3 * row["opacus_seconds"],
+        "ratio": itemgetter("ratio"),
+        "goal": lambda _: GOALS["optimizer"],
+    }
+    return _table(found, "optimizers", columns)
 
 
-def ranks_table(found: dict[str, Any]) -> pd.DataFrame:
+def ranks_table(found: Benchmarks) -> pd.DataFrame:
     """Seconds of a round on one rank and on two, a core each."""
-    rows = [
-        {
-            "shards that join": row["cohort"],
-            "one rank (s)": row["one_rank_seconds"],
-            "two ranks (s)": row["two_ranks_seconds"],
-            "ratio": row["ratio"],
-            "goal": GOALS["ranks"],
-        }
-        for row in found.get("ranks", [])
-    ]
-    return _table(rows, "shards that join")
+    columns: Columns = {
+        "shards that join": itemgetter("cohort"),
+        "one rank (s)": itemgetter("one_rank_seconds"),
+        "two ranks (s)": itemgetter("two_ranks_seconds"),
+        "ratio": itemgetter("ratio"),
+        "goal": lambda _: GOALS["ranks"],
+    }
+    return _table(found, "ranks", columns)
 
 
-def cost_table(found: dict[str, Any]) -> pd.DataFrame:
+def cost_table(found: Benchmarks) -> pd.DataFrame:
     """Seconds of one critic step and peak memory (GB), by critic, image and number of shards."""
-    rows = [
-        {
-            "critic": row["critic"],
-            "image": row["image"],
-            "shards K": row["shards"],
-            "join (qK)": row["cohort"],
-            "step (s)": row["step_seconds"],
-            "memory (GB)": row["peak_gigabytes"],
-        }
-        for row in found.get("grid", [])
-    ]
-    return _table(rows, "critic")
+    columns: Columns = {
+        "critic": itemgetter("critic"),
+        "image": itemgetter("image"),
+        "shards K": itemgetter("shards"),
+        "join (qK)": itemgetter("cohort"),
+        "step (s)": itemgetter("step_seconds"),
+        "memory (GB)": itemgetter("peak_gigabytes"),
+    }
+    return _table(found, "grid", columns)
 
 
-def cost_curve(found: dict[str, Any]) -> Figure:
+def cost_curve(found: Benchmarks) -> Figure:
     """Seconds of a critic step against how many shards join, on logarithmic axes."""
     figure = Figure(figsize=(6.4, 3.4), layout="constrained")
     axis = figure.subplots()
@@ -100,6 +95,7 @@ def cost_curve(found: dict[str, Any]) -> Figure:
     return figure
 
 
-def _table(rows: list[dict[str, Any]], index: str) -> pd.DataFrame:
-    table = pd.DataFrame(rows, columns=list(rows[0]) if rows else [index])
-    return table.set_index(index).round(3)
+def _table(found: Benchmarks, part: str, columns: Columns) -> pd.DataFrame:
+    """One row for each measurement of `part`; the first column is the index."""
+    rows = [[read(row) for read in columns.values()] for row in found.get(part, [])]
+    return pd.DataFrame(rows, columns=list(columns)).set_index(next(iter(columns))).round(3)

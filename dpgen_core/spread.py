@@ -22,6 +22,8 @@ from safetensors.torch import load as unpack
 from safetensors.torch import save as pack
 from torch import Tensor
 
+from dpgen_core.threads import parted
+
 
 @dataclass(frozen=True)
 class Ranks:
@@ -44,7 +46,7 @@ class Ranks:
 
     def part(self, count: int) -> range:
         """The positions out of ``range(count)`` that are this rank's: consecutive, sizes within one."""
-        return range(self.rank * count // self.size, (self.rank + 1) * count // self.size)
+        return parted(count, self.size)[self.rank]
 
     def sum(self, values: Tensor) -> Tensor:
         """The sum over ranks, the same bits on each of them."""
@@ -55,27 +57,11 @@ class Ranks:
 
     def join(self, rows: Tensor) -> Tensor:
         """All ranks' rows (n_r, ...) in the order of ranks, on every rank: (sum n_r, ...)."""
-        if self.size == 1:
-            return rows
-        padded, counts = self._padded(rows)
-        if not len(padded):
-            return rows
-        parts = [torch.empty_like(padded) for _ in range(self.size)]
-        dist.all_gather(parts, padded)
-        return torch.cat([part[:n] for part, n in zip(parts, counts, strict=True)])
+        return self._gather(rows, everywhere=True)
 
     def collect(self, rows: Tensor) -> Tensor:
         """As `join`, but to the first rank alone; the others get their own rows back."""
-        if self.size == 1:
-            return rows
-        padded, counts = self._padded(rows)
-        if not len(padded):
-            return rows
-        parts = [torch.empty_like(padded) for _ in range(self.size)] if self.first else None
-        dist.gather(padded, parts, 0)
-        if parts is None:
-            return rows
-        return torch.cat([part[:n] for part, n in zip(parts, counts, strict=True)])
+        return self._gather(rows, everywhere=False)
 
     def share(self, tensors: Mapping[str, Tensor] | None) -> dict[str, Tensor]:
         """The first rank's tensors, on the CPU of every rank; what the others pass is ignored."""
@@ -101,13 +87,25 @@ class Ranks:
         dist.broadcast(decision, 0)
         return int(decision)
 
-    def _padded(self, rows: Tensor) -> tuple[Tensor, list[int]]:
+    def _gather(self, rows: Tensor, *, everywhere: bool) -> Tensor:
+        if self.size == 1:
+            return rows
         counts = torch.zeros(self.size, dtype=torch.int64, device=rows.device)
         counts[self.rank] = len(rows)
         dist.all_reduce(counts)
+        if not counts.any():
+            return rows
         padded = rows.new_zeros(int(counts.max()), *rows.shape[1:])
         padded[: len(rows)] = rows
-        return padded, counts.tolist()
+        receives = everywhere or self.first
+        parts = [torch.empty_like(padded) for _ in range(self.size)] if receives else []
+        if everywhere:
+            dist.all_gather(parts, padded)
+        else:
+            dist.gather(padded, parts or None, 0)
+        if not parts:
+            return rows
+        return torch.cat([part[:n] for part, n in zip(parts, counts.tolist(), strict=True)])
 
 
 ALONE = Ranks()

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from itertools import pairwise
 from typing import TypeVar
 
 import torch
@@ -31,14 +32,24 @@ def side_by_side(work: Callable[[Part], Result], parts: Sequence[Part]) -> list[
     threads = min(torch.get_num_threads(), len(parts))
     if threads <= 1:
         return [work(part) for part in parts]
-    with _unsplit(), ThreadPoolExecutor(threads) as pool:  # new threads take on torch's setting
+    with (
+        using_threads(1),
+        ThreadPoolExecutor(threads) as pool,
+    ):  # new threads take on torch's setting
         return list(pool.map(work, parts))
 
 
+def parted(count: int, number: int) -> list[range]:
+    """``range(count)`` in `number` consecutive parts, whose sizes differ by one at most."""
+    ends = [count * i // number for i in range(number + 1)]
+    return [range(start, end) for start, end in pairwise(ends)]
+
+
 @contextmanager
-def _unsplit() -> Iterator[None]:
+def using_threads(number: int) -> Iterator[None]:
+    """Let torch split an operation over that many threads, and as many as before afterwards."""
     kept = torch.get_num_threads()
-    torch.set_num_threads(1)
+    torch.set_num_threads(number)
     try:
         yield
     finally:

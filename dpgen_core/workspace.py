@@ -146,13 +146,9 @@ class Workspace:
         shutil.rmtree(self.path)
 
     def for_followers(self) -> dict[str, Tensor]:
-        """Key, journal and last checkpoint as tensors, for the other ranks of the run."""
+        """Key and last checkpoint as tensors, for the other ranks of the run."""
         tensors, state = self.load() or ({}, None)
-        books = {
-            "key": self.key,
-            "journal": [asdict(line) for line in self.journal],
-            "state": state,
-        }
+        books = {"key": self.key, "state": state}
         text = torch.frombuffer(bytearray(json.dumps(books).encode()), dtype=torch.uint8)
         return {_BOOKS: text} | tensors
 

@@ -14,6 +14,7 @@ from dpgen_core.efsgd import ErrorMemory
 from dpgen_core.losses import class_statistics, matched_target
 from dpgen_core.models import Critic, build_critic
 from dpgen_core.shards import OwnerSettings, ShardEnsemble, assign_shards
+from dpgen_core.threads import using_threads
 
 CLASSES, SHARDS, SIZE = 3, 6, 10
 BASIS = FrequencyBasis((1, 8, 8), 4)
@@ -107,15 +108,13 @@ def test_shards_that_do_not_join_stay_as_they_are() -> None:
 def test_threads_never_mix_shards(critic: str, classifier_weight: float) -> None:
     """One critic object may not serve two threads; each would train on the other's parameters."""
     joined, (fakes, labels), found = torch.arange(SHARDS), public_fakes(), []
-    kept = torch.get_num_threads()
     for number in (1, 4):
-        torch.set_num_threads(number)
         ensemble = make_ensemble(critic=critic, classifier_weight=classifier_weight)
-        ensemble.train(joined, fakes, labels, steps=40, round_index=0)
+        with using_threads(number):
+            ensemble.train(joined, fakes, labels, steps=40, round_index=0)
         found.append(
             ensemble.codes.new_tensor([v.double().sum() for v in ensemble.params.values()])
         )
-    torch.set_num_threads(kept)
     torch.testing.assert_close(found[0], found[1], rtol=1e-3, atol=1e-3)
 
 

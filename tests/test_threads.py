@@ -7,15 +7,13 @@ from collections.abc import Iterator
 import pytest
 import torch
 
-from dpgen_core.threads import side_by_side
+from dpgen_core.threads import side_by_side, using_threads
 
 
 @pytest.fixture
 def two_threads() -> Iterator[None]:
-    kept = torch.get_num_threads()
-    torch.set_num_threads(2)
-    yield
-    torch.set_num_threads(kept)
+    with using_threads(2):
+        yield
 
 
 def test_results_come_in_order_and_nothing_is_split_further(two_threads: None) -> None:
