@@ -13,7 +13,7 @@ from torch import nn
 
 from dpgen_core.efsgd import EFSGD
 
-BATCH, REPEATS = 256, 15
+BATCH, REPEATS = 256, 41
 MODELS = {"small": (196, 64, 64, 10), "large": (784, 256, 10)}
 
 

@@ -11,7 +11,7 @@ section 4):
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, Literal
 
 import torch
@@ -29,15 +29,18 @@ _TINY = 1e-12
 # contribution. What is left, at worst 64 roundings of 2^-24 in a block and one in each scaled entry, is
 # below 4e-6 of the norm; scaling to just below the bound covers it.
 _BLOCK, _SHRINK = 64, 1.0 - 4e-6
-_PIECE = 2**23  # entries from which cutting a product in pieces pays
+_CACHED, _LARGE = 2**20, 2**23  # entries that a core's cache holds; that are worth a thread
 
 
 def _norms(rows: Tensor) -> Tensor:
     """Euclidean norm of each row (n,), float64; by blocks, see `_BLOCK`."""
     whole = rows.shape[1] // _BLOCK * _BLOCK
     blocks = torch.linalg.vector_norm(rows[:, :whole].unflatten(1, (-1, _BLOCK)), dim=2)
-    squares = blocks.double().square_().sum(1) + rows[:, whole:].double().square_().sum(1)
-    return squares.sqrt_()
+    norms = torch.linalg.vector_norm(blocks, dim=1, dtype=torch.float64)
+    if whole == rows.shape[1]:
+        return norms
+    rest = torch.linalg.vector_norm(rows[:, whole:], dim=1, dtype=torch.float64)
+    return torch.hypot(norms, rest)
 
 
 def _factor(norms: Tensor, max_norm: float) -> Tensor:
@@ -187,8 +190,30 @@ def sanitize(
 
 
 def _pieces(parts: list[Tensor]) -> list[Tensor]:
-    """Large parts (n, P_j) cut into blocks of columns that threads can share."""
-    return [piece for part in parts for piece in part.split(max(1, _PIECE // len(part)), dim=1)]
+    """Parts (n, P_j), the large ones cut into a block of columns for each thread."""
+    threads = torch.get_num_threads()
+    cut = [part.chunk(threads if part.numel() >= _LARGE else 1, dim=1) for part in parts]
+    return [piece for pieces in cut for piece in pieces]
+
+
+def _sums(rows: Tensor, factors: Tensor) -> Tensor:
+    """Weighted sums of rows (n, m), one for each line of factors (r, n): (r, m).
+
+    Several are taken block by block: each but the first then reads the block from the cache. (Products of
+    two or three lines with a large matrix are slower than as many products of one.)
+    """
+    if len(factors) == 1:
+        return factors @ rows
+    sums = rows.new_empty(len(factors), rows.shape[1])
+    width = max(1, _CACHED // len(rows))
+    for block, out in zip(rows.split(width, dim=1), sums.split(width, dim=1), strict=True):
+        for line, total in zip(factors, out, strict=True):
+            torch.mv(block.T, line, out=total)
+    return sums
+
+
+def _one_by_one(work: Callable[[Tensor], Tensor], pieces: list[Tensor]) -> list[Tensor]:
+    return [work(piece) for piece in pieces]
 
 
 class EFSGD(torch.optim.Optimizer):
@@ -290,23 +315,27 @@ class EFSGD(torch.optim.Optimizer):
     def _release(self, parts: list[Tensor]) -> Tensor:
         """`release` from per-sample gradients in parts (n, P_j), which are neither joined nor copied.
 
-        A clipped gradient and its residual are both multiples of the gradient, so their sums over the
-        batch are one product with two rows of factors.
+        A clipped gradient and its residual are both multiples of the gradient, so either is summed over
+        the batch by factors alone.
         """
         pieces = _pieces(parts)
-        norms = torch.stack(side_by_side(_norms, pieces)).square_().sum(0).sqrt_()  # (n,)
+        over = side_by_side if len(pieces) > len(parts) else _one_by_one  # threads cost time too
+        norms = torch.linalg.vector_norm(torch.stack(over(_norms, pieces)), dim=0)  # (n,)
         finite = norms.isfinite()
         if not finite.all():  # one broken gradient must not void the bound
             pieces = [torch.where(finite[:, None], piece, 0.0) for piece in pieces]
             norms = torch.where(finite, norms, 0.0)
         kept = _factor(norms, self.max_grad_norm)
-        lost = 1.0 - kept
-        residual_factor = lost * _factor(lost * norms, self.max_residual_norm)
-        factors = torch.stack([kept, residual_factor]).to(parts[0])  # (2, n)
-        sums = torch.cat(side_by_side(lambda piece: factors @ piece, pieces), dim=1)  # (2, P)
-        released, residual = sums / self.expected_batch_size
+        factors = [kept]
         if self.max_error_norm:
-            released += self._feed_back(residual)
+            lost = 1.0 - kept
+            factors.append(lost * _factor(lost * norms, self.max_residual_norm))
+        weights = torch.stack(factors).to(parts[0])  # (1 or 2, n)
+        sums = torch.cat(over(lambda piece: _sums(piece, weights), pieces), dim=1)
+        sums /= self.expected_batch_size  # (1 or 2, P)
+        released = sums[0]
+        if self.max_error_norm:
+            released += self._feed_back(sums[1])
         if self.noise_multiplier:
             std = self.noise_multiplier * self.max_grad_norm / self.expected_batch_size
             released += std * torch.randn(released.shape, generator=self.generator).to(released)
@@ -315,9 +344,11 @@ class EFSGD(torch.optim.Optimizer):
     def _feed_back(self, residual: Tensor) -> Tensor:
         """The clipped memory; updates the memory, which is kept in the state of the first parameter."""
         state = self.state[self.param_groups[0]["params"][0]]
-        memory = state.setdefault("error", torch.zeros_like(residual))
+        if "error" not in state:
+            state["error"] = torch.zeros_like(residual)
+        memory = state["error"]
         fed_back = clip_rows(memory[None], self.max_error_norm)[0][0]
-        state["error"] = memory - fed_back + residual
+        memory += residual - fed_back
         return fed_back
 
     def event(self, *, steps: int, participations: int, name: str = "efsgd") -> GaussianEvent:
