@@ -10,8 +10,9 @@ from typing import Any
 import torch
 
 from benchmarks import ensembles, optimizers, ranks
-from benchmarks.timing import alternate, matmul_rate
+from benchmarks.timing import alternate
 from dpgen_core.accounting import Accountant, Ledger, SampledGaussianEvent
+from dpgen_core.cost import matmul_rate
 from dpgen_core.provenance import provenance
 from dpgen_core.speed import FILE
 from dpgen_core.tables import project_root

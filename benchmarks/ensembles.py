@@ -12,8 +12,9 @@ from typing import Any
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks.timing import alternate, matmul_rate
+from benchmarks.timing import alternate
 from dpgen_core.basis import FrequencyBasis
+from dpgen_core.cost import STEP_PASSES, matmul_rate
 from dpgen_core.models import Critic, build_critic
 from dpgen_core.shards import OwnerSettings, ShardEnsemble
 from dpgen_core.threads import using_threads
@@ -76,14 +77,10 @@ class Case:
 
 
 def _operations(case: Case) -> float:
-    """Float operations of one shard's critic step, about ten forward passes of a batch.
-
-    Three forward; two backward each for records and fakes; for the penalty one down to the input, one back
-    up and one for the weights.
-    """
+    """Float operations of one shard's critic step."""
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         case.critic(case.pool[:BATCH], case.labels[:BATCH])
-    return 10 * counter.get_total_flops()
+    return STEP_PASSES * counter.get_total_flops()
 
 
 def against_the_loop(critic: str, width: int, cohort: int = 100) -> dict[str, Any]:

@@ -6,10 +6,6 @@ import statistics
 import time
 from collections.abc import Callable
 
-import torch
-
-from dpgen_core.threads import using_threads
-
 
 def alternate(*calls: Callable[[], object], repeats: int = 5) -> list[float]:
     """Median seconds of each call after one to warm up, taken in turns."""
@@ -21,12 +17,3 @@ def alternate(*calls: Callable[[], object], repeats: int = 5) -> list[float]:
             if turn:
                 found.append(time.perf_counter() - started)
     return [statistics.median(found) for found in seconds]
-
-
-def matmul_rate(number: int) -> float:
-    """Float32 operations per second of a large matrix product on `number` threads."""
-    size = 1536
-    a, b = torch.randn(2, size, size)
-    with using_threads(number):
-        (seconds,) = alternate(lambda: a @ b)
-    return 2 * size**3 / seconds

@@ -16,8 +16,10 @@ from functools import partial
 from pathlib import Path
 
 import torch
+from tqdm import tqdm
 
 from dpgen_core.config import ExperimentConfig, make_config
+from dpgen_core.cost import forecast_here
 from dpgen_core.experiment import run_experiment
 from dpgen_core.presets import PARTS
 from dpgen_core.tables import project_root
@@ -104,9 +106,20 @@ def main(arguments: Sequence[str] | None = None) -> None:
     pool = ProcessPoolExecutor(
         options.processes, initializer=torch.set_num_threads, initargs=(threads,)
     )
-    with pool:
-        for done in as_completed([pool.submit(execute, run) for run in left]):
-            print(done.result(), flush=True)
+    minutes = {run: _minutes(run) / options.processes for run in left}
+    with pool, tqdm(total=len(left), desc="runs") as bar:
+        waiting = {pool.submit(execute, run): run for run in left}
+        for done in as_completed(waiting):
+            bar.write(str(done.result()))
+            bar.update()
+            del minutes[waiting[done]]
+            bar.set_postfix_str(f"about {sum(minutes.values()):.0f} minutes left")
+
+
+def _minutes(run: Run) -> float:
+    """How long it should take alone on this machine; 0 where nothing like it was measured."""
+    expected = forecast_here(run.config())
+    return expected.minutes if expected else 0.0
 
 
 def _execute(run: Run, results: Path) -> Path:

@@ -19,6 +19,7 @@ from dpgen_core import data as datasets
 from dpgen_core.accounting import BudgetExceeded, Event, Ledger
 from dpgen_core.checks import require
 from dpgen_core.config import ExperimentConfig
+from dpgen_core.cost import forecast_here
 from dpgen_core.data import ImageData
 from dpgen_core.dp_critic import CriticTrainer, critic_events
 from dpgen_core.outcome import SNAPSHOT_IMAGES, FinishedRun, to_bytes, write_outcome
@@ -52,7 +53,7 @@ def run_experiment(
         config: from `make_config`.
         results_dir: where records lie; the private work folder is ``<results_dir>/.work/<name>``.
         root: data folder, see `data.data_root`.
-        progress: show a progress bar with the epsilon spent so far.
+        progress: say how long it will take, and show a progress bar with the epsilon spent so far.
         device: ``"cpu"``, ``"cuda"`` or None for whichever is there.
         after_round: called with the 1-based round after it was applied (tests, schedulers).
         ranks: from `spread.connected`, when several processes share the run; all call this alike, with
@@ -77,6 +78,8 @@ def run_experiment(
     )
     _check_data(config, real)
     where = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    if progress and ranks.size == 1 and where.type == "cpu":
+        print(forecast_here(config) or "no forecast: nothing like it was measured", flush=True)
     with _open_workspace(config, real, results, ranks) as workspace:
         session = _Session(
             config, real, workspace, ranks if ranks.size > 1 else Ranks(device=where)

@@ -217,7 +217,7 @@ def replay_twins(
             strict=True,
         )
         same = all(torch.equal(a, b) for a, b in latents)
-        same = same and torch.equal(first._images, second._images)
+        same = same and torch.equal(first._codes, second._codes)
         gap = (report.release - other.release).norm().item() / config.max_grad_norm
         outcome.append((shard in first._join(index, 0).tolist(), gap, same))
         first.apply(report)

@@ -95,6 +95,16 @@ class PublicSide:
         made = [latents.new_zeros(0, self.basis.dim), *made]
         return self.ranks.join(torch.cat(made)), labels
 
+    def share_gradients(self) -> None:
+        """Sum the generator's gradients over ranks, each of which knows its own images' part."""
+        if self.ranks.size == 1:
+            return
+        learned = [p for p in self.generator.parameters() if p.requires_grad]
+        parts = [torch.zeros_like(p) if p.grad is None else p.grad for p in learned]
+        whole = self.ranks.sum(torch.cat([part.flatten() for part in parts]))
+        for p, part in zip(learned, whole.split([p.numel() for p in learned]), strict=True):
+            p.grad = part.view_as(p).clone()
+
     def step_generator(self, rounds_done: float) -> None:
         """A step of Adam on the gradient at hand, and of the moving average.
 

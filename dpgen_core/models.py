@@ -7,6 +7,7 @@ one architecture (see `shards`). Everything is initialized from the public seed.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Literal
 
 import torch
@@ -20,6 +21,33 @@ from dpgen_core.prior import FrequencyPrior
 CriticName = Literal["mlp", "conv"]
 CRITICS: tuple[CriticName, ...] = ("mlp", "conv")
 SLOPE = 0.2  # of the MLP critic's leaky ReLU; `critic_gradients` differentiates it
+
+
+@dataclass(frozen=True)
+class NoiseOfSome:
+    """Noise for a batch of which only the images `rows` are made here, the others by other processes.
+
+    Attributes:
+        generator: draws for the whole batch, so that an image's noise does not depend on who makes it.
+        rows: consecutive images.
+        total: images of the batch.
+    """
+
+    generator: torch.Generator
+    rows: range
+    total: int
+
+
+Noise = torch.Generator | NoiseOfSome
+
+
+def _draw(noise: Noise, count: int, height: int, width: int) -> Tensor:
+    """Standard normal (count, 1, height, width)."""
+    if isinstance(noise, torch.Generator):
+        size = (count, 1, height, width)
+        return torch.randn(size, generator=noise, device=noise.device)
+    whole = _draw(noise.generator, noise.total, height, width)
+    return whole[noise.rows.start : noise.rows.stop]
 
 
 class NoiseInjection(nn.Module):
@@ -39,13 +67,12 @@ class NoiseInjection(nn.Module):
         self.scale = nn.Parameter(torch.full((channels, 1, 1), 0.1 if enabled else 0.0))
         self.scale.requires_grad_(enabled)
 
-    def forward(self, features: Tensor, generator: torch.Generator) -> Tensor:
+    def forward(self, features: Tensor, noise: Noise) -> Tensor:
         """(n, channels, h, w) -> same shape."""
         if not self.enabled:
             return features
         n, _, h, w = features.shape
-        noise = torch.randn(n, 1, h, w, generator=generator, device=generator.device)
-        return features + self.scale * noise.to(features)
+        return features + self.scale * _draw(noise, n, h, w).to(features)
 
 
 def doubled(features: Tensor) -> Tensor:
@@ -88,7 +115,7 @@ class ConvGenerator(nn.Module):
         self.norm2 = nn.GroupNorm(4, width)
         self.to_image = nn.Conv2d(width, channels, 3, padding=1)
 
-    def forward(self, latents: Tensor, labels: Tensor, generator: torch.Generator) -> Tensor:
+    def forward(self, latents: Tensor, labels: Tensor, noise: Noise) -> Tensor:
         """Latents (n, latent_dim), labels (n,) -> images in [0, 1], (n, c, h, w)."""
         one_hot = F.one_hot(labels, self.num_classes).to(latents)
         x = self.project(torch.cat([latents, one_hot], dim=1))
@@ -96,9 +123,9 @@ class ConvGenerator(nn.Module):
         x = x + self.label_bias(labels)[:, :, None, None]
         x = F.leaky_relu(self.norm0(x), 0.2)
         x = self.conv1(doubled(x))  # (n, 2 width, h/2, w/2)
-        x = F.leaky_relu(self.norm1(self.noise1(x, generator)), 0.2)
+        x = F.leaky_relu(self.norm1(self.noise1(x, noise)), 0.2)
         x = self.conv2(doubled(x))  # (n, width, h, w)
-        x = F.leaky_relu(self.norm2(self.noise2(x, generator)), 0.2)
+        x = F.leaky_relu(self.norm2(self.noise2(x, noise)), 0.2)
         return torch.sigmoid(self.to_image(x))
 
 
@@ -158,15 +185,15 @@ class RefinerGenerator(nn.Module):
         nn.init.zeros_(self.to_image.weight)
         nn.init.zeros_(self.to_image.bias)  # type: ignore[arg-type]
 
-    def forward(self, latents: Tensor, labels: Tensor, generator: torch.Generator) -> Tensor:
+    def forward(self, latents: Tensor, labels: Tensor, noise: Noise) -> Tensor:
         """Latents (n, latent_dim), labels (n,) -> images in [0, 1], (n, c, h, w)."""
         start = self.prior.sample(latents, labels)  # (n, c, h, w)
         fine = F.leaky_relu(self.down0(start * 2 - 1), 0.2)  # (n, width, h, w)
         x = self.down1(fine) + self.label_bias(labels)[:, :, None, None]  # (n, 2 width, h/2, w/2)
         x = self.middle(F.leaky_relu(x, 0.2))
-        x = F.leaky_relu(self.norm1(self.noise1(x, generator)), 0.2)
+        x = F.leaky_relu(self.norm1(self.noise1(x, noise)), 0.2)
         x = torch.cat([doubled(x), fine], dim=1)  # (n, 3 width, h, w)
-        x = self.noise2(self.up(x), generator)
+        x = self.noise2(self.up(x), noise)
         x = F.leaky_relu(self.norm2(x), 0.2)
         return torch.sigmoid(self.gain * (start - self.threshold) + self.to_image(x))
 

@@ -20,6 +20,7 @@ from dpgen_core.efsgd import ErrorMemory, sanitize
 from dpgen_core.generation import PublicSide, batches, below
 from dpgen_core.losses import annealed, class_statistics
 from dpgen_core.mixture import split_classes
+from dpgen_core.models import NoiseOfSome
 from dpgen_core.prior import FrequencyPrior, release_prior
 from dpgen_core.release import RoundReport
 from dpgen_core.shards import OwnerSettings, ShardEnsemble, assign_shards
@@ -107,9 +108,7 @@ class Trainer(PublicSide):
         """
         config = self.config
         latents, labels = self.latents("round", round_index, config.generated_batch)
-        noise = stream(config.seed, "injection", round_index, device=self.device)
-        self._images = self.generator(latents, labels, noise)  # (B, c, h, w)
-        codes = self.basis.encode(self._images.detach())  # (B, d)
+        codes = self._generate(round_index, latents, labels)  # (B, d)
         joined = self._join(round_index, attempt)
         pool, pool_labels = self.pool(round_index)
         weight = annealed(
@@ -164,7 +163,9 @@ class Trainer(PublicSide):
         config = self.config
         cohort = config.sampling_rate * config.num_shards * config.max_grad_norm
         self.optimizer.zero_grad(set_to_none=True)
-        self.basis.encode(self._images).backward(report.release / cohort)
+        ours = report.release[self._made.start : self._made.stop]
+        self._codes.backward(ours / cohort)
+        self.share_gradients()
         self.step_generator(report.public["round"])
 
     def tensors(self) -> dict[str, Tensor]:
@@ -194,6 +195,16 @@ class Trainer(PublicSide):
             setattr(self.ensemble, group, stacked)
         self.ensemble.steps = state["steps"][own].clone()
         self.memory.residuals = state["residuals"][own].clone()
+
+    def _generate(self, round_index: int, latents: Tensor, labels: Tensor) -> Tensor:
+        """Codes of the round's images (B, d); each rank makes some, and keeps how they came about."""
+        self._made = self.ranks.part(len(labels))
+        rows = slice(self._made.start, self._made.stop)
+        noise = stream(self.config.seed, "injection", round_index, device=self.device)
+        some = NoiseOfSome(noise, self._made, len(labels))
+        images = self.generator(latents[rows], labels[rows], some)  # (B of this rank, c, h, w)
+        self._codes = self.basis.encode(images)
+        return self.ranks.join(self._codes.detach())
 
     @property
     def _clip_bound(self) -> float:

@@ -127,7 +127,7 @@ def test_nothing_public_depends_on_the_records_but_the_release(tiny_glyphs: Imag
     for index in range(2):
         report, other = ours.compute(index), theirs.compute(index)
         assert not torch.equal(report.release, other.release)
-        assert torch.equal(ours._images, theirs._images)  # latents, labels, generator
+        assert torch.equal(ours._codes, theirs._codes)  # latents, labels, generator
         for name in ("round", "noise_norm_expected", "reconstruction_weight"):
             assert report.public[name] == other.public[name]
         ours.apply(report)
