@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from benchmarks import ensembles, optimizers, ranks
+from benchmarks import costs, ensembles, optimizers, ranks
 from benchmarks.timing import alternate
 from dpgen_core.accounting import Accountant, Ledger, SampledGaussianEvent
 from dpgen_core.cost import matmul_rate
@@ -47,6 +47,7 @@ def main() -> None:
     found["ranks"] = ranks.compare()
     found["accountants"] = accountants()
     print(json.dumps({k: found[k] for k in ("optimizers", "ranks", "accountants")}, indent=1))
+    found["cost"] = costs.measure()
     found["grid"] = ensembles.grid()
     found["made_with"] = provenance(torch.device("cpu"))
     target = project_root() / "results" / FILE

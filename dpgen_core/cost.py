@@ -26,7 +26,7 @@ from dpgen_core.config import ExperimentConfig
 from dpgen_core.generation import PublicSide
 from dpgen_core.metrics import EvaluationSettings
 from dpgen_core.prior import FrequencyPrior
-from dpgen_core.speed import load_benchmarks
+from dpgen_core.speed import Benchmarks, load_benchmarks
 from dpgen_core.streams import stream
 from dpgen_core.threads import using_threads
 
@@ -92,6 +92,12 @@ class CostModel:
         found, _ = nnls(rows, np.ones(len(rows)))
         return cls(dict(zip(names, found.tolist(), strict=True)), rate)
 
+    @classmethod
+    def of(cls, found: Benchmarks) -> CostModel | None:
+        """The fit among the benchmarks; None where it was not made."""
+        measured = found.get("cost")
+        return cls(measured["seconds"], measured["matmul_rate"]) if measured else None
+
     def predict(self, work: Work, *, rate: float | None = None) -> float:
         """Seconds for `work` on a machine of that `matmul_rate`; by default on the fitted one.
 
@@ -120,10 +126,9 @@ def forecast(
 
 def forecast_here(config: ExperimentConfig) -> Forecast | None:
     """`forecast` for this process on this machine's processor; None where nothing was measured."""
-    measured = load_benchmarks(Path(__file__).parents[1] / "results").get("cost")
-    if measured is None:
+    model = CostModel.of(load_benchmarks(Path(__file__).parents[1] / "results"))
+    if model is None:
         return None
-    model = CostModel(measured["seconds"], measured["matmul_rate"])
     return forecast(config, model, rate=matmul_rate(torch.get_num_threads()))
 
 

@@ -276,7 +276,10 @@ def _row(record: Record) -> dict[str, object]:
         "rounds": privacy["rounds"],
         "num_shards": config.num_shards if config.rounds else float("nan"),
         "noise_source": config.noise_source,
-        **{name: metric(name, 100.0) for name in ("g2r_cnn", "g2r_mlp", "r2g_cnn", "r2g_mlp")},
+        **{
+            name: metric(name, 100.0)
+            for name in ("g2r_cnn", "g2r_mlp", "r2g_cnn", "r2g_mlp", "real_cnn")
+        },
         **{
             name: metric(name)
             for name in (

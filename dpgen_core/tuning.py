@@ -21,11 +21,13 @@ from typing import Any
 
 import pandas as pd
 import torch
+from matplotlib.figure import Figure
 
 from dpgen_core import data
 from dpgen_core.classifiers import cached_classifier, train_classifier
 from dpgen_core.config import make_config
 from dpgen_core.data import ImageData
+from dpgen_core.figures import COLORS
 from dpgen_core.metrics import frechet_distance, inception_score, precision_recall
 from dpgen_core.streams import stream
 from dpgen_core.tables import project_root
@@ -132,6 +134,32 @@ def tuning_table(results: Path) -> pd.DataFrame:
     table["overrides"] = [_readable(text) for text in table["overrides"]]
     table = table.sort_values(["epsilon", "method", "g2r"], ascending=[False, True, False])
     return table.rename(columns={"overrides": "settings changed"}).set_index("method")
+
+
+def compute_curve(results: Path, *, floor: float) -> Figure:
+    """g2r of every trial of `efsgd` against what it took, with and next to without noise.
+
+    Args:
+        results: the folder that holds `FILE`.
+        floor: what was asked for, in percent.
+    """
+    table = pd.read_csv(results / FILE)
+    table = table[table["method"] == "efsgd"]
+    figure = Figure(figsize=(6.4, 3.4), layout="constrained")
+    axis = figure.subplots()
+    for color, (label, rows) in zip(
+        COLORS,
+        {
+            "epsilon 10": table[table["epsilon"] == 10.0],
+            "next to no noise": table[table["epsilon"] > 100.0],
+        }.items(),
+        strict=False,
+    ):
+        axis.plot(rows["minutes"], 100 * rows["g2r"], "o", color=color, label=label)
+    axis.axhline(floor, color="gray", lw=1, ls="--", label="asked for")
+    axis.set(xlabel="minutes of one core", ylabel="g2r, held-out records (%)")
+    axis.legend(frameon=False)
+    return figure
 
 
 def _readable(text: str) -> str:

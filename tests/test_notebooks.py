@@ -239,7 +239,7 @@ def test_mathjax_is_whole(tmp_path: Path) -> None:
     assert (target / "LICENSE").exists()
 
 
-@pytest.mark.parametrize("stem", ["ablations", "results", "literature", "audit", "speed"])
+@pytest.mark.parametrize("stem", ["ablations", "results", "literature", "audit", "speed", "scale"])
 def test_pages_of_results_run_in_a_clone_without_records(stem: str, tmp_path: Path) -> None:
     """As after `git clone` and a change of presets: no record fits, and the book still builds."""
     clone = tmp_path / "clone"

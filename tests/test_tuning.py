@@ -56,3 +56,12 @@ def test_table_says_what_was_changed() -> None:
     assert "the preset" in set(table["settings changed"])
     best = table[(table.index == "efsgd") & (table["epsilon"] == 10)]
     assert best["g2r"].is_monotonic_decreasing
+
+
+def test_the_curve_holds_every_trial_of_efsgd(tmp_path: Path) -> None:
+    lines = ["method,epsilon,overrides,g2r,minutes"]
+    lines += ["efsgd,10.0,{},0.8,3.0", "efsgd,10.0,{},0.85,6.0", "efsgd,1000000.0,{},0.9,4.0"]
+    (tmp_path / tuning.FILE).write_text("\n".join([*lines, "gaussian,10.0,{},0.95,0.1"]) + "\n")
+    trials, free, asked = tuning.compute_curve(tmp_path, floor=88.0).axes[0].lines
+    assert trials.get_xdata().tolist() == [3.0, 6.0] and trials.get_ydata().tolist() == [80, 85]
+    assert free.get_ydata().tolist() == [90] and list(asked.get_ydata()) == [88.0, 88.0]

@@ -1,0 +1,68 @@
+"""What the records teach: every verdict follows the figures, and nothing is said without records."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from made_records import make_record
+
+from dpgen_core.campaign import NON_PRIVATE
+from dpgen_core.lessons import lessons, rounds_table, targets_table
+from dpgen_core.tables import committed_records
+
+
+def seeds(folder: Path, method: str, *values: float, epsilon: float = 10.0, **more: float) -> None:
+    for seed, value in enumerate(values):
+        make_record(folder, method=method, seed=seed, epsilon=epsilon, g2r_cnn=value, **more)
+
+
+def test_targets_are_reached_by_the_best_or_not_at_all(tmp_path: Path) -> None:
+    seeds(tmp_path, "efsgd", 0.84, 0.86)
+    seeds(tmp_path, "gaussian", 0.95, 0.96)
+    seeds(tmp_path, "mixture", 0.94)
+    seeds(tmp_path, "gaussian", 0.96, epsilon=1.0)
+    seeds(tmp_path, "gs-wgan", 0.99)  # not ours
+    table = targets_table(committed_records(tmp_path))
+    assert table["by"].tolist() == ["gaussian", "gaussian", "efsgd"]
+    assert table["reached"].tolist() == ["floor", "goal", "no"]
+    assert table["g2r CNN (%)"].tolist() == ["95.5 ± 0.7", "96.0", "85.0 ± 1.4"]
+    assert table["runs"].tolist() == [2, 1, 2]
+
+
+def test_what_the_rounds_add_is_judged_by_its_seeds(tmp_path: Path) -> None:
+    seeds(tmp_path, "gaussian", 0.95, 0.952, frechet_distance=80.0, recall=0.3)
+    seeds(tmp_path, "efsgd-prior", 0.90, 0.902, frechet_distance=20.0, recall=0.6)
+    row = rounds_table(committed_records(tmp_path)).loc["MNIST"]
+    assert row["change"] == "-5.0, worse" and row["shorter by"] == "75%"
+    assert row["recall"] == "0.30 to 0.60" and row["runs"] == "2 and 2"
+    seeds(tmp_path, "efsgd-prior", 0.90, 0.99, frechet_distance=20.0, recall=0.6, epsilon=1.0)
+    seeds(tmp_path, "gaussian", 0.95, 0.952, frechet_distance=80.0, recall=0.3, epsilon=1.0)
+    changes = rounds_table(committed_records(tmp_path))["change"].tolist()
+    assert changes == ["-5.0, worse", "-0.6, undecided"]
+
+
+def test_sentences_say_what_the_records_say(tmp_path: Path) -> None:
+    seeds(tmp_path, "efsgd", 0.85, 0.85, real_cnn=0.98)
+    seeds(tmp_path, "efsgd/no-error-feedback", 0.86, 0.86)
+    seeds(tmp_path, "efsgd", 0.87, 0.87, epsilon=NON_PRIVATE)
+    seeds(tmp_path, "gs-wgan", 0.7)
+    text = lessons(committed_records(tmp_path))
+    assert "error feedback: g2r +1.0 (better), Frechet distance" in text
+    assert "next to none gives g2r 87.0 %, epsilon 10 gives 85.0 % (+2.0, better)" in text
+    assert "reach g2r `gs-wgan` 70.0 % on MNIST at epsilon 10" in text
+    assert "trained on real records gets 98.0 %" in text and "`efsgd`, 85.0 %" in text
+
+
+def test_the_clip_and_the_memory_are_told_apart(tmp_path: Path) -> None:
+    for method, cosine in (("efsgd", 0.95), ("efsgd/no-error-feedback", 0.9996)):
+        record = make_record(tmp_path, method=method)
+        table = record.diagnostics.assign(clip_cosine=cosine, norm_spread=0.04)
+        table.to_csv(record.path / "diagnostics.csv", index=False)
+    text = lessons(committed_records(tmp_path))
+    assert "the clip alone leaves the sum of contributions at a cosine of 0.9996 to 0.9996" in text
+    assert "clip and memory together leave the sum of contributions at a cosine of 0.9500" in text
+
+
+def test_nothing_is_said_without_records() -> None:
+    assert targets_table([]).empty and rounds_table([]).empty
+    assert lessons([]) == "No record is committed yet.\n"
