@@ -78,12 +78,13 @@ def whole_run(settings: dict[str, Any], model: CostModel) -> dict[str, Any]:
         started = time.perf_counter()
         record = run_experiment(config, results_dir=folder, progress=False)
         seconds = time.perf_counter() - started
+        metrics = record.metrics  # read while the folder is there
     row = {
         "run": _named(settings),
         "predicted": 60 * expected.minutes,
         "measured": seconds,
-        "training_seconds": record.metrics["training_seconds"],
-        "g2r_cnn": record.metrics["g2r_cnn"],
+        "training_seconds": metrics["training_seconds"],
+        "g2r_cnn": metrics["g2r_cnn"],
     }
     print(row, flush=True)
     return row
