@@ -69,7 +69,7 @@ audit: $(STAMP) ## Attack the guarantee: a million simulated runs, planted fault
 mutants: $(STAMP) ## Mutation score of the accounting, the mechanism and its noise (an hour)
 	$(BIN)/python -m dpgen_core.mutants
 
-bench: $(STAMP) ## Measure speed: against a loop, against Opacus, across processes
+bench: $(STAMP) ## Measure speed: against a loop, Opacus, across processes; fit the forecast
 	$(BIN)/python -m benchmarks
 
 timings: $(STAMP) ## Time `make test` and `make book` on a fresh clone

@@ -9,19 +9,14 @@ from __future__ import annotations
 
 import argparse
 import os
+import sys
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
-import torch
-from tqdm import tqdm
-
 from dpgen_core.config import ExperimentConfig, make_config
-from dpgen_core.cost import forecast_here
-from dpgen_core.experiment import run_experiment
 from dpgen_core.presets import PARTS
+from dpgen_core.sweep import run_all
 from dpgen_core.tables import project_root
 
 SEEDS = (0, 1, 2)
@@ -85,8 +80,8 @@ def missing(results: Path) -> list[Run]:
     return [run for run in RUNS if not (results / run.config().record_name()).exists()]
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Command line."""
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Command line; 1 when a run failed."""
     parser = argparse.ArgumentParser(prog="python -m dpgen_core.campaign", description=__doc__)
     parser.add_argument("--results", type=Path, default=None, help="default: results of the clone")
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
@@ -100,31 +95,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
         left = [run for run in left if run.method in options.methods]
     if options.list:
         print(*left, sep="\n")
-        return
-    execute = partial(_execute, results=results)
-    threads = max(1, (os.cpu_count() or 1) // options.processes)
-    pool = ProcessPoolExecutor(
-        options.processes, initializer=torch.set_num_threads, initargs=(threads,)
+        return 0
+    failed = run_all(
+        [run.config() for run in left], results_dir=results, processes=options.processes
     )
-    minutes = {run: _minutes(run) / options.processes for run in left}
-    with pool, tqdm(total=len(left), desc="runs") as bar:
-        waiting = {pool.submit(execute, run): run for run in left}
-        for done in as_completed(waiting):
-            bar.write(str(done.result()))
-            bar.update()
-            del minutes[waiting[done]]
-            bar.set_postfix_str(f"about {sum(minutes.values()):.0f} minutes left")
-
-
-def _minutes(run: Run) -> float:
-    """How long it should take alone on this machine; 0 where nothing like it was measured."""
-    expected = forecast_here(run.config())
-    return expected.minutes if expected else 0.0
-
-
-def _execute(run: Run, results: Path) -> Path:
-    return run_experiment(run.config(), results_dir=results, progress=False).path
+    return 1 if failed else 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -1,0 +1,119 @@
+"""Several runs as independent jobs in parallel processes, with one progress display.
+
+``python -m dpgen_core.sweep --dataset mnist --method mixture --epsilon 0.5 1 2 5`` runs one method over
+budgets. A run whose record is there is skipped, one that was cut off goes on, and one that fails does not
+stop the others.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from functools import partial
+from multiprocessing import get_context
+from pathlib import Path
+
+import torch
+from tqdm import tqdm
+
+from dpgen_core.checks import InvalidArgument, check_int
+from dpgen_core.config import ExperimentConfig, make_config
+from dpgen_core.cost import forecast_here
+from dpgen_core.experiment import run_experiment
+
+
+def run_all(
+    configs: Sequence[ExperimentConfig],
+    *,
+    results_dir: Path | str,
+    processes: int | None = None,
+    root: Path | None = None,
+) -> dict[str, str]:
+    """Run every configuration whose record is missing, in the order given, several at a time.
+
+    Args:
+        configs: from `make_config`.
+        results_dir: see `run_experiment`.
+        processes: runs at a time, >= 1; None takes a core for each.
+        root: data folder, see `data.data_root`.
+
+    Returns:
+        What went wrong, by record name; empty when every record is there.
+
+    Raises:
+        InvalidArgument: bad `processes`.
+    """
+    cores = os.cpu_count() or 1
+    processes = cores if processes is None else processes
+    check_int("processes", processes, low=1, fix=f"processes={cores}")
+    left = [c for c in configs if not (Path(results_dir) / c.record_name()).exists()]
+    minutes = {config.record_name(): _minutes(config) / processes for config in left}
+    failed: dict[str, str] = {}
+    # Spawned, not forked: this process has used torch's threads, which a fork would not take along.
+    pool = ProcessPoolExecutor(
+        processes,
+        mp_context=get_context("spawn"),
+        initializer=torch.set_num_threads,
+        initargs=(max(1, cores // processes),),
+    )
+    execute = partial(_execute, results_dir=Path(results_dir), root=root)
+    with pool, tqdm(total=len(left), desc="runs") as bar:
+        waiting = {pool.submit(execute, config): config.record_name() for config in left}
+        for done in as_completed(waiting):
+            name = waiting[done]
+            error = done.exception()
+            if error is not None:
+                failed[name] = f"{type(error).__name__}: {error}"
+            bar.write(f"{name}: {failed.get(name, 'done')}")
+            bar.update()
+            del minutes[name]
+            if any(minutes.values()):
+                bar.set_postfix_str(f"about {sum(minutes.values()):.0f} minutes left")
+    return failed
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Command line; 0 when every record is there, 1 when a run failed, 2 for a bad setting."""
+    parser = argparse.ArgumentParser(prog="python -m dpgen_core.sweep", description=__doc__)
+    parser.add_argument("--dataset", default="mnist")
+    parser.add_argument("--method", default="efsgd-prior")
+    parser.add_argument("--epsilon", type=float, nargs="+", default=[1.0, 10.0])
+    parser.add_argument("--seed", type=int, nargs="+", default=[0])
+    parser.add_argument("--profile", default="quick", help="smoke, quick or paper")
+    parser.add_argument("--processes", type=int, default=None, help="runs at a time")
+    parser.add_argument("--results", type=Path, default=Path("results/local"))
+    options = parser.parse_args(arguments)
+    try:
+        configs = [
+            make_config(
+                dataset=options.dataset,
+                method=options.method,
+                epsilon=epsilon,
+                profile=options.profile,
+                seed=seed,
+            )
+            for epsilon in options.epsilon
+            for seed in options.seed
+        ]
+        failed = run_all(configs, results_dir=options.results, processes=options.processes)
+    except InvalidArgument as error:
+        print(error, file=sys.stderr)
+        return 2
+    return 1 if failed else 0
+
+
+def _minutes(config: ExperimentConfig) -> float:
+    """How long it should take alone on this machine; 0 where nothing like it was measured."""
+    expected = forecast_here(config)
+    return expected.minutes if expected else 0.0
+
+
+def _execute(config: ExperimentConfig, results_dir: Path, root: Path | None) -> None:
+    run_experiment(config, results_dir=results_dir, root=root, progress=False)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

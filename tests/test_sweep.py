@@ -1,0 +1,46 @@
+"""Several runs at a time: all of them, each once, and a failure stops nobody else."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+
+from dpgen_core.checks import InvalidArgument
+from dpgen_core.config import ExperimentConfig, make_config
+from dpgen_core.record import load_records
+from dpgen_core.sweep import main, run_all
+
+
+def small(method: str, seed: int) -> ExperimentConfig:
+    settings = {"num_records": 200, "synthetic_records": 40, "real_records": 40}
+    return make_config(dataset="glyphs", method=method, profile="smoke", seed=seed, **settings)  # type: ignore[arg-type]
+
+
+def test_every_missing_run_is_made_and_a_failure_stops_nobody(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    there, good = small("gaussian", 0), small("mixture", 1)
+    assert run_all([there], results_dir=tmp_path, processes=1) == {}
+    made = (tmp_path / there.record_name() / "metrics.json").stat().st_mtime_ns
+    bad = dataclasses.replace(small("gaussian", 2), num_records=10**9)
+    failed = run_all([there, bad, good], results_dir=tmp_path, processes=2)
+    assert list(failed) == [bad.record_name()] and "InvalidArgument" in failed[bad.record_name()]
+    names = {record.path.name for record in load_records(tmp_path)}
+    assert names == {there.record_name(), good.record_name()}
+    assert (tmp_path / there.record_name() / "metrics.json").stat().st_mtime_ns == made
+    said = capsys.readouterr()
+    assert f"{good.record_name()}: done" in said.out + said.err
+    assert "2/2" in said.err  # one bar, for those that were left
+
+
+def test_bad_settings_are_named_before_anything_runs(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    results = tmp_path / "results"
+    assert main(["--epsilon", "1", "-3", "--dataset", "glyphs", "--results", str(results)]) == 2
+    assert "epsilon: received -3" in capsys.readouterr().err
+    with pytest.raises(InvalidArgument, match="processes: received 0"):
+        run_all([], results_dir=results, processes=0)
+    assert not results.exists()
