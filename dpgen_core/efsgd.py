@@ -11,7 +11,7 @@ section 4):
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any, Literal
 
 import torch
@@ -20,7 +20,6 @@ from torch import Tensor
 from dpgen_core.accounting import GaussianEvent
 from dpgen_core.checks import check_int, check_real, require
 from dpgen_core.streams import HiddenStream
-from dpgen_core.threads import side_by_side
 
 ClipMode = Literal["joint", "per-image"]
 CLIP_MODES: tuple[ClipMode, ...] = ("joint", "per-image")
@@ -29,7 +28,7 @@ _TINY = 1e-12
 # contribution. What is left, at worst 64 roundings of 2^-24 in a block and one in each scaled entry, is
 # below 4e-6 of the norm; scaling to just below the bound covers it.
 _BLOCK, _SHRINK = 64, 1.0 - 4e-6
-_CACHED, _LARGE = 2**20, 2**23  # entries that a core's cache holds; that are worth a thread
+_LARGE, _COLUMNS = 2**23, 1024  # entries from which a product by blocks pays; columns of a block
 
 
 def _norms(rows: Tensor) -> Tensor:
@@ -189,31 +188,18 @@ def sanitize(
     return clipped.sum(0) + noise_multiplier * max_grad_norm * noise
 
 
-def _pieces(parts: list[Tensor]) -> list[Tensor]:
-    """Parts (n, P_j), the large ones cut into a block of columns for each thread."""
-    threads = torch.get_num_threads()
-    cut = [part.chunk(threads if part.numel() >= _LARGE else 1, dim=1) for part in parts]
-    return [piece for pieces in cut for piece in pieces]
-
-
 def _sums(rows: Tensor, factors: Tensor) -> Tensor:
     """Weighted sums of rows (n, m), one for each line of factors (r, n): (r, m).
 
-    Several are taken block by block: each but the first then reads the block from the cache. (Products of
-    two or three lines with a large matrix are slower than as many products of one.)
+    A product of few lines with a large matrix takes as long as many lines would. By blocks of columns, two
+    lines take hardly longer than one: a block is read from memory once.
     """
-    if len(factors) == 1:
-        return factors @ rows
-    sums = rows.new_empty(len(factors), rows.shape[1])
-    width = max(1, _CACHED // len(rows))
-    for block, out in zip(rows.split(width, dim=1), sums.split(width, dim=1), strict=True):
-        for line, total in zip(factors, out, strict=True):
-            torch.mv(block.T, line, out=total)
-    return sums
-
-
-def _one_by_one(work: Callable[[Tensor], Tensor], pieces: list[Tensor]) -> list[Tensor]:
-    return [work(piece) for piece in pieces]
+    if rows.numel() < _LARGE or rows.shape[1] < _COLUMNS:
+        return torch.stack([line @ rows for line in factors])
+    whole = rows.shape[1] // _COLUMNS * _COLUMNS
+    blocks = rows[:, :whole].unflatten(1, (-1, _COLUMNS)).transpose(0, 1)  # (blocks, n, columns)
+    sums = torch.bmm(factors.expand(len(blocks), -1, -1), blocks)  # (blocks, r, columns)
+    return torch.cat([sums.transpose(0, 1).flatten(1), factors @ rows[:, whole:]], dim=1)
 
 
 class EFSGD(torch.optim.Optimizer):
@@ -318,12 +304,12 @@ class EFSGD(torch.optim.Optimizer):
         A clipped gradient and its residual are both multiples of the gradient, so either is summed over
         the batch by factors alone.
         """
-        pieces = _pieces(parts)
-        over = side_by_side if len(pieces) > len(parts) else _one_by_one  # threads cost time too
-        norms = torch.linalg.vector_norm(torch.stack(over(_norms, pieces)), dim=0)  # (n,)
+        norms = torch.linalg.vector_norm(
+            torch.stack([_norms(part) for part in parts]), dim=0
+        )  # (n,)
         finite = norms.isfinite()
         if not finite.all():  # one broken gradient must not void the bound
-            pieces = [torch.where(finite[:, None], piece, 0.0) for piece in pieces]
+            parts = [torch.where(finite[:, None], part, 0.0) for part in parts]
             norms = torch.where(finite, norms, 0.0)
         kept = _factor(norms, self.max_grad_norm)
         factors = [kept]
@@ -331,7 +317,7 @@ class EFSGD(torch.optim.Optimizer):
             lost = 1.0 - kept
             factors.append(lost * _factor(lost * norms, self.max_residual_norm))
         weights = torch.stack(factors).to(parts[0])  # (1 or 2, n)
-        sums = torch.cat(over(lambda piece: _sums(piece, weights), pieces), dim=1)
+        sums = torch.cat([_sums(part, weights) for part in parts], dim=1)
         sums /= self.expected_batch_size  # (1 or 2, P)
         released = sums[0]
         if self.max_error_norm:
@@ -347,8 +333,9 @@ class EFSGD(torch.optim.Optimizer):
         if "error" not in state:
             state["error"] = torch.zeros_like(residual)
         memory = state["error"]
-        fed_back = clip_rows(memory[None], self.max_error_norm)[0][0]
-        memory += residual - fed_back
+        fed_back = memory * _factor(_norms(memory[None]), self.max_error_norm).to(memory)
+        memory += residual
+        memory -= fed_back
         return fed_back
 
     def event(self, *, steps: int, participations: int, name: str = "efsgd") -> GaussianEvent:
