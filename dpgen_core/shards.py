@@ -9,7 +9,9 @@ depends on another shard's records.
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -28,6 +30,8 @@ from dpgen_core.losses import (
 from dpgen_core.models import Critic, MLPCritic
 from dpgen_core.streams import stream
 from dpgen_core.threads import parted, side_by_side
+
+_AT_ONCE = 10  # shards in a part whose gradients the framework takes, on a CPU
 
 
 def assign_shards(num_records: int, num_shards: int, *, seed: int) -> Tensor:
@@ -172,7 +176,7 @@ class ShardEnsemble:
                 )
                 total = total + reconstruction_weight * reconstruction_loss(x, targets, mask)
             if weights.classifier_weight:
-                logits = self._classify(params, x)
+                logits = _classify(self._critic, params, x)
                 total = total + weights.classifier_weight * classification_loss(logits, labels)
             return total
 
@@ -187,11 +191,14 @@ class ShardEnsemble:
     def _parts(self, count: int) -> list[slice]:
         """The joining shards in parts to be trained side by side; a GPU takes all at once.
 
-        Only where the gradient is written out: `functional_call` puts parameters into the one critic
-        object, so two threads there would train on one another's shards.
+        Where the framework differentiates the parts are small: what it remembers on the way then stays
+        in the cache.
         """
-        apart = self._written_out and self.codes.device.type == "cpu"
-        number = min(torch.get_num_threads(), count) if apart else 1
+        if self.codes.device.type != "cpu":
+            return [slice(0, count)]
+        number = min(torch.get_num_threads(), count)
+        if not self._written_out:
+            number = max(number, -(-count // _AT_ONCE))
         return [slice(part.start, part.stop) for part in parted(count, number)]
 
     @torch.no_grad()  # `torch.func.grad` still differentiates; nothing leads back to the fakes
@@ -208,11 +215,14 @@ class ShardEnsemble:
         count, (pool, size) = self.steps[joined], by_label
         rows = torch.arange(len(joined), device=joined.device)[:, None]
         losses = torch.zeros(len(joined), device=self.codes.device)
+        # `functional_call` puts parameters into the critic it is given: no two threads may share one.
+        critic = self._critic if self._written_out else copy.deepcopy(self._critic)
         for pick, pick_fake, mix in draws:
             real, labels = own[rows, pick], own_labels[rows, pick]  # (k, b, d), (k, b)
             slot = (pick_fake * size[labels]).long()  # a fake of the same label as the real record
             against = fake[pool[labels, slot]]  # (k, b, d)
-            gradients, losses = self._critic_gradients(state[0], real, against, labels, mix)
+            batch = (real, against, labels, mix)
+            gradients, losses = self._critic_gradients(critic, state[0], *batch)
             count = count + 1
             self._adam(state, gradients, count)
         for group, new in zip(self._groups(), state, strict=True):
@@ -228,32 +238,41 @@ class ShardEnsemble:
         return max(int(labels.max()), int(self.labels.max())) + 1
 
     def _critic_gradients(
-        self, params: Params, real: Tensor, fake: Tensor, labels: Tensor, mix: Tensor
+        self,
+        critic: Critic,
+        params: Params,
+        real: Tensor,
+        fake: Tensor,
+        labels: Tensor,
+        mix: Tensor,
     ) -> tuple[Params, Tensor]:
         """Each shard's gradient of its critic's loss, and the loss without penalty (k,)."""
         if self._written_out:
             weight = self.settings.gradient_penalty
             return wgan_gp_gradients(params, real, fake, labels, mix, weight)
-        return vmap(grad(self._critic_loss, has_aux=True))(params, real, fake, labels, mix)
+        loss = partial(self._critic_loss, critic)
+        return vmap(grad(loss, has_aux=True))(params, real, fake, labels, mix)
 
     def _critic_loss(
-        self, params: Params, real: Tensor, fake: Tensor, labels: Tensor, mix: Tensor
+        self,
+        critic: Critic,
+        params: Params,
+        real: Tensor,
+        fake: Tensor,
+        labels: Tensor,
+        mix: Tensor,
     ) -> tuple[Tensor, Tensor]:
         def score(codes: Tensor, classes: Tensor) -> Tensor:
-            return functional_call(self._critic, params, (codes, classes))
+            return functional_call(critic, params, (codes, classes))
 
         gap = wasserstein_loss(score, real, fake, labels)
         penalty = gradient_penalty(score, real, fake, labels, mix)
         total = gap + self.settings.gradient_penalty * penalty
         if self.settings.classifier_weight:
             for codes in (real, fake):  # in turn on real and fake, as in the lineage
-                total = total + classification_loss(self._classify(params, codes), labels) / len(
-                    labels
-                )
+                logits = _classify(critic, params, codes)
+                total = total + classification_loss(logits, labels) / len(labels)
         return total, gap.detach()
-
-    def _classify(self, params: Params, codes: Tensor) -> Tensor:
-        return functional_call(_ClassifierView(self._critic), _prefixed(params), (codes,))
 
     def _draw(self, round_index: int, step: int, joined: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Batch choices of the joining shards.
@@ -309,6 +328,10 @@ class _ClassifierView(torch.nn.Module):
 
     def forward(self, codes: Tensor) -> Tensor:
         return self.critic.classify(codes)
+
+
+def _classify(critic: Critic, params: Params, codes: Tensor) -> Tensor:
+    return functional_call(_ClassifierView(critic), _prefixed(params), (codes,))
 
 
 def _prefixed(params: Params) -> Params:
