@@ -32,13 +32,16 @@ def test_targets_are_reached_by_the_best_or_not_at_all(tmp_path: Path) -> None:
 def test_what_the_rounds_add_is_judged_by_its_seeds(tmp_path: Path) -> None:
     seeds(tmp_path, "gaussian", 0.95, 0.952, frechet_distance=80.0, recall=0.3)
     seeds(tmp_path, "efsgd-prior", 0.90, 0.902, frechet_distance=20.0, recall=0.6)
-    row = rounds_table(committed_records(tmp_path)).loc["MNIST"]
-    assert row["change"] == "-5.0, worse" and row["shorter by"] == "75%"
+    row = rounds_table(committed_records(tmp_path)).loc["gaussian"]
+    assert row["g2r CNN (%)"] == "-5.0, worse"
+    assert row["Frechet distance"] == "-60.0 (-75%), better"
     assert row["recall"] == "0.30 to 0.60" and row["runs"] == "2 and 2"
+    seeds(tmp_path, "mixture", 0.95, 0.85, frechet_distance=16.0, recall=0.6)
     seeds(tmp_path, "efsgd-prior", 0.90, 0.99, frechet_distance=20.0, recall=0.6, epsilon=1.0)
-    seeds(tmp_path, "gaussian", 0.95, 0.952, frechet_distance=80.0, recall=0.3, epsilon=1.0)
-    changes = rounds_table(committed_records(tmp_path))["change"].tolist()
-    assert changes == ["-5.0, worse", "-0.6, undecided"]
+    table = rounds_table(committed_records(tmp_path))  # nothing else at epsilon 1 yet
+    assert table.index.tolist() == ["gaussian", "mixture"]
+    assert table.loc["mixture", "g2r CNN (%)"] == "+0.1, undecided"
+    assert table.loc["mixture", "Frechet distance"] == "+4.0 (+25%), worse"
 
 
 def test_sentences_say_what_the_records_say(tmp_path: Path) -> None:
