@@ -158,8 +158,8 @@ Markdown(lessons(records))
 # method has to be held against them, and in this literature it rarely is.
 #
 # *A better release is worth more than rounds.* `efsgd-prior` is far nearer to the real images than `gaussian`, and more
-# diverse; but so is `mixture`, which has no rounds at all. Held against that, what the rounds add is small where it is
-# there, and at the smaller budget they cost more than they bring: their share of the budget is missing in the release.
+# diverse; but so is `mixture`, which has no rounds at all. Held against that, the rounds add something on CelebA and little
+# on the other two, and at the smaller budget they can cost more than they bring: their share is missing in the release.
 #
 # *Error feedback needs a bias to feed on.* Owners' contributions have nearly the same norm, so clipping them all to one
 # bound shortens their sum and hardly turns it. Where norms differ much the memory is worth its price; {doc}`the page on
