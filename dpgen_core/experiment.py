@@ -134,13 +134,20 @@ class _Session:
             target_epsilon=config.epsilon,
         )
         for line in workspace.journal:
-            for event in self._events(line.name, line.index, line.attempt):
-                self.ledger.charge(event)
+            self._charge(self.ledger, line)
         self.public: list[dict[str, float]] = []
         self.private: list[dict[str, float]] = []
         self.snapshots: dict[int, Tensor] = {}  # by rounds done: the same public latents every time
         self.next_round, self.seconds_before, self.restarts = 0, 0.0, 0
         self._open()
+        # What history says was spent by a round: the ledger may also hold later rounds, which a killed
+        # process made and this one has yet to repeat.
+        self.so_far = Ledger(
+            relation=config.relation, delta=config.delta, accountant=config.accountant
+        )
+        for line in workspace.journal:
+            if line.name != "rounds" or line.index < self.next_round:
+                self._charge(self.so_far, line)
 
     @property
     def seconds(self) -> float:
@@ -175,8 +182,11 @@ class _Session:
                     report = self._round(self.next_round)
                 except BudgetExceeded:
                     break
+                for line in self.workspace.journal:
+                    if (line.name, line.index) == ("rounds", self.next_round):
+                        self._charge(self.so_far, line)
                 self.next_round += 1
-                spent = self.ledger.epsilon("rdp")
+                spent = self.so_far.epsilon("rdp")
                 self.public.append(report.public | {"epsilon_rdp": spent})
                 self.private.append(report.private)
                 bar.update()
@@ -193,6 +203,10 @@ class _Session:
         if self.config.learner != "owners":
             return critic_events(self.config, index, attempt)
         return (round_event(self.config),)
+
+    def _charge(self, ledger: Ledger, line: JournalLine) -> None:
+        for event in self._events(line.name, line.index, line.attempt):
+            ledger.charge(event)
 
     def _open(self) -> None:
         """Restore the last checkpoint, or release the prior and start."""

@@ -77,6 +77,20 @@ def test_killed_and_resumed_equals_uninterrupted(method: str, tmp_path: Path) ->
     assert resumed.privacy["rounds"] == config.rounds
 
 
+def test_history_says_what_was_spent_by_a_round_not_what_a_killed_run_spent_later(
+    tmp_path: Path,
+) -> None:
+    config = small(rounds=7, checkpoint_every=4)
+    whole = run(config, tmp_path / "whole")
+    with pytest.raises(Killed):
+        run(config, tmp_path / "cut", kill_after=7)  # journaled, and to be repeated: rounds 5 to 7
+    resumed = run(config, tmp_path / "cut")
+    same(whole, resumed)
+    assert resumed.history["epsilon_rdp"].is_monotonic_increasing
+    last = resumed.history["epsilon_rdp"].iloc[-1]
+    assert resumed.privacy["epsilon"]["rdp"] == pytest.approx(last, rel=1e-5)
+
+
 def test_two_runs_with_one_seed_are_identical_and_other_seeds_differ(tmp_path: Path) -> None:
     first, second = run(small(), tmp_path / "a"), run(small(), tmp_path / "b")
     same(first, second)
