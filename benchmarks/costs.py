@@ -109,14 +109,14 @@ def _trainings() -> Iterator[tuple[str, Work, float]]:
         started = time.perf_counter()
         trainer.warm_up()
         seconds = time.perf_counter() - started
-        yield f"{name}: warm-up", cost.warm_up_work(config, trainer), seconds
+        yield f"{name}: warm-up", cost.warm_up_work(trainer), seconds
         times = []
         for index in range(ROUNDS):
             started = time.perf_counter()
             trainer.apply(trainer.compute(index))
             times.append(time.perf_counter() - started)
         print(name, round(seconds, 2), round(median(times), 3), flush=True)
-        yield f"{name}: round", cost.round_work(config, trainer), median(times)
+        yield f"{name}: round", cost.round_work(trainer), median(times)
 
 
 def _evaluations() -> Iterator[tuple[str, Work, float]]:

@@ -6,7 +6,7 @@ the seeds; else the table says "undecided", as it does wherever there are fewer 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -70,11 +70,11 @@ def comparison(records: Sequence[Record], *, dataset: str) -> pd.DataFrame:
             {
                 "epsilon (RDP / PLD)": f"{row['epsilon_rdp']:.4g} / {row['epsilon_pld']:.4g}",
                 "method": row["method"],
-                **{title: _cell(row, name, digits) for name, title, digits, _ in MEASURES},
+                **{title: cell(row, name, digits) for name, title, digits, _ in MEASURES},
                 "runs": str(int(row["runs"])),
             }
         )
-    return _by_method(rows)
+    return indexed(rows)
 
 
 def ablation(records: Sequence[Record], *, dataset: str, base: str, epsilon: float) -> pd.DataFrame:
@@ -95,17 +95,17 @@ def ablation(records: Sequence[Record], *, dataset: str, base: str, epsilon: flo
     table = table[(table["dataset"] == dataset) & (table["target_epsilon"] == epsilon)]
     whole = table[table["method"] == base]
     if whole.empty:
-        return _by_method([])
+        return indexed([])
     base_row: pd.Series = whole.iloc[0]
     chosen = [m for m in MEASURES if m[0] in ("g2r_cnn", "frechet_distance", "recall", "spread")]
-    rows = [{"method": base} | {t: _cell(base_row, name, digits) for name, t, digits, _ in chosen}]
+    rows = [{"method": base} | {t: cell(base_row, name, digits) for name, t, digits, _ in chosen}]
     for _, row in table[table["method"].str.startswith(base + "/")].iterrows():
         cells = {"method": row["method"].removeprefix(base + "/")}
         for name, title, digits, more in chosen:
             change, word = verdict(row, base_row, name, more)
-            cells[title] = f"{_cell(row, name, digits)} ({change:+.{digits}f}, {word})"
+            cells[title] = f"{cell(row, name, digits)} ({change:+.{digits}f}, {word})"
         rows.append(cells)
-    return _by_method(rows)
+    return indexed(rows)
 
 
 def verdict(row: pd.Series, base: pd.Series, name: str, more_is_better: bool) -> tuple[float, str]:
@@ -129,11 +129,13 @@ def verdict(row: pd.Series, base: pd.Series, name: str, more_is_better: bool) ->
     return change, "better" if (change > 0) == more_is_better else "worse"
 
 
-def _by_method(rows: list[dict[str, str]]) -> pd.DataFrame:
-    return pd.DataFrame(rows, columns=list(rows[0]) if rows else ["method"]).set_index("method")
+def indexed(rows: Sequence[Mapping[str, object]], index: str = "method") -> pd.DataFrame:
+    """Rows of one kind under the column `index`; there may be none."""
+    return pd.DataFrame(rows, columns=list(rows[0]) if rows else [index]).set_index(index)
 
 
-def _cell(row: pd.Series, name: str, digits: int) -> str:
+def cell(row: pd.Series, name: str, digits: int) -> str:
+    """Mean of a measure and, where there are seeds, "± std", as text."""
     mean, std = float(row[name]), float(row[f"{name}_std"])
     if mean != mean:
         return MISSING

@@ -158,7 +158,7 @@ def train_classifier(
         torch.default_generator.manual_seed(seed)  # not torch.manual_seed: that reaches every GPU
         if devices:
             torch.cuda.manual_seed(seed)
-        model = _build(architecture, images, num_classes).to(where)
+        model = build_classifier(architecture, images, num_classes).to(where)
         optimizer = torch.optim.Adam(model.parameters(), lr=LEARNING_RATE)
         best, best_accuracy = copy.deepcopy(model), -1.0
         for epoch in range(epochs):
@@ -216,7 +216,7 @@ def cached_classifier(
     key = _key(data, [architecture, num_classes, seed, epochs, pick_device(device).type])
     path = Path(cache_dir) / f"{data.name}-{architecture}-{key}.safetensors"
     with torch.random.fork_rng(devices=[]):  # the initial weights, drawn only to be overwritten
-        model = _build(architecture, data.images, num_classes)
+        model = build_classifier(architecture, data.images, num_classes)
     try:
         model.load_state_dict(load_file(path))
     except (FileNotFoundError, SafetensorError):  # new, or damaged: the file can be made again
@@ -226,7 +226,8 @@ def cached_classifier(
     return TrainedClassifier(model, pick_device(device))
 
 
-def _build(architecture: str, images: Tensor, num_classes: int) -> SmallCNN | SmallMLP:
+def build_classifier(architecture: str, images: Tensor, num_classes: int) -> SmallCNN | SmallMLP:
+    """An untrained classifier for images (n, c, h, w), from PyTorch's global generator."""
     channels, height, width = images.shape[1:]
     kind = SmallCNN if architecture == "cnn" else SmallMLP
     return kind((channels, height, width), num_classes)

@@ -21,7 +21,7 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from dpgen_core.basis import FrequencyBasis
-from dpgen_core.classifiers import SmallCNN, SmallMLP
+from dpgen_core.classifiers import ARCHITECTURES, build_classifier
 from dpgen_core.config import ExperimentConfig
 from dpgen_core.generation import PublicSide
 from dpgen_core.metrics import EvaluationSettings
@@ -137,25 +137,27 @@ def training_work(config: ExperimentConfig) -> Work:
     if not config.rounds:
         return {}  # a prior takes a second
     public = public_side(config)
-    warm = warm_up_work(config, public)
-    one = round_work(config, public)
+    warm = warm_up_work(public)
+    one = round_work(public)
     work = {name: warm.get(name, 0.0) + config.rounds * one[name] for name in one}
-    work["images"] += config.synthetic_records * generator_operations(config, public)
+    work["images"] += config.synthetic_records * generator_operations(public)
     return work
 
 
-def warm_up_work(config: ExperimentConfig, public: PublicSide) -> Work:
+def warm_up_work(public: PublicSide) -> Work:
     """What all critics do before the first round."""
+    config = public.config
     steps = config.num_shards * config.critic_warmup_steps
     return {
         config.critic: steps * STEP_PASSES * config.critic_batch * critic_operations(public),
         "state": steps * _weights(public) / 1e9,
-        "images": config.fake_pool * generator_operations(config, public) if steps else 0.0,
+        "images": config.fake_pool * generator_operations(public) if steps else 0.0,
     }
 
 
-def round_work(config: ExperimentConfig, public: PublicSide) -> Work:
+def round_work(public: PublicSide) -> Work:
     """What the average round does."""
+    config = public.config
     joined = config.sampling_rate * config.num_shards
     steps, batch = joined * config.critic_steps, config.generated_batch
     passes = steps * STEP_PASSES * config.critic_batch + joined * _ANSWER_PASSES * batch
@@ -164,7 +166,7 @@ def round_work(config: ExperimentConfig, public: PublicSide) -> Work:
         config.critic: passes * critic_operations(public),
         "state": steps * _weights(public) / 1e9,
         "contributions": joined * batch * public.basis.dim / 1e9,
-        "images": images * generator_operations(config, public),
+        "images": images * generator_operations(public),
         "rounds": 1.0,
     }
 
@@ -211,10 +213,10 @@ def critic_operations(public: PublicSide) -> float:
     return _operations(lambda: public.critic(codes, labels))
 
 
-def generator_operations(config: ExperimentConfig, public: PublicSide) -> float:
+def generator_operations(public: PublicSide) -> float:
     """10^9 float operations that make one image."""
     latents, labels = public.latents("cost", 0, 1)
-    noise = stream(config.seed, "cost")
+    noise = stream(public.config.seed, "cost")
     return _operations(lambda: public.generator(latents, labels, noise))
 
 
@@ -237,8 +239,9 @@ def _weights(public: PublicSide) -> int:
 
 @cache
 def _classifier_operations(image_shape: tuple[int, int, int], num_classes: int) -> float:
-    image = torch.zeros(1, *image_shape)
-    models = [kind(image_shape, num_classes).eval() for kind in (SmallCNN, SmallMLP)]
+    with torch.device("meta"):  # sizes without numbers: nothing is drawn
+        image = torch.zeros(1, *image_shape)
+        models = [build_classifier(name, image, num_classes).eval() for name in ARCHITECTURES]
     return sum(_operations(partial(model, image)) for model in models)
 
 

@@ -333,7 +333,7 @@ class EFSGD(torch.optim.Optimizer):
         if "error" not in state:
             state["error"] = torch.zeros_like(residual)
         memory = state["error"]
-        fed_back = memory * _factor(_norms(memory[None]), self.max_error_norm).to(memory)
+        fed_back = clip_rows(memory[None], self.max_error_norm)[0][0]
         memory += residual
         memory -= fed_back
         return fed_back

@@ -134,7 +134,7 @@ class _Session:
             target_epsilon=config.epsilon,
         )
         for line in workspace.journal:
-            self._charge(self.ledger, line)
+            self._charge(self.ledger, line.name, line.index, line.attempt)
         self.public: list[dict[str, float]] = []
         self.private: list[dict[str, float]] = []
         self.snapshots: dict[int, Tensor] = {}  # by rounds done: the same public latents every time
@@ -142,12 +142,10 @@ class _Session:
         self._open()
         # What history says was spent by a round: the ledger may also hold later rounds, which a killed
         # process made and this one has yet to repeat.
-        self.so_far = Ledger(
-            relation=config.relation, delta=config.delta, accountant=config.accountant
-        )
+        self.so_far = Ledger(**self.ledger.settings() | {"target_epsilon": None})
         for line in workspace.journal:
             if line.name != "rounds" or line.index < self.next_round:
-                self._charge(self.so_far, line)
+                self._charge(self.so_far, line.name, line.index, line.attempt)
 
     @property
     def seconds(self) -> float:
@@ -182,9 +180,8 @@ class _Session:
                     report = self._round(self.next_round)
                 except BudgetExceeded:
                     break
-                for line in self.workspace.journal:
-                    if (line.name, line.index) == ("rounds", self.next_round):
-                        self._charge(self.so_far, line)
+                for attempt in self.workspace.attempts("rounds", self.next_round).values():
+                    self._charge(self.so_far, "rounds", self.next_round, attempt)
                 self.next_round += 1
                 spent = self.so_far.epsilon("rdp")
                 self.public.append(report.public | {"epsilon_rdp": spent})
@@ -204,8 +201,8 @@ class _Session:
             return critic_events(self.config, index, attempt)
         return (round_event(self.config),)
 
-    def _charge(self, ledger: Ledger, line: JournalLine) -> None:
-        for event in self._events(line.name, line.index, line.attempt):
+    def _charge(self, ledger: Ledger, name: str, index: int, attempt: int) -> None:
+        for event in self._events(name, index, attempt):
             ledger.charge(event)
 
     def _open(self) -> None:
@@ -319,8 +316,7 @@ class _Session:
             return True
         if attempt in known.values():
             return False
-        for event in self._events(name, index, attempt):
-            self.ledger.charge(event)
+        self._charge(self.ledger, name, index, attempt)
         self.workspace.record_release(JournalLine(name, index, attempt, digest))
         return True
 

@@ -1,20 +1,28 @@
 """Tables and figures of the cost model: how well it does, and runs that nobody has made yet.
 
-Sizes come from `cost.memory`, which counts; times from `cost.forecast`, which extrapolates.
+Sizes come from `cost.memory`, which counts; times from the fit, which extrapolates.
 """
 
 from __future__ import annotations
 
 import dataclasses
+from operator import itemgetter
 from typing import Any
 
 import pandas as pd
 from matplotlib.figure import Figure
 
 from dpgen_core.config import ExperimentConfig, make_config
-from dpgen_core.cost import CostModel, forecast, memory, public_side, round_work
+from dpgen_core.cost import (
+    CostModel,
+    evaluation_work,
+    memory,
+    public_side,
+    round_work,
+    training_work,
+)
 from dpgen_core.figures import COLORS
-from dpgen_core.speed import Benchmarks
+from dpgen_core.speed import Benchmarks, Columns, measurements
 
 RECORDS = 1_000_000
 SIDES = (32, 64, 128)
@@ -32,18 +40,15 @@ _MOVED: dict[str, tuple[str, list[Any]]] = {
 
 def forecast_table(found: Benchmarks) -> pd.DataFrame:
     """Whole runs that the fit has not seen: minutes predicted and measured, and accuracy."""
-    rows = [
-        {
-            "run": row["run"],
-            "predicted (min)": row["predicted"] / 60,
-            "measured (min)": row["measured"] / 60,
-            "ratio": row["predicted"] / row["measured"],
-            "of it training (min)": row["training_seconds"] / 60,
-            "g2r (CNN)": row["g2r_cnn"],
-        }
-        for row in found.get("cost", {}).get("runs", [])
-    ]
-    return pd.DataFrame(rows, columns=list(rows[0]) if rows else ["run"]).set_index("run").round(3)
+    columns: Columns = {
+        "run": itemgetter("run"),
+        "predicted (min)": lambda row: row["predicted"] / 60,
+        "measured (min)": lambda row: row["measured"] / 60,
+        "ratio": lambda row: row["predicted"] / row["measured"],
+        "of it training (min)": lambda row: row["training_seconds"] / 60,
+        "g2r (CNN)": itemgetter("g2r_cnn"),
+    }
+    return measurements(found.get("cost", {}), "runs", columns)
 
 
 def forecast_figure(found: Benchmarks) -> Figure:
@@ -118,13 +123,12 @@ def memory_table() -> pd.DataFrame:
 def time_table(found: Benchmarks) -> pd.DataFrame:
     """Hours to train and to evaluate, on the machine of the benchmarks."""
     columns = ["image", "shards K", "rounds", "train (h)", "evaluate (h)"]
-    rows, model = [], CostModel.of(found)
-    for config in _runs() if model else ():
-        assert model is not None
-        whole = forecast(config, model)
-        assert whole is not None
-        hours = whole.training / 3600, whole.evaluation / 3600
-        rows.append([*_key(config).values(), config.rounds, *hours])
+    model, rows = CostModel.of(found), []
+    if model is not None:
+        for config in _runs():
+            training = model.predict(training_work(config)) / 3600
+            evaluation = model.predict(evaluation_work(config)) / 3600
+            rows.append([*_key(config).values(), config.rounds, training, evaluation])
     return pd.DataFrame(rows, columns=columns).set_index(columns[:2]).round(1)
 
 
@@ -132,7 +136,7 @@ def _round_seconds(model: CostModel, name: str, value: Any) -> float:
     config = make_config(dataset="glyphs", method="efsgd")
     moved: dict[str, Any] = {name: (1, value, value) if name == "image_shape" else value}
     config = dataclasses.replace(config, **moved)
-    return model.predict(round_work(config, public_side(config)))
+    return model.predict(round_work(public_side(config)))
 
 
 def _runs() -> list[ExperimentConfig]:

@@ -11,7 +11,7 @@ from types import MappingProxyType
 
 import pandas as pd
 
-from dpgen_core.aggregate import settings, verdict
+from dpgen_core.aggregate import cell, indexed, settings, verdict
 from dpgen_core.campaign import NON_PRIVATE
 from dpgen_core.record import Record
 from dpgen_core.tables import DATASET_TITLES, frame
@@ -49,15 +49,14 @@ def targets_table(records: Sequence[Record]) -> pd.DataFrame:
                 "epsilon": f"{epsilon:g}",
                 "asked of": method or "the best of ours",
                 "by": best["method"],
-                "g2r CNN (%)": _spread(best, "g2r_cnn", 1),
+                "g2r CNN (%)": cell(best, "g2r_cnn", 1),
                 "runs": int(best["runs"]),
                 "floor": f"{floor:g}",
                 "goal": f"{goal:g}",
                 "reached": "goal" if reached >= goal else "floor" if reached >= floor else "no",
             }
         )
-    columns = list(rows[0]) if rows else ["data set"]
-    return pd.DataFrame(rows, columns=columns).set_index("data set")
+    return indexed(rows, "data set")
 
 
 def rounds_table(records: Sequence[Record]) -> pd.DataFrame:
@@ -84,8 +83,7 @@ def rounds_table(records: Sequence[Record]) -> pd.DataFrame:
                         "runs": f"{int(ours['runs'])} and {int(theirs['runs'])}",
                     }
                 )
-    columns = list(rows[0]) if rows else ["against"]
-    return pd.DataFrame(rows, columns=columns).set_index("against")
+    return indexed(rows, "against")
 
 
 def lessons(records: Sequence[Record]) -> str:
@@ -109,11 +107,8 @@ def _sentences(records: Sequence[Record]) -> Iterator[str]:
 def _parts(table: pd.DataFrame, dataset: str, base: str) -> Iterator[str]:
     """Which parts a method would miss, by accuracy and by distance."""
     whole = _rows(table, dataset, 10.0, [base])
-    switched = table[
-        (table["dataset"] == dataset)
-        & (table["target_epsilon"] == 10.0)
-        & table["method"].str.startswith(base + "/no-")
-    ]
+    switched = _at(table, dataset, 10.0)
+    switched = switched[switched["method"].str.startswith(base + "/no-")]
     if whole.empty or switched.empty:
         return
     parts = []
@@ -193,20 +188,17 @@ def _ceiling(records: Sequence[Record], table: pd.DataFrame) -> Iterator[str]:
         )
 
 
+def _at(table: pd.DataFrame, dataset: str, epsilon: float) -> pd.DataFrame:
+    return table[(table["dataset"] == dataset) & (table["target_epsilon"] == epsilon)]
+
+
 def _rows(
     table: pd.DataFrame, dataset: str, epsilon: float, methods: Sequence[str]
 ) -> pd.DataFrame:
-    if table.empty:
-        return table
-    chosen = (table["dataset"] == dataset) & (table["target_epsilon"] == epsilon)
-    return table[chosen & table["method"].isin(list(methods))]
+    chosen = _at(table, dataset, epsilon)
+    return chosen[chosen["method"].isin(list(methods))]
 
 
 def _best(rows: pd.DataFrame) -> pd.Series:
     """The row with the highest g2r."""
     return rows.sort_values("g2r_cnn", ascending=False).iloc[0]
-
-
-def _spread(row: pd.Series, name: str, digits: int) -> str:
-    std = float(row[f"{name}_std"])
-    return f"{row[name]:.{digits}f}" + ("" if std != std else f" ± {std:.{digits}f}")

@@ -18,24 +18,30 @@ from dpgen_core.experiment import run_experiment
 from dpgen_core.spread import connected
 
 
+def options(prog: str, description: str | None) -> argparse.ArgumentParser:
+    """What one run and a sweep are both told; budget and seed are theirs to add."""
+    parser = argparse.ArgumentParser(prog=prog, description=description)
+    parser.add_argument("--dataset", default="mnist")
+    parser.add_argument("--method", default="efsgd-prior")
+    parser.add_argument("--profile", default="quick", help="smoke, quick or paper")
+    parser.add_argument("--num-records", type=int, default=None, help="default: all there are")
+    parser.add_argument("--noise-source", default="seeded", help="seeded (research) or secret")
+    parser.add_argument("--results", type=Path, default=Path("results/local"))
+    return parser
+
+
 def parse(arguments: Sequence[str] | None) -> tuple[ExperimentConfig, Path]:
     """Configuration and results folder from the command line.
 
     Raises:
         InvalidArgument: as `make_config`.
     """
-    parser = argparse.ArgumentParser(prog="python -m dpgen_core.run", description=__doc__)
-    parser.add_argument("--dataset", default="mnist")
-    parser.add_argument("--method", default="efsgd-prior")
+    parser = options("python -m dpgen_core.run", __doc__)
     parser.add_argument("--epsilon", type=float, default=10.0)
-    parser.add_argument("--profile", default="quick", help="smoke, quick or paper")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--num-records", type=int, default=None, help="default: all there are")
-    parser.add_argument("--noise-source", default="seeded", help="seeded (research) or secret")
-    parser.add_argument("--results", type=Path, default=Path("results/local"))
-    options = vars(parser.parse_args(arguments))
-    results = options.pop("results")
-    return make_config(**options), results
+    settings = vars(parser.parse_args(arguments))
+    results = settings.pop("results")
+    return make_config(**settings), results
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -31,6 +31,7 @@ from dpgen_core.models import Critic, MLPCritic
 from dpgen_core.streams import stream
 from dpgen_core.threads import parted, side_by_side
 
+Batch = tuple[Tensor, Tensor, Tensor, Tensor]  # records, fakes, labels, mixing weights; by shard
 _AT_ONCE = 10  # shards in a part whose gradients the framework takes, on a CPU
 
 
@@ -222,7 +223,7 @@ class ShardEnsemble:
             slot = (pick_fake * size[labels]).long()  # a fake of the same label as the real record
             against = fake[pool[labels, slot]]  # (k, b, d)
             batch = (real, against, labels, mix)
-            gradients, losses = self._critic_gradients(critic, state[0], *batch)
+            gradients, losses = self._critic_gradients(critic, state[0], batch)
             count = count + 1
             self._adam(state, gradients, count)
         for group, new in zip(self._groups(), state, strict=True):
@@ -238,20 +239,14 @@ class ShardEnsemble:
         return max(int(labels.max()), int(self.labels.max())) + 1
 
     def _critic_gradients(
-        self,
-        critic: Critic,
-        params: Params,
-        real: Tensor,
-        fake: Tensor,
-        labels: Tensor,
-        mix: Tensor,
+        self, critic: Critic, params: Params, batch: Batch
     ) -> tuple[Params, Tensor]:
         """Each shard's gradient of its critic's loss, and the loss without penalty (k,)."""
         if self._written_out:
             weight = self.settings.gradient_penalty
-            return wgan_gp_gradients(params, real, fake, labels, mix, weight)
+            return wgan_gp_gradients(params, *batch, weight)
         loss = partial(self._critic_loss, critic)
-        return vmap(grad(loss, has_aux=True))(params, real, fake, labels, mix)
+        return vmap(grad(loss, has_aux=True))(params, *batch)
 
     def _critic_loss(
         self,

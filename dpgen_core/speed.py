@@ -37,7 +37,7 @@ def loop_table(found: Benchmarks) -> pd.DataFrame:
         "goal": lambda row: GOALS[row["critic"]],
         "loop's share of matmul rate (%)": lambda row: 100 * row["loop_share_of_matmul"],
     }
-    return _table(found, "loop", columns)
+    return measurements(found, "loop", columns)
 
 
 def optimizer_table(found: Benchmarks) -> pd.DataFrame:
@@ -51,7 +51,7 @@ def optimizer_table(found: Benchmarks) -> pd.DataFrame:
         "ratio": itemgetter("ratio"),
         "goal": lambda _: GOALS["optimizer"],
     }
-    return _table(found, "optimizers", columns)
+    return measurements(found, "optimizers", columns)
 
 
 def ranks_table(found: Benchmarks) -> pd.DataFrame:
@@ -63,7 +63,7 @@ def ranks_table(found: Benchmarks) -> pd.DataFrame:
         "ratio": itemgetter("ratio"),
         "goal": lambda _: GOALS["ranks"],
     }
-    return _table(found, "ranks", columns)
+    return measurements(found, "ranks", columns)
 
 
 def cost_table(found: Benchmarks) -> pd.DataFrame:
@@ -76,7 +76,7 @@ def cost_table(found: Benchmarks) -> pd.DataFrame:
         "step (s)": itemgetter("step_seconds"),
         "memory (GB)": itemgetter("peak_gigabytes"),
     }
-    return _table(found, "grid", columns)
+    return measurements(found, "grid", columns)
 
 
 def cost_curve(found: Benchmarks) -> Figure:
@@ -95,7 +95,7 @@ def cost_curve(found: Benchmarks) -> Figure:
     return figure
 
 
-def _table(found: Benchmarks, part: str, columns: Columns) -> pd.DataFrame:
+def measurements(found: Benchmarks, part: str, columns: Columns) -> pd.DataFrame:
     """One row for each measurement of `part`; the first column is the index."""
     rows = [[read(row) for read in columns.values()] for row in found.get(part, [])]
     return pd.DataFrame(rows, columns=list(columns)).set_index(next(iter(columns))).round(3)

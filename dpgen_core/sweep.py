@@ -7,7 +7,7 @@ stop the others.
 
 from __future__ import annotations
 
-import argparse
+import itertools
 import os
 import sys
 from collections.abc import Sequence
@@ -23,6 +23,7 @@ from dpgen_core.checks import InvalidArgument, check_int
 from dpgen_core.config import ExperimentConfig, make_config
 from dpgen_core.cost import forecast_here
 from dpgen_core.experiment import run_experiment
+from dpgen_core.run import options
 
 
 def run_all(
@@ -49,8 +50,9 @@ def run_all(
     cores = os.cpu_count() or 1
     processes = cores if processes is None else processes
     check_int("processes", processes, low=1, fix=f"processes={cores}")
-    left = [c for c in configs if not (Path(results_dir) / c.record_name()).exists()]
-    minutes = {config.record_name(): _minutes(config) / processes for config in left}
+    named = {config.record_name(): config for config in configs}  # each once
+    left = {name: c for name, c in named.items() if not (Path(results_dir) / name).exists()}
+    minutes = {name: _minutes(config) / processes for name, config in left.items()}
     failed: dict[str, str] = {}
     # Spawned, not forked: this process has used torch's threads, which a fork would not take along.
     pool = ProcessPoolExecutor(
@@ -61,7 +63,7 @@ def run_all(
     )
     execute = partial(_execute, results_dir=Path(results_dir), root=root)
     with pool, tqdm(total=len(left), desc="runs") as bar:
-        waiting = {pool.submit(execute, config): config.record_name() for config in left}
+        waiting = {pool.submit(execute, config): name for name, config in left.items()}
         for done in as_completed(waiting):
             name = waiting[done]
             error = done.exception()
@@ -77,28 +79,16 @@ def run_all(
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Command line; 0 when every record is there, 1 when a run failed, 2 for a bad setting."""
-    parser = argparse.ArgumentParser(prog="python -m dpgen_core.sweep", description=__doc__)
-    parser.add_argument("--dataset", default="mnist")
-    parser.add_argument("--method", default="efsgd-prior")
+    parser = options("python -m dpgen_core.sweep", __doc__)
     parser.add_argument("--epsilon", type=float, nargs="+", default=[1.0, 10.0])
     parser.add_argument("--seed", type=int, nargs="+", default=[0])
-    parser.add_argument("--profile", default="quick", help="smoke, quick or paper")
     parser.add_argument("--processes", type=int, default=None, help="runs at a time")
-    parser.add_argument("--results", type=Path, default=Path("results/local"))
-    options = parser.parse_args(arguments)
+    settings = vars(parser.parse_args(arguments))
+    results, processes = settings.pop("results"), settings.pop("processes")
+    grid = itertools.product(settings.pop("epsilon"), settings.pop("seed"))
     try:
-        configs = [
-            make_config(
-                dataset=options.dataset,
-                method=options.method,
-                epsilon=epsilon,
-                profile=options.profile,
-                seed=seed,
-            )
-            for epsilon in options.epsilon
-            for seed in options.seed
-        ]
-        failed = run_all(configs, results_dir=options.results, processes=options.processes)
+        configs = [make_config(**settings, epsilon=epsilon, seed=seed) for epsilon, seed in grid]
+        failed = run_all(configs, results_dir=results, processes=processes)
     except InvalidArgument as error:
         print(error, file=sys.stderr)
         return 2

@@ -32,10 +32,8 @@ def side_by_side(work: Callable[[Part], Result], parts: Sequence[Part]) -> list[
     threads = min(torch.get_num_threads(), len(parts))
     if threads <= 1:
         return [work(part) for part in parts]
-    with (
-        using_threads(1),
-        ThreadPoolExecutor(threads) as pool,
-    ):  # new threads take on torch's setting
+    # New threads take on torch's setting.
+    with using_threads(1), ThreadPoolExecutor(threads) as pool:
         return list(pool.map(work, parts))
 
 

@@ -25,7 +25,7 @@ def config(method: str = "efsgd", **settings: object) -> ExperimentConfig:
 
 def of_a_round(**settings: object) -> cost.Work:
     run = config(**settings)
-    return cost.round_work(run, cost.public_side(run))
+    return cost.round_work(cost.public_side(run))
 
 
 def test_operations_are_those_of_the_layers() -> None:
@@ -39,7 +39,7 @@ def test_operations_are_those_of_the_layers() -> None:
         4 * 2 * width**2 * (side // 2) ** 2 + 2 * width**2 * side**2 + width * side**2
     )
     projection = (run.latent_dim + 10) * 4 * width * (side // 4) ** 2
-    made = cost.generator_operations(run, public)
+    made = cost.generator_operations(public)
     assert made == pytest.approx(2 * (convolutions + projection) / 1e9)
 
 
@@ -98,9 +98,9 @@ def test_a_machine_of_half_the_rate_takes_twice_as_long() -> None:
 def test_rounds_and_warm_up_are_all_of_training() -> None:
     run = config(rounds=7, critic_warmup_steps=3, synthetic_records=400)
     work, public = cost.training_work(run), cost.public_side(run)
-    one, warm = cost.round_work(run, public), cost.warm_up_work(run, public)
+    one, warm = cost.round_work(public), cost.warm_up_work(public)
     assert work["rounds"] == 7 and work["mlp"] == pytest.approx(7 * one["mlp"] + warm["mlp"])
-    sampled = 400 * cost.generator_operations(run, public)
+    sampled = 400 * cost.generator_operations(public)
     assert work["images"] == pytest.approx(7 * one["images"] + warm["images"] + sampled)
     assert cost.training_work(config("gaussian")) == {}
     assert cost.evaluation_work(config("gaussian"))["classifiers"] > 0
@@ -157,3 +157,9 @@ def test_the_committed_fit_covers_every_method() -> None:
     here = cost.forecast_here(make_config(dataset="mnist", method="efsgd-prior"))
     assert here is not None and 0.1 < here.minutes < 1000
     assert cost.matmul_rate(1) > 1e8
+
+
+def test_a_forecast_leaves_the_global_generator_alone() -> None:
+    before = torch.random.get_rng_state()
+    cost.forecast_here(config("efsgd-prior", real_records=50))
+    assert torch.equal(before, torch.random.get_rng_state())

@@ -25,7 +25,7 @@ def test_every_missing_run_is_made_and_a_failure_stops_nobody(
     assert run_all([there], results_dir=tmp_path, processes=1) == {}
     made = (tmp_path / there.record_name() / "metrics.json").stat().st_mtime_ns
     bad = dataclasses.replace(small("gaussian", 2), num_records=10**9)
-    failed = run_all([there, bad, good], results_dir=tmp_path, processes=2)
+    failed = run_all([there, bad, good, good], results_dir=tmp_path, processes=2)
     assert list(failed) == [bad.record_name()] and "InvalidArgument" in failed[bad.record_name()]
     names = {record.path.name for record in load_records(tmp_path)}
     assert names == {there.record_name(), good.record_name()}
