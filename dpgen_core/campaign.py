@@ -58,18 +58,22 @@ def _runs() -> Iterator[Run]:
     for epsilon in SWEEP:
         for method in ("mixture", "efsgd-prior"):
             yield Run("mnist", method, epsilon)
+    parts = [f"efsgd/no-{part}" for part in PARTS]
+    on_prior = ("error-feedback", "reconstruction", "noise-injection", "adversarial")
+    parts += [f"efsgd-prior/no-{part}" for part in on_prior]
+    critics = ("dp-sgd-critic", "efsgd-critic", "efsgd-critic/no-error-feedback")
+    others = ("efsgd/with-classifier", "gs-wgan", "dp-gan-dpac", *critics)
     for dataset in ("mnist", "fashion_mnist"):
-        for seed in SEEDS:
-            for part in PARTS:
-                yield Run(dataset, f"efsgd/no-{part}", 10.0, seed)
-            for part in ("error-feedback", "reconstruction", "noise-injection", "adversarial"):
-                yield Run(dataset, f"efsgd-prior/no-{part}", 10.0, seed)
-            yield Run(dataset, "efsgd/with-classifier", 10.0, seed)
-            critics = ("dp-sgd-critic", "efsgd-critic", "efsgd-critic/no-error-feedback")
-            for method in ("gs-wgan", "dp-gan-dpac", *critics):
+        # Every seed of a part before the next part: with fewer than all, nothing is decided.
+        for method in parts:
+            for seed in SEEDS:
                 yield Run(dataset, method, 10.0, seed)
-            for method in ("efsgd-prior", "efsgd"):
+        for method in ("efsgd-prior", "efsgd"):
+            for seed in SEEDS:
                 yield Run(dataset, method, NON_PRIVATE, seed)
+        for method in others:
+            for seed in SEEDS:
+                yield Run(dataset, method, 10.0, seed)
 
 
 RUNS: tuple[Run, ...] = tuple(dict.fromkeys(_runs()))
