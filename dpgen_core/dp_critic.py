@@ -96,12 +96,13 @@ class CriticTrainer(PublicSide):
         gradients = self._gradients(joined)  # (n, P)
         if self.feedback is None:
             kept, norms = clip_rows(gradients, config.max_grad_norm)
-            release = sanitize(
+            noisy = sanitize(
                 kept[:, None, :],
                 config.max_grad_norm,
                 config.noise_multiplier,
                 HiddenStream(self._key, "noise", round_index, attempt),
-            )[0]
+            )
+            release = noisy[0].to(kept)
         else:
             kept, norms = clip_rows(gradients, config.max_grad_norm)
             # The key is public where this is allowed at all: see `config`.

@@ -170,7 +170,9 @@ def sanitize(
         source: the secret noise stream of this release.
 
     Returns:
-        u~ = sum_k v_k + N(0, (sigma C)^2 I), (B, d). Source: design section 3, step 5.
+        u~ = sum_k v_k + N(0, (sigma C)^2 I), (B, d), float64: in single precision the rounding of a sum
+        depends on its first terms, and a replaced record could move it by more than 2 C. Rounding what
+        comes out is post-processing. Source: design section 3, step 5.
 
     Raises:
         InvalidArgument: a shard's norm exceeds C. This is the last gate before the release.
@@ -184,8 +186,9 @@ def sanitize(
         f"of joint norm <= max_grad_norm = {max_grad_norm:g} per shard",
         "clip_contributions(...) first",
     )
-    noise = source.normal(clipped.shape[1:]).to(clipped)
-    return clipped.sum(0) + noise_multiplier * max_grad_norm * noise
+    total = clipped.sum(0, dtype=torch.float64)
+    noise = source.normal(clipped.shape[1:]).to(total)
+    return total + noise_multiplier * max_grad_norm * noise
 
 
 def _sums(rows: Tensor, factors: Tensor) -> Tensor:

@@ -28,7 +28,6 @@ from __future__ import annotations
 import torch
 from scipy.cluster.vq import kmeans2
 from torch import Tensor
-from torch.nn.functional import one_hot
 
 from dpgen_core.checks import check_int, require
 from dpgen_core.efsgd import clip_rows
@@ -36,6 +35,8 @@ from dpgen_core.prior import (
     CELL_STEPS,
     FrequencyPrior,
     denoised_root,
+    group_counts,
+    group_sums,
     pack,
     prior_noise,
     second_moments,
@@ -84,14 +85,17 @@ def split_classes(
     std = {name: multiplier[name] * reach for name, reach in sensitivities(radius).items()}
 
     def noised(name: str, value: Tensor, step: int = 0) -> Tensor:
-        return value + std[name] * HiddenStream(key, name, step).normal(value.shape).to(value)
+        noise = HiddenStream(key, name, step).normal(value.shape).to(value)
+        return (value + std[name] * noise).to(prior.means)
 
     spread, directions = _principal(prior.factors[:, 0])  # (classes, d), (classes, d, d)
     spread, directions = spread[:, -rank:], directions[:, :, -rank:]
     codes = prior.basis.encode(images) / prior.scale - prior.means[labels, 0]  # (N, d)
-    white = torch.empty(len(codes), rank, device=codes.device)
+    white = codes.new_zeros(len(codes), rank)
     for k in range(classes):
-        white[labels == k] = codes[labels == k] @ directions[k] / spread[k]
+        # All records: the shape of a product decides how it rounds, and a record of another class must
+        # not change the last bits of the others.
+        white = torch.where((labels == k)[:, None], codes @ directions[k] / spread[k], white)
     centers, weight = _first_centers(spread, cells, seed)  # (classes, M, r), (classes, r)
 
     for step in range(CELL_STEPS):
@@ -162,16 +166,17 @@ def cell_statistics(
 
     Returns:
         Counts (classes M,), sums of clipped offsets (classes M, r), and their second moments, packed,
-        (classes M, r (r + 1) / 2). Private.
+        (classes M, r (r + 1) / 2). Private; float64, see `prior`.
     """
     total = centers.shape[0] * centers.shape[1]
-    cell = torch.empty_like(labels)  # (N,), class * M + cell
+    cell = torch.zeros_like(labels)  # (N,), class * M + cell
     for k, (center, row) in enumerate(zip(centers, weight, strict=True)):
-        rows = labels == k
-        cell[rows] = k * len(center) + torch.cdist(white[rows] * row, center * row).argmin(1)
+        # All records, as in `split_classes`.
+        nearest = torch.cdist(white * row, center * row).argmin(1)
+        cell = torch.where(labels == k, k * len(center) + nearest, cell)
     offset = clip_rows(white - centers.flatten(0, 1)[cell], radius)[0]  # (N, r)
-    inside = one_hot(cell, total).to(white)  # (N, classes M)
-    return inside.sum(0), inside.T @ offset, pack(second_moments(offset, cell, total))
+    moments = pack(second_moments(offset, cell, total))
+    return group_counts(cell, total), group_sums(offset, cell, total), moments
 
 
 def _trust(energy: Tensor, noise_energy: Tensor) -> Tensor:

@@ -21,6 +21,10 @@ Sensitivities: replacing a record within a class moves the sum of u by at most 2
 changes two classes by one record each: sqrt(2) in the counts, sqrt(2) R1 <= 2 R1 in the sums and
 sqrt(2) R2^2 in the moments.
 
+The sums and their noise are taken in double precision and rounded afterwards, which is post-processing. In
+single precision the rounding of a long sum depends on its first terms, and on data made for it a replaced
+record moves a sum by half as much again as the table says (Casacuberta et al. 2022).
+
 Everything after the releases is post-processing. `mixture.py` refines the prior by further releases.
 """
 
@@ -192,15 +196,16 @@ def release_prior(
     dim = basis.dim
     multiplier = prior_noise(noise_multiplier, cells)
 
+    codes = basis.encode(images) / scale  # (N, d)
+
     def noised(name: str, value: Tensor, sensitivity: float) -> Tensor:
         noise = HiddenStream(key, name).normal(value.shape).to(value)
-        return value + multiplier[name] * sensitivity * noise
+        return (value + multiplier[name] * sensitivity * noise).to(codes)
 
-    codes = basis.encode(images) / scale  # (N, d)
-    one_hot = torch.nn.functional.one_hot(labels, num_classes).to(codes)  # (N, classes)
-    counts = noised("prior/counts", one_hot.sum(0), 2**0.5)
+    counts = noised("prior/counts", group_counts(labels, num_classes), 2**0.5)
     counts = counts.clamp(min=0.01 * len(images) / num_classes)
-    sums = noised("prior/means", one_hot.T @ clip_rows(codes, mean_radius)[0], 2 * mean_radius)
+    clipped = clip_rows(codes, mean_radius)[0]
+    sums = noised("prior/means", group_sums(clipped, labels, num_classes), 2 * mean_radius)
     means = sums / counts[:, None]  # (classes, d)
 
     residuals = clip_rows(codes - means[labels], covariance_radius)[0]  # (N, d)
@@ -218,25 +223,41 @@ def release_prior(
     )
 
 
+def group_counts(groups: Tensor, count: int) -> Tensor:
+    """How many of `groups` (n,) are 0, 1, ..., ``count - 1``: (count,), float64."""
+    return groups.bincount(minlength=count).double()
+
+
+def group_sums(rows: Tensor, groups: Tensor, count: int) -> Tensor:
+    """Sum of the rows (n, d) of each of `count` groups, (count, d), float64."""
+    member = torch.nn.functional.one_hot(groups, count).double()  # (n, count)
+    return member.T @ rows.double()
+
+
 def second_moments(rows: Tensor, groups: Tensor, count: int) -> Tensor:
-    """Sum of r r^T over the rows (n, d) of each of `count` groups, (count, d, d)."""
-    return torch.stack([rows[groups == g].T @ rows[groups == g] for g in range(count)])
+    """Sum of r r^T over the rows (n, d) of each of `count` groups, (count, d, d), float64."""
+    parts = [rows[groups == g].double() for g in range(count)]
+    return torch.stack([part.T @ part for part in parts])
 
 
 def pack(matrices: Tensor) -> Tensor:
     """Symmetric (k, d, d) -> (k, d (d + 1) / 2) with equal Euclidean and Frobenius norms."""
-    row, column = torch.triu_indices(matrices.shape[1], matrices.shape[1])
-    weight = torch.where(row == column, 1.0, 2**0.5).to(matrices)
+    row, column, weight = _packing(matrices.shape[1], matrices)
     return matrices[:, row, column] * weight
 
 
 def unpack(vectors: Tensor, dim: int) -> Tensor:
     """Inverse of `pack`."""
-    row, column = torch.triu_indices(dim, dim)
-    weight = torch.where(row == column, 1.0, 2**0.5).to(vectors)
+    row, column, weight = _packing(dim, vectors)
     upper = vectors.new_zeros(len(vectors), dim, dim)
     upper[:, row, column] = vectors / weight
     return upper + upper.transpose(1, 2) - torch.diag_embed(upper.diagonal(dim1=1, dim2=2))
+
+
+def _packing(dim: int, like: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Rows, columns and weights of the entries that a packed symmetric matrix keeps."""
+    row, column = torch.triu_indices(dim, dim, device=like.device)
+    return row, column, torch.where(row == column, like.new_tensor(1.0), like.new_tensor(2**0.5))
 
 
 def denoised_root(covariance: Tensor, noise_std: float) -> Tensor:

@@ -133,7 +133,7 @@ class Trainer(PublicSide):
             config.noise_multiplier if noisy else 0.0,
             HiddenStream(self._key, "noise", round_index, attempt),
         )
-        release = self.ranks.sum(release)
+        release = self.ranks.sum(release).to(raw)  # rounded last: post-processing
         wanted, kept = self.ranks.sum(torch.stack([raw.sum(0), clipped.sum(0)])).flatten(1)
         norms, gaps = self.ranks.collect(norms), self.ranks.collect(gaps)
         return RoundReport(

@@ -36,6 +36,7 @@ from dpgen_core.training import train_alone
 FILE = "tuning.csv"
 DATASET, HELD_OUT = "mnist", 6  # one in so many records judges
 SYNTHETIC, EPOCHS = 20_000, 8
+NEXT_TO_NO_NOISE = 100.0  # an epsilon above this asks for hardly any
 
 Trial = tuple[str, float, Mapping[str, Any]]  # method, epsilon, overrides
 _EFSGD: tuple[Mapping[str, Any], ...] = (
@@ -57,6 +58,7 @@ _EFSGD: tuple[Mapping[str, Any], ...] = (
     {"critic_warmup_steps": 200},
     {"reconstruction_until": 1.0, "critic_steps": 20, "rounds": 600},
     {"num_shards": 250, "sampling_rate": 0.2, "critic_steps": 20},
+    {"critic": "conv", "critic_width": 8, "critic_steps": 5},
 )
 # Share of the budget for the prior, and the generator's learning rate.
 _PRIOR = ((0.5, 3e-4), (0.8, 3e-4), (0.8, 1e-3), (0.8, 2e-3), (0.8, 4e-3))
@@ -72,6 +74,9 @@ TRIALS: tuple[Trial, ...] = (
     *(("efsgd-prior", 10.0, _on_the_prior(*pair)) for pair in _PRIOR),
     *(("efsgd", 10.0, overrides) for overrides in _EFSGD),
     ("efsgd", 1e6, {}),  # is it the noise that limits?
+    ("mixture", 1e6, {}),
+    ("mixture", 1e6, {"prior_cells": 64, "prior_rank": 60}),  # or the number of cells?
+    ("mixture", 10.0, {"prior_cells": 20, "prior_rank": 45}),
     ("gaussian", 1.0, {}),
     ("mixture", 1.0, {}),
     *(("efsgd-prior", 1.0, _on_the_prior(0.8, 2e-3, prior_cells=cells)) for cells in (1, 8)),
@@ -136,6 +141,25 @@ def tuning_table(results: Path) -> pd.DataFrame:
     return table.rename(columns={"overrides": "settings changed"}).set_index("method")
 
 
+def noise_table(results: Path) -> pd.DataFrame:
+    """What is left to gain without noise: g2r in percent at epsilon 10 and next to no noise.
+
+    A setting appears when it was tried both ways, or without noise alone.
+
+    Args:
+        results: the folder that holds `FILE`.
+    """
+    table = pd.read_csv(results / FILE)
+    key = ["method", "overrides"]
+    free = table[table["epsilon"] > NEXT_TO_NO_NOISE].set_index(key)["g2r"]
+    noisy = table[table["epsilon"] == 10.0].set_index(key)["g2r"].reindex(free.index)
+    both = pd.DataFrame({"epsilon 10 (%)": 100 * noisy, "next to no noise (%)": 100 * free})
+    both["gain"] = both["next to no noise (%)"] - both["epsilon 10 (%)"]
+    both = both.round(1).reset_index()
+    both["overrides"] = [_readable(text) for text in both["overrides"]]
+    return both.rename(columns={"overrides": "settings changed"}).set_index("method")
+
+
 def compute_curve(results: Path, *, floor: float) -> Figure:
     """g2r of every trial of `efsgd` against what it took, with and next to without noise.
 
@@ -151,7 +175,7 @@ def compute_curve(results: Path, *, floor: float) -> Figure:
         COLORS,
         {
             "epsilon 10": table[table["epsilon"] == 10.0],
-            "next to no noise": table[table["epsilon"] > 100.0],
+            "next to no noise": table[table["epsilon"] > NEXT_TO_NO_NOISE],
         }.items(),
         strict=False,
     ):
@@ -164,7 +188,11 @@ def compute_curve(results: Path, *, floor: float) -> Figure:
 
 def _readable(text: str) -> str:
     changed = json.loads(text)
-    return ", ".join(f"{name}={value:g}" for name, value in changed.items()) or "the preset"
+    words = [
+        f"{name}={value if isinstance(value, str) else f'{value:g}'}"
+        for name, value in changed.items()
+    ]
+    return ", ".join(words) or "the preset"
 
 
 def _cache() -> Path:

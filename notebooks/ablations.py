@@ -120,9 +120,16 @@ Image(png_bytes(budget_curve(frame(shown), value="frechet_distance", y_label="Fr
 # charges for that, and neither do the records here; the table is published so that it can be seen how much was tried.
 
 # %% tags=["hide-input"]
-from dpgen_core.tuning import compute_curve, tuning_table
+from dpgen_core.tuning import compute_curve, noise_table, tuning_table
 
 tuning_table(root / "results")
+
+# %% [markdown]
+# Is it the noise that limits a method, or what the method can express? Where the gain below is small, a larger
+# budget would not help, and a better method would.
+
+# %% tags=["hide-input"]
+noise_table(root / "results")
 
 # %% [markdown]
 # The paper's parts alone, `efsgd`, did not reach what was asked of them on held-out records. The figure holds every trial's

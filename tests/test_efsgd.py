@@ -122,9 +122,17 @@ def test_a_broken_entry_leaves_a_residual_of_zero_in_its_place(broken: float) ->
 def test_the_release_is_the_sum_plus_scaled_noise_exactly() -> None:
     clipped = torch.tensor([[[0.3, -0.2]], [[0.1, 0.5]]])
     release = sanitize(clipped, 2.0, 1.5, HiddenStream("key", 1))
-    noise = HiddenStream("key", 1).normal((1, 2)).float()
-    torch.testing.assert_close(release, torch.tensor([[0.4, 0.3]]) + 3.0 * noise)
-    assert release.dtype == torch.float32
+    noise = HiddenStream("key", 1).normal((1, 2))
+    expected = torch.tensor([[0.4, 0.3]], dtype=torch.float64) + 3.0 * noise
+    torch.testing.assert_close(release, expected, atol=1e-7, rtol=0)
+
+
+def test_the_sum_is_taken_in_double_precision() -> None:
+    """A large first contribution must not swallow the small ones after it."""
+    contributions = torch.full((1001, 1, 1), 2.0**-25)
+    contributions[0] = 1.0
+    release = sanitize(contributions, 1.0, 0.0, HiddenStream(0))
+    assert float(release) == 1.0 + 1000 * 2.0**-25
 
 
 def test_the_last_gate_sums_norms_in_double_precision() -> None:

@@ -32,7 +32,7 @@ def test_every_committed_trial_is_listed_and_none_twice() -> None:
 
 def test_trials_are_legal_settings() -> None:
     for method, epsilon, overrides in tuning.TRIALS:
-        if epsilon < 100:
+        if epsilon < tuning.NEXT_TO_NO_NOISE:
             make_config(dataset="glyphs", method=method, epsilon=epsilon, **overrides)
 
 
@@ -49,6 +49,21 @@ def test_judging_records_are_held_out(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (len(train.images), len(judged.images)) == (100, 20)
     seen = {image.numpy().tobytes() for image in train.images}
     assert not seen & {image.numpy().tobytes() for image in judged.images}
+
+
+def test_noise_table_pairs_equal_settings(tmp_path: Path) -> None:
+    rows = [
+        ("efsgd", 10.0, "{}", 0.84),
+        ("efsgd", 10.0, '{"rounds": 600}', 0.9),
+        ("efsgd", 1e6, "{}", 0.87),
+        ("mixture", 1e6, '{"critic": "conv", "prior_cells": 64}', 0.96),
+    ]
+    columns = ["method", "epsilon", "overrides", "g2r"]
+    pd.DataFrame(rows, columns=columns).to_csv(tmp_path / tuning.FILE, index=False)
+    table = tuning.noise_table(tmp_path)
+    assert table.loc["efsgd"].tolist() == ["the preset", 84.0, 87.0, 3.0]
+    assert table.loc["mixture", "settings changed"] == "critic=conv, prior_cells=64"
+    assert table.loc["mixture"].isna()["gain"] and table.loc["mixture"].iloc[2] == 96.0
 
 
 def test_table_says_what_was_changed() -> None:
