@@ -246,8 +246,9 @@ def test_pages_of_results_run_in_a_clone_without_records(stem: str, tmp_path: Pa
     shutil.copytree(ROOT / "book", clone / "book", ignore=shutil.ignore_patterns("_*"))
     (clone / "notebooks").mkdir()
     (clone / "results").mkdir()
-    for path in (ROOT / "results").glob("*.*"):
-        shutil.copy(path, clone / "results")
+    for path in (ROOT / "results").iterdir():
+        if path.is_file():
+            shutil.copy(path, clone / "results")
     source = ROOT / "notebooks" / f"{stem}.ipynb"
     papermill.execute_notebook(
         str(source),
