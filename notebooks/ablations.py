@@ -134,7 +134,8 @@ noise_table(root / "results")
 # %% [markdown]
 # The paper's parts alone, `efsgd`, did not reach what was asked of them on held-out records. The figure holds every trial's
 # accuracy against the time it took: more rounds, more critic steps and more shards cost time and bring little, and next to
-# no noise does not bring it to the mark either. So neither compute nor budget is what is missing. Its images vary too
+# no noise does not bring it to the mark either. Convolutional critics bring the images nearer to real ones, by Frechet
+# distance, and cost accuracy. So neither compute nor budget is what is missing. Its images vary too
 # little within a class: the *recall* of the table above is that of a few prototypes.
 
 # %% mystnb={"figure": {"caption": "Trials of efsgd on MNIST: accuracy on held-out records against time.", "name": "fig-compute"}, "image": {"alt": "Points that do not rise with time, below a dashed line"}} tags=["hide-input"]
