@@ -58,22 +58,21 @@ def _runs() -> Iterator[Run]:
     for epsilon in SWEEP:
         for method in ("mixture", "efsgd-prior"):
             yield Run("mnist", method, epsilon)
-    parts = [f"efsgd/no-{part}" for part in PARTS]
     on_prior = ("error-feedback", "reconstruction", "noise-injection", "adversarial")
-    parts += [f"efsgd-prior/no-{part}" for part in on_prior]
     critics = ("dp-sgd-critic", "efsgd-critic", "efsgd-critic/no-error-feedback")
-    others = ("efsgd/with-classifier", "gs-wgan", "dp-gan-dpac", *critics)
+    compared = [
+        *((f"efsgd/no-{part}", 10.0) for part in PARTS),
+        *((f"efsgd-prior/no-{part}", 10.0) for part in on_prior),
+        *((method, NON_PRIVATE) for method in ("efsgd-prior", "efsgd")),
+        *(
+            (method, 10.0)
+            for method in ("efsgd/with-classifier", "gs-wgan", "dp-gan-dpac", *critics)
+        ),
+    ]
     for dataset in ("mnist", "fashion_mnist"):
-        # Every seed of a part before the next part: with fewer than all, nothing is decided.
-        for method in parts:
-            for seed in SEEDS:
-                yield Run(dataset, method, 10.0, seed)
-        for method in ("efsgd-prior", "efsgd"):
-            for seed in SEEDS:
-                yield Run(dataset, method, NON_PRIVATE, seed)
-        for method in others:
-            for seed in SEEDS:
-                yield Run(dataset, method, 10.0, seed)
+        for method, epsilon in compared:
+            for seed in SEEDS:  # all before the next method: with fewer, nothing is decided
+                yield Run(dataset, method, epsilon, seed)
 
 
 RUNS: tuple[Run, ...] = tuple(dict.fromkeys(_runs()))

@@ -94,8 +94,8 @@ class CriticTrainer(PublicSide):
         config = self.config
         joined = self._join(round_index, attempt)
         gradients = self._gradients(joined)  # (n, P)
+        kept, norms = clip_rows(gradients, config.max_grad_norm)
         if self.feedback is None:
-            kept, norms = clip_rows(gradients, config.max_grad_norm)
             noisy = sanitize(
                 kept[:, None, :],
                 config.max_grad_norm,
@@ -104,7 +104,6 @@ class CriticTrainer(PublicSide):
             )
             release = noisy[0].to(kept)
         else:
-            kept, norms = clip_rows(gradients, config.max_grad_norm)
             # The key is public where this is allowed at all: see `config`.
             self.feedback.generator = stream(self._key, "noise", round_index, attempt)
             release = self.feedback.release(gradients) * self.feedback.expected_batch_size
