@@ -30,8 +30,6 @@ from dpgen_core.streams import NOISE_SOURCES, NoiseSource
 RELATIONS = ("replace-one",)
 LEARNERS = ("owners", "dp-sgd", "efsgd")
 ACCOUNTANTS = ("rdp", "pld")
-# Noise std on the mean contribution, in units of C, up to which a prior is refined at the full rate.
-NOISE_AT_FULL_RATE = 0.05
 
 
 @dataclass(frozen=True)
@@ -92,7 +90,7 @@ class ExperimentConfig:
     latent_dim: int = 32
     generator_width: int = 16
     noise_injection: bool = True
-    generator_learning_rate: float = 4e-3  # at small budgets less, see `_share_of_rate`
+    generator_learning_rate: float = 4e-3
     generator_momentum: float = 0.5
     ema_decay: float = 0.95
 
@@ -211,7 +209,7 @@ def make_config(
 
     budget = {"target_epsilon": float(epsilon), "delta": delta, "accountant": accountant}
     prior_noise, noise = _calibrate(settings, budget, num_records)
-    config = ExperimentConfig(
+    return ExperimentConfig(
         dataset=dataset,
         method=method,
         profile=profile,
@@ -228,23 +226,6 @@ def make_config(
         prior_noise_multiplier=prior_noise,
         **settings,
     )
-    if not (config.prior_modes and config.rounds) or "generator_learning_rate" in overrides:
-        return config
-    rate = config.generator_learning_rate * _share_of_rate(config)
-    return dataclasses.replace(config, generator_learning_rate=rate)
-
-
-def _share_of_rate(config: ExperimentConfig) -> float:
-    """The share of the preset's learning rate at which a prior is refined under this much noise.
-
-    Adam's step has the length of the rate r, whatever the gradient is made of. Under noise of s times
-    the signal, n steps lead about n r / s towards the data and, at random, sqrt(n) r astray. What the
-    first gains grows with n r / s, what the second costs with n r^2, so the best r falls as 1 / s. A
-    generator that starts from a prior has something to lose; one that starts from nothing has not. All
-    that enters is public. Source: ours.
-    """
-    noise = config.noise_multiplier / (config.sampling_rate * config.num_shards)  # sigma / (q K)
-    return min(1.0, NOISE_AT_FULL_RATE / noise)
 
 
 def _check_settings(settings: Mapping[str, Any], num_records: int) -> None:

@@ -80,7 +80,7 @@ TRIALS: tuple[Trial, ...] = (
     ("gaussian", 1.0, {}),
     ("mixture", 1.0, {}),
     *(("efsgd-prior", 1.0, _on_the_prior(0.8, 2e-3, prior_cells=cells)) for cells in (1, 8)),
-    # Where the noise is many times the signal, a smaller step wanders less.
+    # Do smaller steps help where the noise is many times the signal?
     *(("efsgd-prior", 1.0, _on_the_prior(0.8, rate)) for rate in (2.5e-4, 5e-4)),
     ("efsgd-prior", 3.0, _on_the_prior(0.8, 2e-3)),
     ("efsgd-prior", 3.0, _on_the_prior(0.8, 7e-4)),

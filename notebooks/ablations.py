@@ -167,8 +167,7 @@ Markdown(lessons(records))
 #
 # *A better release is worth more than rounds.* `efsgd-prior` is far nearer to the real images than `gaussian`, and more
 # diverse; but so is `mixture`, which has no rounds at all. Held against that, the rounds add something on CelebA and little
-# on the other two, and at the smaller budget they can cost more than they bring: their share is missing in the release,
-# and what they send back is nearly all noise. Steps that shrink with the noise ({ref}`how large a step <method>`) limit the damage.
+# on the other two, and at the smaller budget they can cost more than they bring: their share is missing in the release.
 #
 # *Error feedback needs a bias to feed on.* Owners' contributions have nearly the same norm, so clipping them all to one
 # bound shortens their sum and hardly turns it. Where norms differ much the memory is worth its price; {doc}`the page on

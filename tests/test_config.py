@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from dpgen_core.accounting import Ledger, epsilon_of_events
 from dpgen_core.checks import InvalidArgument
-from dpgen_core.config import NOISE_AT_FULL_RATE, ExperimentConfig, make_config
+from dpgen_core.config import ExperimentConfig, make_config
 from dpgen_core.presets import METHODS, PARTS, PROFILES, method_names
 from dpgen_core.prior import prior_events
 from dpgen_core.training import round_event
@@ -134,32 +134,6 @@ def test_each_switch_changes_its_part_alone() -> None:
             off = make_config(dataset="glyphs", profile="quick", method=f"{base}/no-{part}")
             differing = {k for k, v in off.to_dict().items() if v != whole[k]} - {"method"}
             assert differing == set(change), part
-
-
-@pytest.mark.parametrize(("epsilon", "share"), [(20.0, 1.0), (1.0, None)])
-def test_a_prior_is_refined_in_smaller_steps_under_more_noise(
-    epsilon: float, share: float | None
-) -> None:
-    plain: float = METHODS["efsgd-prior"]["generator_learning_rate"]
-    config = make_config(dataset="glyphs", profile="quick", epsilon=epsilon)
-    if share is None:  # rate times noise stays what it is where the full rate ends
-        cohort = config.sampling_rate * config.num_shards
-        share = NOISE_AT_FULL_RATE / (config.noise_multiplier / cohort)
-        assert share < 0.5
-    assert config.generator_learning_rate == pytest.approx(share * plain)
-    chosen = make_config(
-        dataset="glyphs", profile="quick", epsilon=epsilon, generator_learning_rate=0.1
-    )
-    assert chosen.generator_learning_rate == 0.1
-
-
-@pytest.mark.parametrize("method", ["efsgd", "gaussian", "mixture"])
-def test_only_refining_looks_at_the_noise(method: str) -> None:
-    rates = {
-        make_config(dataset="glyphs", method=method, epsilon=e).generator_learning_rate
-        for e in (1.0, 10.0)
-    }
-    assert rates == {4e-3}
 
 
 def test_names_tell_settings_apart() -> None:
