@@ -90,6 +90,7 @@ class ExperimentConfig:
     latent_dim: int = 32
     generator_width: int = 16
     noise_injection: bool = True
+    label_in_refiner: bool = True  # whether a prior is refined with the label at hand
     generator_learning_rate: float = 4e-3
     generator_momentum: float = 0.5
     ema_decay: float = 0.95

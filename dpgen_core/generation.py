@@ -164,7 +164,11 @@ class PublicSide:
         shared = (config.image_shape, config.num_classes)
         if self.prior is not None:
             model: ConvGenerator | RefinerGenerator = RefinerGenerator(
-                self.prior, *shared, config.generator_width, config.noise_injection
+                self.prior,
+                *shared,
+                config.generator_width,
+                config.noise_injection,
+                by_label=config.label_in_refiner,
             )
         else:
             model = ConvGenerator(

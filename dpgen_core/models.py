@@ -149,12 +149,17 @@ class RefinerGenerator(nn.Module):
 
     The residual starts at zero, so training starts at the prior. Source: ours (design section 6).
 
+    Without the label, y is left out of the residual: the class then shows in x_LF alone. With it, whatever
+    noise the residual has learned differs by class, and a classifier trained on the images can tell
+    classes by it, a shortcut that real images do not offer.
+
     Args:
         prior: released statistics; fixed, not trained.
         image_shape: (c, h, w).
         num_classes: number of labels.
         width: channels of the residual network.
         noise_injection: see `NoiseInjection`.
+        by_label: whether the residual sees the label.
     """
 
     def __init__(
@@ -164,6 +169,7 @@ class RefinerGenerator(nn.Module):
         num_classes: int,
         width: int,
         noise_injection: bool,
+        by_label: bool = True,
     ) -> None:
         super().__init__()
         channels = image_shape[0]
@@ -174,7 +180,7 @@ class RefinerGenerator(nn.Module):
         self.threshold = nn.Parameter(torch.tensor(threshold))
         self.down0 = nn.Conv2d(channels, width, 3, padding=1)
         self.down1 = nn.Conv2d(width, 2 * width, 3, stride=2, padding=1)
-        self.label_bias = nn.Embedding(num_classes, 2 * width)
+        self.label_bias = nn.Embedding(num_classes, 2 * width) if by_label else None
         self.middle = nn.Conv2d(2 * width, 2 * width, 3, padding=1)
         self.noise1 = NoiseInjection(2 * width, noise_injection)
         self.norm1 = nn.GroupNorm(4, 2 * width)
@@ -189,7 +195,9 @@ class RefinerGenerator(nn.Module):
         """Latents (n, latent_dim), labels (n,) -> images in [0, 1], (n, c, h, w)."""
         start = self.prior.sample(latents, labels)  # (n, c, h, w)
         fine = F.leaky_relu(self.down0(start * 2 - 1), 0.2)  # (n, width, h, w)
-        x = self.down1(fine) + self.label_bias(labels)[:, :, None, None]  # (n, 2 width, h/2, w/2)
+        x = self.down1(fine)  # (n, 2 width, h/2, w/2)
+        if self.label_bias is not None:
+            x = x + self.label_bias(labels)[:, :, None, None]
         x = self.middle(F.leaky_relu(x, 0.2))
         x = F.leaky_relu(self.norm1(self.noise1(x, noise)), 0.2)
         x = torch.cat([doubled(x), fine], dim=1)  # (n, 3 width, h, w)

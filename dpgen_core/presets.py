@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
+_CLASSIFIER_WEIGHT = 0.2
 # Parts of the paper that can be switched off, and how.
 PARTS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
     {
@@ -22,7 +23,14 @@ PARTS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
     }
 )
 
-_CLASSIFIER_WEIGHT = 0.2
+# Switches that are no parts of the paper, by the methods that have them.
+SWITCHES: Mapping[str, Mapping[str, Any]] = MappingProxyType(
+    {
+        "efsgd-prior/with-classifier": {"classifier_weight": _CLASSIFIER_WEIGHT},
+        "efsgd/with-classifier": {"classifier_weight": _CLASSIFIER_WEIGHT},
+        "efsgd-prior/no-label": {"label_in_refiner": False},
+    }
+)
 _LINEAGE = {
     "feedback_decay": 0.0,
     "reconstruction_weight": 0.0,
@@ -102,8 +110,7 @@ def method_names() -> tuple[str, ...]:
     names = list(METHODS)
     trained = ("efsgd-prior", "efsgd")
     names += [f"{method}/no-{part}" for method in trained for part in PARTS]
-    names += [f"{method}/with-classifier" for method in trained]
-    return (*names, "efsgd-critic/no-error-feedback")
+    return (*names, *SWITCHES, "efsgd-critic/no-error-feedback")
 
 
 def preset(method: str, profile: str, image_shape: tuple[int, int, int]) -> dict[str, Any]:
@@ -113,8 +120,8 @@ def preset(method: str, profile: str, image_shape: tuple[int, int, int]) -> dict
     settings |= dict(PROFILES[profile]) | dict(METHODS[base])
     # A step of one critic is cheap and says little; EFSGD pays for every participation in full.
     settings["rounds"] *= {"dp-sgd-critic": 20, "efsgd-critic": 4}.get(base, 1)
-    if switch == "with-classifier":
-        settings["classifier_weight"] = _CLASSIFIER_WEIGHT
+    if method in SWITCHES:
+        settings |= dict(SWITCHES[method])
     elif switch:
         settings |= dict(PARTS[switch.removeprefix("no-")])
     if settings.get("basis_modes", 0) is None:

@@ -84,6 +84,9 @@ TRIALS: tuple[Trial, ...] = (
     *(("efsgd-prior", 1.0, _on_the_prior(0.8, rate)) for rate in (2.5e-4, 5e-4)),
     ("efsgd-prior", 3.0, _on_the_prior(0.8, 2e-3)),
     ("efsgd-prior", 3.0, _on_the_prior(0.8, 7e-4)),
+    # Is the label, which the prior's image shows already, of use to the refiner?
+    ("efsgd-prior", 10.0, _on_the_prior(0.8, 2e-3, label_in_refiner=False)),
+    ("efsgd-prior", 1.0, _on_the_prior(0.8, 2e-3, label_in_refiner=False)),
 )
 
 
