@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from dpgen_core.accounting import Ledger, epsilon_of_events
 from dpgen_core.checks import InvalidArgument
 from dpgen_core.config import ExperimentConfig, make_config
-from dpgen_core.presets import METHODS, PARTS, PROFILES, method_names
+from dpgen_core.presets import METHODS, PARTS, PROFILES, SWITCHES, method_names
 from dpgen_core.prior import prior_events
 from dpgen_core.training import round_event
 
@@ -134,6 +134,10 @@ def test_each_switch_changes_its_part_alone() -> None:
             off = make_config(dataset="glyphs", profile="quick", method=f"{base}/no-{part}")
             differing = {k for k, v in off.to_dict().items() if v != whole[k]} - {"method"}
             assert differing == set(change), part
+    for method, change in SWITCHES.items():
+        whole = make_config(dataset="glyphs", profile="quick", method=method.partition("/")[0])
+        off = make_config(dataset="glyphs", profile="quick", method=method)
+        assert dataclasses.replace(whole, method=method, **change) == off != whole
 
 
 def test_names_tell_settings_apart() -> None:

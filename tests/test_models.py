@@ -69,6 +69,18 @@ def test_refiner_starts_at_the_prior() -> None:
     torch.testing.assert_close(generator(latents, labels, stream(0)), expected)
 
 
+@pytest.mark.parametrize("by_label", [True, False])
+def test_the_refiner_sees_the_label_only_where_it_is_told(by_label: bool) -> None:
+    shape = (1, 28, 28)
+    prior = make_prior(shape, 2)
+    prior.means[1] = prior.means[0]  # the prior's images are alike in both classes
+    generator = RefinerGenerator(prior, shape, 2, 4, False, by_label=by_label)
+    torch.nn.init.normal_(generator.to_image.weight)
+    latents = torch.randn(1, generator.latent_dim).repeat(2, 1)
+    a, b = generator(latents, torch.tensor([0, 1]), stream(0))
+    assert torch.equal(a, b) is not by_label
+
+
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("name", ["mlp", "conv"])
 def test_critic_scores_and_logits(name: str, shape: tuple[int, int, int]) -> None:
