@@ -59,18 +59,18 @@ def targets_table(records: Sequence[Record]) -> pd.DataFrame:
     return indexed(rows, "data set")
 
 
-def rounds_table(records: Sequence[Record]) -> pd.DataFrame:
-    """What the rounds add: `efsgd-prior` against each one-shot release at the same total budget."""
+def rounds_table(records: Sequence[Record], *, ours: str = "efsgd-prior") -> pd.DataFrame:
+    """What the rounds add: `ours` against each one-shot release at the same total budget."""
     table, rows = settings(records), []
     for base in ("gaussian", "mixture"):
         for dataset in DATASET_TITLES:
             for epsilon in (10.0, 1.0):
-                found = [_rows(table, dataset, epsilon, [name]) for name in ("efsgd-prior", base)]
+                found = [_rows(table, dataset, epsilon, [name]) for name in (ours, base)]
                 if any(one.empty for one in found):
                     continue
-                ours, theirs = (one.iloc[0] for one in found)
-                accuracy, by_accuracy = verdict(ours, theirs, *_G2R)
-                distance, by_distance = verdict(ours, theirs, *_FRECHET)
+                with_rounds, theirs = (one.iloc[0] for one in found)
+                accuracy, by_accuracy = verdict(with_rounds, theirs, *_G2R)
+                distance, by_distance = verdict(with_rounds, theirs, *_FRECHET)
                 share = distance / float(theirs["frechet_distance"])
                 rows.append(
                     {
@@ -79,8 +79,8 @@ def rounds_table(records: Sequence[Record]) -> pd.DataFrame:
                         "epsilon": f"{epsilon:g}",
                         "g2r CNN (%)": f"{accuracy:+.1f}, {by_accuracy}",
                         "Frechet distance": f"{distance:+.1f} ({share:+.0%}), {by_distance}",
-                        "recall": f"{theirs['recall']:.2f} to {ours['recall']:.2f}",
-                        "runs": f"{int(ours['runs'])} and {int(theirs['runs'])}",
+                        "recall": f"{theirs['recall']:.2f} to {with_rounds['recall']:.2f}",
+                        "runs": f"{int(with_rounds['runs'])} and {int(theirs['runs'])}",
                     }
                 )
     return indexed(rows, "against")
