@@ -149,9 +149,9 @@ class RefinerGenerator(nn.Module):
 
     The residual starts at zero, so training starts at the prior. Source: ours (design section 6).
 
-    Without the label, y is left out of the residual: the class then shows in x_LF alone. With it, whatever
-    noise the residual has learned differs by class, and a classifier trained on the images can tell
-    classes by it, a shortcut that real images do not offer.
+    Without the label, y is left out of the residual: the class then shows in x_LF alone. With it, what
+    noise has made of the residual differs by class, and a classifier trained on the images may tell
+    classes by that, a shortcut that real images do not offer.
 
     Args:
         prior: released statistics; fixed, not trained.

@@ -102,7 +102,7 @@ ablation(records, dataset="fashion_mnist", base="efsgd-prior", epsilon=10.0)
 # At epsilon 1 the rounds of `efsgd-prior` bring CelebA's images nearer to real ones and cost accuracy. Smaller steps did
 # not mend it (a rule for them was tried and taken back). The suspect is the label: the refiner sees it beside the prior's
 # image, so what the rounds' noise makes of the refiner differs by class, in the same way in every image. A classifier
-# trained on such images can tell classes by that, a shortcut that real images do not offer. `no-label` leaves the
+# trained on such images may tell classes by that, a shortcut that real images do not offer. `no-label` leaves the
 # label out of the refiner; the prior's image shows the class already. The seeds of either row share the prior's noise, so
 # the verdict, which treats them as unrelated, is a careful one. At epsilon 1, on CelebA, MNIST and Fashion-MNIST:
 
@@ -194,8 +194,8 @@ Markdown(lessons(records))
 #
 # *A better release is worth more than rounds.* `efsgd-prior` is far nearer to the real images than `gaussian`, and more
 # diverse; but so is `mixture`, which has no rounds at all. Held against that, the rounds add something on CelebA and little
-# on the other two, and at the smaller budget they can cost more than they bring. On CelebA part of that looks
-# like the shortcut by label above, which can be closed; on MNIST leaving the label out changes nothing.
+# on the other two, and at the smaller budget they can cost more than they bring. Part of that
+# may be the shortcut by label above; its tables say how much, on each data set.
 #
 # *Error feedback needs a bias to feed on.* Owners' contributions have nearly the same norm, so clipping them all to one
 # bound shortens their sum and hardly turns it. Where norms differ much the memory is worth its price; {doc}`the page on
