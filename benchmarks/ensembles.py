@@ -37,7 +37,7 @@ class Case:
         self.critic: Critic = build_critic(
             critic, basis=basis, num_classes=CLASSES, width=width, classify=False
         )
-        settings = OwnerSettings(BATCH, 1e-3, 10.0, 1.0, 0.0, torch.ones(basis.dim))
+        settings = OwnerSettings(CLASSES, BATCH, 1e-3, 10.0, 1.0, 0.0, torch.ones(basis.dim))
         self.ensemble = ShardEnsemble(
             self.critic,
             torch.randn(num_shards, RECORDS, basis.dim),

@@ -29,6 +29,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, replace
+from decimal import ROUND_CEILING, Decimal
 from typing import Any
 
 from dpgen_core.calibration import (
@@ -205,6 +206,19 @@ class Ledger:
                 ) from None
             ledger.charge(event)
         return ledger
+
+
+def bound_text(value: float, digits: int = 3) -> str:
+    """An upper bound as text: rounded up, so that what is printed is a bound too.
+
+    Example:
+        >>> bound_text(9.3141), bound_text(10.0, 2)
+        ('9.315', '10.00')
+    """
+    exact = Decimal(repr(float(value)))
+    if not exact.is_finite():
+        return str(value)
+    return str(exact.quantize(Decimal(1).scaleb(-digits), rounding=ROUND_CEILING))
 
 
 def _merge(events: Iterable[Event]) -> list[Event]:

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
+from dpgen_core.accounting import bound_text
 from dpgen_core.checks import check_choice
 from dpgen_core.data import DATASETS
 from dpgen_core.presets import METHODS
@@ -66,9 +67,10 @@ def comparison(records: Sequence[Record], *, dataset: str) -> pd.DataFrame:
     table = table.sort_values("target_epsilon", ascending=False, kind="stable")
     rows = []
     for _, row in table.iterrows():
+        spent = [bound_text(row[f"epsilon_{name}"]) for name in ("rdp", "pld")]
         rows.append(
             {
-                "epsilon (RDP / PLD)": f"{row['epsilon_rdp']:.4g} / {row['epsilon_pld']:.4g}",
+                "epsilon (RDP / PLD)": " / ".join(spent),
                 "method": row["method"],
                 **{title: cell(row, name, digits) for name, title, digits, _ in MEASURES},
                 "runs": str(int(row["runs"])),

@@ -22,6 +22,7 @@ from dpgen_core import accounting, data
 from dpgen_core.checks import InvalidArgument, check_choice, check_int, check_real, require
 from dpgen_core.efsgd import CLIP_MODES, ClipMode
 from dpgen_core.models import CRITICS, CriticName
+from dpgen_core.pld import smallest_delta
 from dpgen_core.presets import DEFAULT_DELTA, PROFILES, SMOKE_RECORDS, method_names, preset
 from dpgen_core.prior import prior_events
 from dpgen_core.server_memory import server_event
@@ -203,11 +204,15 @@ def make_config(
     known = {field.name for field in dataclasses.fields(ExperimentConfig)} - computed
     unknown = sorted(set(overrides) - known)
     require(not unknown, "overrides", unknown, f"among {', '.join(sorted(known))}", "a listed name")
-    _check_settings(settings, num_records)
+    _check_settings(settings, num_records, spec.num_classes)
     if settings.get("learner") == "efsgd":
         rule = "'seeded' for learner='efsgd', whose noise is no secret stream: for research only"
         require(noise_source == "seeded", "noise_source", noise_source, rule, "learner='dp-sgd'")
 
+    low = smallest_delta(settings["rounds"]) if settings.get("learner") != "efsgd" else 0.0
+    if settings["rounds"]:
+        rule = f"at least {low:g}: composing the rounds is not exact below that"
+        require(delta >= low, "delta", delta, rule, f"delta={DEFAULT_DELTA:g}")
     budget = {"target_epsilon": float(epsilon), "delta": delta, "accountant": accountant}
     prior_noise, noise = _calibrate(settings, budget, num_records)
     return ExperimentConfig(
@@ -229,7 +234,7 @@ def make_config(
     )
 
 
-def _check_settings(settings: Mapping[str, Any], num_records: int) -> None:
+def _check_settings(settings: Mapping[str, Any], num_records: int, num_classes: int) -> None:
     """Rules that involve the settings a preset or an override may have set."""
     check_int("rounds", settings["rounds"], low=0, fix="rounds=300")
     check_int(
@@ -245,6 +250,9 @@ def _check_settings(settings: Mapping[str, Any], num_records: int) -> None:
         f"at least num_shards = {settings['num_shards']}: every shard needs a record (N >= K)",
         f"num_records={10 * settings['num_shards']}, or fewer shards",
     )
+    if settings["rounds"] and settings.get("fake_pool", num_classes) < num_classes:
+        rule = f"at least one fake of each of the {num_classes} classes"
+        require(False, "fake_pool", settings["fake_pool"], rule, f"fake_pool={4 * num_classes}")
     rate = settings["sampling_rate"]
     check_real("sampling_rate", rate, low=0, high=1, low_open=True, fix="sampling_rate=0.1")
     check_real("max_grad_norm", settings["max_grad_norm"], low=0, low_open=True, fix="1.0")

@@ -29,7 +29,7 @@ from dpgen_core.data import ImageData
 from dpgen_core.efsgd import clip_rows, sanitize
 from dpgen_core.generation import PublicSide, batches, below, load_optimizer, optimizer_tensors
 from dpgen_core.prior import FrequencyPrior
-from dpgen_core.release import RoundReport
+from dpgen_core.release import RoundReport, rounded
 from dpgen_core.server_memory import blocks_per_epoch, build_efsgd, server_event
 from dpgen_core.spread import ALONE, Ranks
 from dpgen_core.streams import HiddenStream, stream
@@ -102,7 +102,7 @@ class CriticTrainer(PublicSide):
                 config.noise_multiplier,
                 HiddenStream(self._key, "noise", round_index, attempt),
             )
-            release = noisy[0].to(kept)
+            release = rounded(noisy[0], config.noise_multiplier * config.max_grad_norm)
         else:
             # The key is public where this is allowed at all: see `config`.
             self.feedback.generator = stream(self._key, "noise", round_index, attempt)

@@ -171,8 +171,8 @@ def sanitize(
 
     Returns:
         u~ = sum_k v_k + N(0, (sigma C)^2 I), (B, d), float64: in single precision the rounding of a sum
-        depends on its first terms, and a replaced record could move it by more than 2 C. Rounding what
-        comes out is post-processing. Source: design section 3, step 5.
+        depends on its first terms, and a replaced record could move it by more than 2 C. What comes out
+        is to be rounded by `release.rounded`. Source: design section 3, step 5.
 
     Raises:
         InvalidArgument: a shard's norm exceeds C. This is the last gate before the release.

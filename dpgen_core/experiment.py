@@ -22,13 +22,14 @@ from dpgen_core.config import ExperimentConfig
 from dpgen_core.cost import forecast_here
 from dpgen_core.data import ImageData
 from dpgen_core.dp_critic import CriticTrainer, critic_events
+from dpgen_core.folders import SHAPES
 from dpgen_core.outcome import SNAPSHOT_IMAGES, FinishedRun, to_bytes, write_outcome
 from dpgen_core.prior import FrequencyPrior, prior_events
 from dpgen_core.record import Record
 from dpgen_core.release import RoundReport
 from dpgen_core.spread import ALONE, Ranks
 from dpgen_core.training import Trainer, make_prior, round_event
-from dpgen_core.workspace import FollowingWorkspace, JournalLine, Workspace
+from dpgen_core.workspace import FollowingWorkspace, JournalLine, Workspace, work_folder
 
 _SNAPSHOT = "snapshot."
 _UNUSABLE, _REFUSED = (
@@ -47,7 +48,7 @@ def run_experiment(
     after_round: Callable[[int], None] | None = None,
     ranks: Ranks = ALONE,
 ) -> Record:
-    """Run `config` and write its record; return the record at once if it is already whole.
+    """Run `config` and write its record; return the record without training if it is already whole.
 
     Args:
         config: from `make_config`.
@@ -64,43 +65,47 @@ def run_experiment(
 
     Raises:
         InvalidArgument: the data do not fit the configuration, another run holds the folder, or the
-            record there was made with other settings.
+            record there was made with other settings or from other data.
     """
     results = Path(results_dir)
-    target = results / config.record_name()
+    target, work = results / config.record_name(), work_folder(results, config.record_name())
     rule = "'owners' when several processes share the run: one critic has no shards to part"
     alone = ranks.size == 1 or config.learner == "owners"
     require(alone, "learner", config.learner, rule, "one process")
-    if ranks.decide(target.exists()):
-        return _known(Record(target), config)
     real = datasets.load(
         config.dataset, "train", root=root, num_records=config.num_records, seed=config.seed
     )
     _check_data(config, real)
+    mark = _fingerprint(config, real)
+    # A run that was killed after its record was moved has left its work folder, with the key in it.
+    if ranks.decide(target.exists() and not work.exists()):
+        return _known(Record(target), config, mark)
     where = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     if progress and ranks.size == 1 and where.type == "cpu":
         print(forecast_here(config) or "no forecast: nothing like it was measured", flush=True)
-    with _open_workspace(config, real, results, ranks) as workspace:
-        session = _Session(
-            config, real, workspace, ranks if ranks.size > 1 else Ranks(device=where)
-        )
-        session.train(progress and ranks.first, after_round)
+    with _open_workspace(config, work, mark, ranks) as workspace:
+        if not ranks.decide(target.exists()):  # asked again under the lock
+            session = _Session(
+                config, real, workspace, ranks if ranks.size > 1 else Ranks(device=where)
+            )
+            session.train(progress and ranks.first, after_round)
+            if ranks.first:
+                write_outcome(session.finished(), target, root, fingerprint=mark)
         if ranks.first:
-            write_outcome(session.finished(), target, root)
             workspace.discard()
     ranks.decide(True)  # the others wait for the record
-    return Record(target)
+    return _known(Record(target), config, mark)
 
 
 def _open_workspace(
-    config: ExperimentConfig, real: ImageData, results: Path, ranks: Ranks
+    config: ExperimentConfig, work: Path, fingerprint: str, ranks: Ranks
 ) -> Workspace:
     """The first rank's work folder; the others follow its books in memory."""
     if not ranks.first:
         return FollowingWorkspace(ranks.share(None))
     workspace = Workspace(
-        results / ".work" / config.record_name(),
-        fingerprint=_fingerprint(config, real),
+        work,
+        fingerprint=fingerprint,
         noise_source=config.noise_source,
         seed=config.seed,
     )
@@ -109,12 +114,20 @@ def _open_workspace(
     return workspace
 
 
-def _known(record: Record, config: ExperimentConfig) -> Record:
-    """A record that is there already, if it is of these very settings (a default may have changed)."""
+def _known(record: Record, config: ExperimentConfig, fingerprint: str) -> Record:
+    """A record that is there, if it is of these very data and settings (a default may have changed).
+
+    Committed records name no fingerprint; their data are public sets, which are the same everywhere.
+    """
     now, then = config.to_dict(), record.config.to_dict()
     changed = sorted(name for name in now if now[name] != then[name])
     rule = "that of a record with the same settings"
     require(not changed, "record", f"{record.path.name}, other in {changed}", rule, "deleting it")
+    own = config.dataset in SHAPES or config.noise_source == "secret"
+    same = record.fingerprint == fingerprint or (record.fingerprint is None and not own)
+    rule = "one learned from the data at hand; it was learned from others"
+    fix = "another results_dir; what the record released stays released"
+    require(same, "record", str(record.path), rule, fix)
     return record
 
 

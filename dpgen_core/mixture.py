@@ -42,6 +42,7 @@ from dpgen_core.prior import (
     second_moments,
     unpack,
 )
+from dpgen_core.release import rounded
 from dpgen_core.streams import HiddenStream, stream
 
 _KMEANS_SAMPLES = 4000
@@ -86,7 +87,7 @@ def split_classes(
 
     def noised(name: str, value: Tensor, step: int = 0) -> Tensor:
         noise = HiddenStream(key, name, step).normal(value.shape).to(value)
-        return (value + std[name] * noise).to(prior.means)
+        return rounded(value + std[name] * noise, std[name])
 
     spread, directions = _principal(prior.factors[:, 0])  # (classes, d), (classes, d, d)
     spread, directions = spread[:, -rank:], directions[:, :, -rank:]

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from dpgen_core import data as datasets
-from dpgen_core.accounting import Ledger
+from dpgen_core.accounting import Ledger, bound_text
 from dpgen_core.config import ExperimentConfig
 from dpgen_core.data import ImageData
 from dpgen_core.figures import png_bytes, sample_sheet
@@ -30,6 +30,7 @@ OUTSIDE_GUARANTEE = (
     "metrics.json and diagnostics.csv are computed from private records or private state",
     "choosing settings by looking at results on the same records spends budget nobody charged",
     "several records of one person are protected one by one, not together",
+    "other releases from the same records, such as a second run, add to what this one reveals",
 )
 
 
@@ -64,8 +65,10 @@ class FinishedRun:
     seconds: float
 
 
-def write_outcome(finished: FinishedRun, target: Path, root: Path | None) -> Record:
-    """Sample, evaluate and write the record."""
+def write_outcome(
+    finished: FinishedRun, target: Path, root: Path | None, *, fingerprint: str
+) -> Record:
+    """Sample, evaluate and write the record; `fingerprint` identifies settings and data."""
     config, trainer = finished.config, finished.trainer
     count = config.synthetic_records
     labels = torch.arange(count) % config.num_classes
@@ -96,7 +99,7 @@ def write_outcome(finished: FinishedRun, target: Path, root: Path | None) -> Rec
         labels,
         class_names=names,
         title=f"{config.dataset}, {config.method}, delta {config.delta:g}, "
-        f"epsilon {spent['rdp']:.2f} (RDP) / {spent['pld']:.2f} (PLD)",
+        f"epsilon {bound_text(spent['rdp'], 2)} (RDP) / {bound_text(spent['pld'], 2)} (PLD)",
     )
     colors = SHEET_COLORS[config.image_shape[0]]
     history, private = _thinned(finished.public), _thinned(finished.private)
@@ -116,6 +119,7 @@ def write_outcome(finished: FinishedRun, target: Path, root: Path | None) -> Rec
             "labels": labels.numpy(),
         },
         statement=privacy_statement(config=config, run=run, privacy=privacy),
+        fingerprint=fingerprint,
     )
 
 

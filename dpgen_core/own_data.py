@@ -23,6 +23,7 @@ from dpgen_core.experiment import run_experiment
 from dpgen_core.presets import DEFAULT_DELTA, PROFILES, method_names
 from dpgen_core.record import Record
 from dpgen_core.statement import FILE as STATEMENT
+from dpgen_core.workspace import work_folder
 
 PRIVACY = "privacy.json"
 
@@ -36,8 +37,8 @@ def hand_over(record: Record, target: Path, *, root: Path | str | None = None) -
         root: the folder that the run learned from, for the names of the classes; None takes `data_root`.
 
     Raises:
-        InvalidArgument: the record's noise follows from a public seed, its synthetic images are gone, or
-            `target` exists.
+        InvalidArgument: the record's noise follows from a public seed, its key was not deleted, its
+            synthetic images are gone, or `target` exists.
     """
     require(
         record.privacy["releasable"],
@@ -45,6 +46,11 @@ def hand_over(record: Record, target: Path, *, root: Path | str | None = None) -
         record.config.noise_source,
         "'secret' for a release: seeded noise can be subtracted by whoever knows the seed",
         "make_config(..., noise_source='secret') and a new run",
+    )
+    key = work_folder(record.path.parent, record.path.name) / "secret"
+    rule = "deleted before anything leaves: whoever has the key can subtract the noise"
+    require(
+        not key.exists(), "secret", str(key), rule, "run_experiment(config) again: it does that"
     )
     require(
         not target.exists(), "target", str(target), "a folder that does not exist yet", "another"

@@ -66,7 +66,7 @@ def pld_epsilon(
     if rdp_epsilon > _HOPELESS:
         return rdp_epsilon
     rounds = sum(count for _, _, count in sampled)
-    delta = delta * (1 - 1e-4) - 1e-15 * (100 + 10 * rounds)
+    delta = delta * (1 - 1e-4) - _rounding(rounds)
     if delta <= 0:
         return math.inf
     wanted = min(
@@ -87,6 +87,16 @@ def pld_epsilon(
             )
         )
     return float(total.get_epsilon_for_delta(delta))
+
+
+def smallest_delta(rounds: int) -> float:
+    """A delta at which `pld_epsilon` has an answer for so many sampled rounds, with some to spare."""
+    return 2 * _rounding(rounds)
+
+
+def _rounding(rounds: int) -> float:
+    """What rounding in the composition may have taken off delta."""
+    return 1e-15 * (100 + 10 * rounds)
 
 
 def _width(noise: float, rate: float = 1.0) -> float:

@@ -21,7 +21,7 @@ Sensitivities: replacing a record within a class moves the sum of u by at most 2
 changes two classes by one record each: sqrt(2) in the counts, sqrt(2) R1 <= 2 R1 in the sums and
 sqrt(2) R2^2 in the moments.
 
-The sums and their noise are taken in double precision and rounded afterwards, which is post-processing. In
+The sums and their noise are taken in double precision and rounded afterwards (`release.rounded`). In
 single precision the rounding of a long sum depends on its first terms, and on data made for it a replaced
 record moves a sum by half as much again as the table says (Casacuberta et al. 2022).
 
@@ -39,6 +39,7 @@ from dpgen_core.accounting import GaussianEvent
 from dpgen_core.basis import FrequencyBasis
 from dpgen_core.checks import check_int, check_real, require
 from dpgen_core.efsgd import clip_rows
+from dpgen_core.release import rounded
 from dpgen_core.streams import HiddenStream
 
 GAUSSIAN_SHARES = {"prior/counts": 0.02, "prior/means": 0.18, "prior/covariances": 0.80}
@@ -200,7 +201,8 @@ def release_prior(
 
     def noised(name: str, value: Tensor, sensitivity: float) -> Tensor:
         noise = HiddenStream(key, name).normal(value.shape).to(value)
-        return (value + multiplier[name] * sensitivity * noise).to(codes)
+        std = multiplier[name] * sensitivity
+        return rounded(value + std * noise, std)
 
     counts = noised("prior/counts", group_counts(labels, num_classes), 2**0.5)
     counts = counts.clamp(min=0.01 * len(images) / num_classes)

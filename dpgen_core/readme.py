@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from dpgen_core import timings
+from dpgen_core.accounting import bound_text
 from dpgen_core.checks import require
 from dpgen_core.record import Record
 from dpgen_core.tables import committed_records, project_root, rank
@@ -37,8 +38,8 @@ def figures(records: Sequence[Record], root: Path) -> str:
         lines += [
             f"![Generated digits, one row per class]({where})",
             "",
-            f"*MNIST digits generated at epsilon {spent['rdp']:.2f} by Renyi accounting "
-            f"({spent['pld']:.2f} by PLD), delta {record.privacy['delta']:g}, replace-one.*",
+            f"*MNIST digits generated at epsilon {bound_text(spent['rdp'], 2)} by Renyi accounting "
+            f"({bound_text(spent['pld'], 2)} by PLD), delta {record.privacy['delta']:g}, replace-one.*",
             "",
         ]
     lines += [
@@ -51,7 +52,7 @@ def figures(records: Sequence[Record], root: Path) -> str:
         config, metrics, spent = record.config, record.metrics, record.privacy["epsilon"]
         lines.append(
             f"| `make experiment METHOD={config.method} EPSILON={config.epsilon:g}` "
-            f"| {spent['rdp']:.2f} / {spent['pld']:.2f} | {metrics['g2r_cnn']:.3f} "
+            f"| {bound_text(spent['rdp'], 2)} / {bound_text(spent['pld'], 2)} | {metrics['g2r_cnn']:.3f} "
             f"| {metrics['training_seconds'] / 60:.1f} min "
             f"| {metrics['evaluation_seconds'] / 60:.1f} min "
             f"| {metrics['peak_memory_gb']:.1f} GB "

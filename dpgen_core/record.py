@@ -3,8 +3,9 @@
 A record is a folder. Inside the guarantee: ``config.json``, ``privacy.json``, ``statement.md``,
 ``history.csv``, ``samples.png``, ``rounds.png`` (where there are rounds) and ``synthetic.npz`` (not
 committed). Outside it, because they are computed from private state or private records:
-``metrics.json`` and ``diagnostics.csv``. A run whose noise comes from a secret source keeps those two in
-a subfolder ``private/``, so that the rest can be handed over.
+``metrics.json``, ``diagnostics.csv`` and ``fingerprint`` (of settings and data, not committed). A run
+whose noise comes from a secret source keeps these in a subfolder ``private/``, so that the rest can be
+handed over.
 """
 
 from __future__ import annotations
@@ -84,6 +85,12 @@ class Record:
         return pd.read_csv(self._find("diagnostics.csv"))
 
     @property
+    def fingerprint(self) -> str | None:
+        """SHA-256 of settings and private data; None where it was not kept. Private."""
+        path = self._find("fingerprint")
+        return path.read_text() if path.exists() else None
+
+    @property
     def samples_png(self) -> Path:
         """Picture of samples, one row per class; in a clone it is missing where it is withheld."""
         return self._find("samples.png")
@@ -122,10 +129,12 @@ def write_record(
     synthetic: Mapping[str, np.ndarray],
     rounds_png: bytes | None = None,
     statement: str = "",
+    fingerprint: str | None = None,
 ) -> Record:
     """Write a record beside its place, then move it there in one step.
 
-    With a `statement` (see `statement.py`) the record holds it as ``statement.md``.
+    With a `statement` (see `statement.py`) the record holds it as ``statement.md``; with a `fingerprint`
+    (see `Record`) that too.
 
     Returns:
         The record. A reader sees either nothing or all of it.
@@ -144,6 +153,8 @@ def write_record(
     _write_json(private / "metrics.json", metrics)
     history.to_csv(partial / "history.csv", index=False, float_format="%.6g")
     diagnostics.to_csv(private / "diagnostics.csv", index=False, float_format="%.6g")
+    if fingerprint is not None:
+        (private / "fingerprint").write_text(fingerprint)
     (pictures / "samples.png").write_bytes(samples_png)
     if rounds_png is not None:
         (pictures / "rounds.png").write_bytes(rounds_png)

@@ -61,6 +61,7 @@ def assign_shards(num_records: int, num_shards: int, *, seed: int) -> Tensor:
 class OwnerSettings:
     """What a data owner does when it joins. Public constants; see `ExperimentConfig`."""
 
+    num_classes: int
     batch: int
     learning_rate: float
     gradient_penalty: float
@@ -130,7 +131,7 @@ class ShardEnsemble:
         """
         if not len(joined):
             return torch.zeros(0, device=self.codes.device)
-        by_label = _pool_by_label(fake_labels, self._num_classes(fake_labels))
+        by_label = _pool_by_label(fake_labels, self.settings.num_classes)
         draws = [self._draw(round_index, step, joined) for step in range(steps)]
 
         def work(part: slice) -> Tensor:
@@ -234,9 +235,6 @@ class ShardEnsemble:
 
     def _groups(self) -> tuple[Params, Params, Params]:
         return self.params, self.first, self.second
-
-    def _num_classes(self, labels: Tensor) -> int:
-        return max(int(labels.max()), int(self.labels.max())) + 1
 
     def _critic_gradients(
         self, critic: Critic, params: Params, batch: Batch

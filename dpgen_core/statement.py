@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from dpgen_core.accounting import Ledger, epsilon_of_events, total_variation
+from dpgen_core.accounting import Ledger, bound_text, epsilon_of_events, total_variation
 from dpgen_core.config import ExperimentConfig
 from dpgen_core.record import Record
 from dpgen_core.tables import committed_records, project_root
@@ -63,8 +63,8 @@ def privacy_statement(
         "",
         f"Whoever sees the synthetic images, the generator and every intermediate release learns almost "
         f"the same whether or not any single record was the one it is: the release is "
-        f"({epsilon['pld']:.3f}, {delta:g})-differentially private "
-        f"({epsilon['rdp']:.3f} by the looser Renyi accounting).",
+        f"({bound_text(epsilon['pld'])}, {delta:g})-differentially private "
+        f"({bound_text(epsilon['rdp'])} by the looser Renyi accounting).",
         "",
         *_release_notice(privacy),
         "## What is protected, and how",
@@ -92,19 +92,20 @@ def privacy_statement(
         "",
         "| delta | epsilon |",
         "|---|---|",
-        *(f"| {d:g} | {value:.3f} |" for d, value in epsilon_curve(privacy).items()),
+        *(f"| {d:g} | {bound_text(value)} |" for d, value in epsilon_curve(privacy).items()),
         "",
         "## What it means",
         "",
         "Suppose somebody knows every record but one, holds two candidates for that one to be equally "
         f"likely, and sees all that was released. They pick the right one with probability "
-        f"{(1 + _advantage(privacy)) / 2:.3f} at most; a coin has 0.5. Whether the record was there "
-        "at all, or what it showed, are questions of this kind.",
+        f"{bound_text((1 + _advantage(privacy)) / 2)} at most; a coin has 0.5. Whether the record was "
+        "there at all, or what it showed, are questions of this kind.",
         "",
         "## Assumptions",
         "",
         "* Every image is one record; nobody outside learns which shards joined a round.",
-        "* Clip radii, frequency basis and settings were fixed without looking at these records.",
+        "* Clip radii, frequency basis and settings do not depend on these records. (The settings of this "
+        "repository were tuned on MNIST: for MNIST itself that is spent budget which nobody charges.)",
         "* The hidden coins and noise cannot be told from true randomness (SHAKE-256 under a key that "
         "nobody else holds), and floating-point arithmetic is close to that of real numbers.",
         "* The code does what it says; its tests and the audit are part of the repository.",

@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from dpgen_core.accounting import bound_text
 from dpgen_core.record import Record
 
 _METRICS: Mapping[str, str] = MappingProxyType(
@@ -43,8 +44,8 @@ def privacy_table(record: Record) -> pd.DataFrame:
         ("neighboring relation", privacy["relation"]),
         ("records N", f"{privacy['num_records']:,}"),
         ("delta", f"{privacy['delta']:g}"),
-        ("epsilon, Renyi", f"{privacy['epsilon']['rdp']:.3f}"),
-        ("epsilon, PLD (tight)", f"{privacy['epsilon']['pld']:.3f}"),
+        ("epsilon, Renyi", bound_text(privacy["epsilon"]["rdp"])),
+        ("epsilon, PLD (tight)", bound_text(privacy["epsilon"]["pld"])),
     ]
     for event in privacy["ledger"]["events"]:
         rate = f", q = {event['sampling_rate']:g}" if "sampling_rate" in event else ""

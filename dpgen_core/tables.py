@@ -15,6 +15,7 @@ from types import MappingProxyType
 
 import pandas as pd
 
+from dpgen_core.accounting import bound_text
 from dpgen_core.checks import InvalidArgument, check_choice, require
 from dpgen_core.config import make_config
 from dpgen_core.data import DATASETS
@@ -46,12 +47,14 @@ VIEWS: Mapping[str, Columns] = MappingProxyType(
             *_WHO,
             ("g2r_cnn", "g2r CNN (%)", 1),
             ("g2r_mlp", "g2r MLP (%)", 1),
+            ("r2g_cnn", "r2g CNN (%)", 1),
             ("inception_score", "inception score (own classifier)", 2),
             ("frechet_distance", "Frechet distance (own classifier)", 2),
             ("frechet_floor", "its floor, real against real", 2),
             ("fid", "FID", 1),
             ("precision", "precision", 2),
             ("recall", "recall", 2),
+            ("spread", "spread (real = 1)", 2),
         ),
         "privacy": (
             *_WHO,
@@ -306,15 +309,18 @@ def _formatted(table: pd.DataFrame, columns: Columns) -> pd.DataFrame:
     out = pd.DataFrame(index=table.index)
     for name, title, decimals in columns:
         values = table[name] if name in table else pd.Series(dtype=object)
-        out[title] = [_cell(value, decimals) for value in values]
+        bound = name in ("epsilon_rdp", "epsilon_pld")
+        out[title] = [_cell(value, decimals, bound=bound) for value in values]
     return out.reset_index(drop=True)
 
 
-def _cell(value: object, decimals: int | None) -> str:
+def _cell(value: object, decimals: int | None, *, bound: bool = False) -> str:
     if decimals is None:
         return str(value)
     number = float(value)  # type: ignore[arg-type]
-    return MISSING if number != number else f"{number:.{decimals}f}"
+    if number != number:
+        return MISSING
+    return bound_text(number, decimals) if bound else f"{number:.{decimals}f}"
 
 
 def _plain(value: object) -> str:

@@ -22,7 +22,7 @@ from dpgen_core.losses import annealed, class_statistics
 from dpgen_core.mixture import split_classes
 from dpgen_core.models import NoiseOfSome
 from dpgen_core.prior import FrequencyPrior, release_prior
-from dpgen_core.release import RoundReport
+from dpgen_core.release import RoundReport, rounded
 from dpgen_core.shards import OwnerSettings, ShardEnsemble, assign_shards
 from dpgen_core.spread import ALONE, Ranks
 from dpgen_core.streams import HiddenStream, secret_key, stream
@@ -66,6 +66,7 @@ class Trainer(PublicSide):
             self._encode_shards(images, shards),
             labels[shards].to(device),
             OwnerSettings(
+                num_classes=config.num_classes,
                 batch=config.critic_batch,
                 learning_rate=config.critic_learning_rate,
                 gradient_penalty=config.gradient_penalty,
@@ -133,7 +134,8 @@ class Trainer(PublicSide):
             config.noise_multiplier if noisy else 0.0,
             HiddenStream(self._key, "noise", round_index, attempt),
         )
-        release = self.ranks.sum(release).to(raw)  # rounded last: post-processing
+        std = config.noise_multiplier * config.max_grad_norm
+        release = rounded(self.ranks.sum(release), std)
         wanted, kept = self.ranks.sum(torch.stack([raw.sum(0), clipped.sum(0)])).flatten(1)
         norms, gaps = self.ranks.collect(norms), self.ranks.collect(gaps)
         return RoundReport(

@@ -1,7 +1,7 @@
 """``python -m dpgen_core.tuning``: which settings were tried on MNIST, and what came of each.
 
 Every trial trains on five sixths of the MNIST training records and is judged on the other sixth: the
-test set is never looked at, and no other data set is tuned on. The outcome goes to
+test set is not looked at, and no other data set is tuned on. The outcome goes to
 ``results/tuning.csv``, one line per trial, and a trial that is there is not run again.
 
 Choosing by these figures spends privacy budget which nobody charges, here as everywhere in this

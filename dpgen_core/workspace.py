@@ -47,6 +47,11 @@ class JournalLine:
     digest: str
 
 
+def work_folder(results: Path, record_name: str) -> Path:
+    """Where the private work folder of a run lies."""
+    return results / ".work" / record_name
+
+
 class Workspace:
     """Open (or create) the work folder of one run and hold its lock; a context manager.
 
@@ -142,7 +147,8 @@ class Workspace:
             ) from error
 
     def discard(self) -> None:
-        """Delete the folder, secret and all; the run is over."""
+        """Delete the folder, the secret first; the run is over."""
+        (self.path / "secret").unlink(missing_ok=True)
         shutil.rmtree(self.path)
 
     def for_followers(self) -> dict[str, Tensor]:

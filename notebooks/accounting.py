@@ -344,9 +344,10 @@ pd.Series(
 #
 # :::{admonition} Solution
 # :class: dropdown
-# That of 150 rounds: what was not released costs nothing, and when to stop was decided by releases. In
-# the second case the moment of stopping depends on the private records outside the mechanism, so it is a
-# release of its own. Stating the epsilon of all 300 rounds does not cover it either.
+# That of all 300, unless 150 was fixed beforehand. The guarantee is that of the mechanism with its stopping
+# rule, which on other releases would have gone on; an epsilon that itself depends on the releases needs a proof of
+# its own {cite:p}`rogers2016odometers`. In the second case not even that of 300 is enough: the moment of stopping
+# depends on the private records outside the mechanism, so it is a release of its own.
 # :::
 #
 # :::{admonition} Exercise 3

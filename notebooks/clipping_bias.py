@@ -231,8 +231,7 @@ recorded_bias(committed_records(project_root() / "results"))
 # also holds what was left over from earlier rounds, and that counts as a deviation here, so the
 # cosine is lower. Since every contribution is clipped in every round, the owners are of the kind that
 # is always loud, and their memories never get to be emptied. Whether error feedback helps in this
-# setting is for the ablation on the {ref}`results page <results>` to say, and not for the name of the
-# method.
+# setting is for {ref}`the ablations <ablations>` to say, and not for the name of the method.
 #
 # ## Exercises
 #

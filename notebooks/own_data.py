@@ -26,10 +26,11 @@
 # Three questions have to be answered by people, not by code:
 #
 # 1. **Who or what is one record?** The guarantee covers one image with its label. If a person has several
-#    images, it does not cover the person: keep one image per person, or divide the budget by their number
-#    (group privacy; see the {doc}`limitations </book/limitations>`).
+#    images, it does not cover the person: keep one image per person, or divide epsilon by their number and lower
+#    delta too (group privacy, worked out on the {ref}`privacy page <privacy>`).
 # 2. **Which budget?** Epsilon 1 is a strong promise and epsilon 10 a weak one, see the
-#    {doc}`budget explorer </book/explorer>`. Choose it *before* looking at results, once.
+#    {doc}`budget explorer </book/explorer>`. Choose it *before* looking at results, once: a second run on the
+#    same images is a second release, and whoever has both has up to the sum of the two budgets.
 # 3. **What is public already?** The number of images, the names of the classes, the names of the files and
 #    the size of the pictures are taken to be public. If a file name gives something away, rename the files.
 #
@@ -141,7 +142,7 @@ statement_markdown(record)
 # :::{admonition} Solution
 # :class: dropdown
 # With $\varepsilon = 1$: a group of three costs $3 \varepsilon$, and delta grows to
-# $\delta (1 + e^{\varepsilon} + e^{2 \varepsilon})$, so ask for a delta that is eleven times smaller than
+# $\delta (1 + e^{\varepsilon} + e^{2 \varepsilon})$, so ask for a delta that is twelve times smaller than
 # the one wanted. Keeping one scan per patient and asking for $\varepsilon = 3$ is often better.
 # :::
 #

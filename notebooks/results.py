@@ -29,9 +29,18 @@
 #   PLD accountant; both are upper bounds ({ref}`what is guaranteed <privacy>`).
 # - **g2r** is the accuracy on *real* test images of a classifier trained on *generated* images.
 #   Its epoch is chosen on held-out generated images, never on the real test set.
-# - **Inception score** and **Frechet distance** use a classifier trained on the real data. This
-#   is not FID; the floor beside it is the distance between real training and real test images.
+# - **r2g** is the reverse: accuracy on *generated* images of a classifier trained on *real* ones. It is high
+#   when images are typical of their label, even if all of them are alike.
+# - **Inception score**, $\exp \mathbb{E}_x \, \mathrm{KL}(p(y \mid x) \,\|\, p(y))$, lies between 1 and the number of
+#   classes, more is better. It rewards predictions that are sure, and classes that are even, not likeness to the data.
+# - **Frechet distance**, $\lVert \mu_1 - \mu_2 \rVert^2 + \operatorname{tr}(S_1 + S_2 - 2 (S_1^{1/2} S_2 S_1^{1/2})^{1/2})$
+#   between mean and covariance of the features of generated and of real images, less is better.
+# - Both use a classifier trained on the real data. This is not FID, whose features are those of the Inception network;
+#   the floor beside it is the distance between real training and real test images.
 # - **FID** is only filled in where the published Inception weights were at hand.
+# - **Precision** is the share of generated images that lie among the real ones in the same features, **recall** the share
+#   of real images that lie among the generated ones.
+# - **Spread** is the mean distance of two images of a class, over that of two real images.
 # - A method with a slash has one part switched off ({ref}`the parts <method>`).
 # - Metrics are computed with real data and are outside the guarantee.
 # - A table without rows says that no record for it is committed yet.

@@ -29,6 +29,8 @@ from dpgen_core.training import round_event
         ({"delta": 0.5}, r"delta: received 0.5.*< 0.0005.*below 1/N = 1/2000"),
         ({"delta": 0}, r"delta: received 0"),
         ({"delta": "1e-5"}, r"delta: received '1e-5'"),
+        ({"delta": 1e-15}, r"delta: received 1e-15.*composing the rounds"),
+        ({"fake_pool": 7}, r"fake_pool: received 7.*each of the 10 classes.*fake_pool=40"),
         ({"delta": 1 / 2000}, r"delta: received 0.0005"),
         ({"dataset": "mnits"}, r"dataset: received 'mnits'.*mnist, fashion_mnist, celeba, glyphs"),
         (

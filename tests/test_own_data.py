@@ -12,10 +12,12 @@ from PIL import Image
 
 from dpgen_core import data, folders, own_data
 from dpgen_core.checks import InvalidArgument
-from dpgen_core.config import make_config
+from dpgen_core.config import ExperimentConfig, make_config
 from dpgen_core.experiment import run_experiment
 from dpgen_core.glyphs import draw_glyphs
 from dpgen_core.own_data import hand_over
+from dpgen_core.record import Record
+from dpgen_core.workspace import Workspace, work_folder
 
 
 def _write(folder: Path, count: int, classes: int = 3) -> Path:
@@ -71,10 +73,6 @@ def test_bad_folders_are_named(tmp_path: Path) -> None:
         path.write_bytes(path.read_bytes()[:30])
     with pytest.raises(InvalidArgument, match="cannot be read"):
         data.load("folder_gray", "train", root=root)
-    (root / "empty").mkdir()
-    with pytest.raises(InvalidArgument, match="empty"):
-        data.load("folder_gray", "train", root=root)
-    assert not data.available("folder_gray", root=root)
 
 
 def test_wide_images_are_cut_to_their_middle(tmp_path: Path) -> None:
@@ -115,6 +113,79 @@ def test_from_a_folder_to_a_set_to_hand_over(glyph_folder: Path, tmp_path: Path)
     assert not [path for path in target.rglob("*") if "metrics" in path.name]
     with pytest.raises(InvalidArgument, match="does not exist yet"):
         own_data.main([*command, "--profile", "smoke"])
+
+
+def _smoke(folder: Path, **changes: object) -> ExperimentConfig:
+    values = {"dataset": "folder_gray", "method": "gaussian", "profile": "smoke", "epsilon": 8.0}
+    return make_config(**values | {"noise_source": "secret", "root": folder} | changes)  # type: ignore[arg-type]
+
+
+def test_an_empty_class_is_no_error(glyph_folder: Path, tmp_path: Path) -> None:
+    """Refused, it would show with certainty that a class has a record, whatever epsilon is."""
+    (glyph_folder / "rare").mkdir()
+    try:
+        for method in ("gaussian", "efsgd", "mixture"):
+            config = _smoke(glyph_folder, method=method, num_shards=60)
+            record = run_experiment(config, results_dir=tmp_path, root=glyph_folder, progress=False)
+            released = hand_over(record, tmp_path / method, root=glyph_folder)
+            assert list((released / "rare").glob("*.png"))
+    finally:
+        (glyph_folder / "rare").rmdir()
+
+
+@pytest.mark.parametrize("noise_source", ["secret", "seeded"])
+def test_a_record_of_other_data_is_not_taken_for_these(
+    noise_source: str, glyph_folder: Path, tmp_path: Path
+) -> None:
+    """The name of a record holds its settings, not its data: a folder may change under it."""
+    config = _smoke(glyph_folder, noise_source=noise_source)
+    first = run_experiment(config, results_dir=tmp_path, root=glyph_folder, progress=False)
+    again = run_experiment(config, results_dir=tmp_path, root=glyph_folder, progress=False)
+    assert again.path == first.path
+    kept = data.load("folder_gray", "train", root=glyph_folder)
+    picture = sorted(glyph_folder.glob("*/*.png"), key=lambda path: path.name)
+    changed, before = None, b""
+    for path in picture:  # the first record that is not held out
+        before = path.read_bytes()
+        Image.fromarray(np.full((28, 28), 77, dtype=np.uint8)).save(path)
+        if not torch.equal(
+            data.load("folder_gray", "train", root=glyph_folder).images, kept.images
+        ):
+            changed = path
+            break
+        path.write_bytes(before)
+    assert changed is not None
+    try:
+        with pytest.raises(InvalidArgument, match="learned from the data at hand"):
+            run_experiment(config, results_dir=tmp_path, root=glyph_folder, progress=False)
+    finally:
+        changed.write_bytes(before)
+
+
+def test_nothing_is_handed_over_while_the_key_exists(
+    glyph_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run killed between its record and the end of its work folder; the next call must clear up."""
+    config = _smoke(glyph_folder)
+
+    def killed(_: Workspace) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Workspace, "discard", killed)
+        with pytest.raises(KeyboardInterrupt):
+            run_experiment(config, results_dir=tmp_path, root=glyph_folder, progress=False)
+    record = Record(tmp_path / config.record_name())
+    key = work_folder(tmp_path, config.record_name()) / "secret"
+    assert key.exists()
+    with pytest.raises(InvalidArgument, match="secret: .*deleted before anything leaves"):
+        hand_over(record, tmp_path / "released", root=glyph_folder)
+    assert not list(tmp_path.glob("released*"))
+    stamp = (record.path / "privacy.json").stat().st_mtime_ns
+    run_experiment(config, results_dir=tmp_path, root=glyph_folder, progress=False)
+    assert not key.parent.exists()
+    assert (record.path / "privacy.json").stat().st_mtime_ns == stamp  # nothing released again
+    hand_over(record, tmp_path / "released", root=glyph_folder)
 
 
 def test_a_run_with_public_noise_is_not_handed_over(glyph_folder: Path, tmp_path: Path) -> None:

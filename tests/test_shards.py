@@ -33,6 +33,7 @@ def make_ensemble(
     drawn = torch.randn(SHARDS, SIZE, BASIS.dim, generator=generator)
     labels = torch.randint(0, CLASSES, (SHARDS, SIZE), generator=generator)
     settings = OwnerSettings(
+        num_classes=CLASSES,
         batch=5,
         learning_rate=1e-2,
         gradient_penalty=10.0,
@@ -220,6 +221,19 @@ def test_assignment_is_a_partition() -> None:
     assert not torch.equal(shards, assign_shards(103, 10, seed=4))
     with pytest.raises(InvalidArgument, match="num_shards: received 11"):
         assign_shards(10, 11, seed=0)
+
+
+def test_whether_a_pool_will_do_is_no_matter_of_private_labels() -> None:
+    """Were classes counted on the records, a pool without one would show that a record has it."""
+    fakes, labels = public_fakes()
+    without = labels != CLASSES - 1
+    for top in (CLASSES - 1, CLASSES - 2):  # with and without a record of the last class
+        ensemble = make_ensemble()
+        ensemble.labels.clamp_(max=top)
+        with pytest.raises(InvalidArgument, match="fake of every class"):
+            ensemble.train(
+                torch.tensor([0]), fakes[without], labels[without], steps=1, round_index=0
+            )
 
 
 def test_nobody_joins() -> None:

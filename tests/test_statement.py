@@ -40,13 +40,25 @@ def record(tmp_path_factory: pytest.TempPathFactory) -> Record:
 def test_every_new_record_holds_its_statement(record: Record) -> None:
     text = (record.path / FILE).read_text()
     privacy = record.privacy
-    assert f"({privacy['epsilon']['pld']:.3f}, 1e-05)-differentially private" in text
+    printed = re.search(r"\(([0-9.]+), 1e-05\)-differentially private", text)
+    assert printed and 0 <= float(printed[1]) - privacy["epsilon"]["pld"] < 1e-3
     assert f"**Number of records N**: {privacy['num_records']}." in text
     for event in privacy["ledger"]["events"]:
         assert f"| {event['name']} | {event['noise_multiplier']:.4f} " in text
     for line in privacy["outside_the_guarantee"]:
         assert line[1:] in text
     assert "Not fit for a release" not in text and "256-bit key" in text
+
+
+def test_printed_figures_are_bounds_too() -> None:
+    """To nearest, every other statement would promise a little more than was proved."""
+    for committed in committed_records(ROOT / "results"):
+        text, spent = (committed.path / FILE).read_text(), committed.privacy["epsilon"]
+        printed = re.search(
+            r"\(([0-9.]+), 1e-05\)-differentially private \(([0-9.]+) by", text.replace("\n", " ")
+        )
+        assert printed, committed.path.name
+        assert float(printed[1]) >= spent["pld"] and float(printed[2]) >= spent["rdp"]
 
 
 def test_the_curve_is_the_ledgers(record: Record) -> None:

@@ -40,15 +40,51 @@ def test_global_generator_is_left_alone() -> None:
 
 def test_hidden_stream_is_shake_256_of_its_address() -> None:
     raw = hashlib.shake_256(b"k/coins/3/0").digest(16)
-    words = [int.from_bytes(raw[8 * i : 8 * i + 8], "little") >> 11 for i in range(2)]
+    words = [int.from_bytes(raw[8 * i : 8 * i + 8], "little") >> 12 for i in range(2)]
     drawn = HiddenStream("k", "coins", 3, 0).uniform(2)
     assert drawn.dtype == torch.float64
-    assert drawn.tolist() == [(word + 0.5) / 2**53 for word in words]
+    assert drawn.tolist() == [(word + 0.5) / 2**52 for word in words]
     longer = HiddenStream("k", "coins", 3, 0).uniform(7)
     assert torch.equal(longer[:2], drawn)  # no state: a second call starts again
     normal = HiddenStream("k", "coins", 3, 0).normal((1, 2))
     assert normal.shape == (1, 2)
     np.testing.assert_allclose(stats.norm.cdf(normal[0]), drawn, rtol=1e-12)
+
+
+@pytest.mark.parametrize(("bits", "least"), [(0, -12.2), (2**64 - 1, 8.2)])
+def test_the_ends_of_the_range_are_finite_and_both_tails_alike(
+    bits: int, least: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With 53 bits and plain inversion the largest draw is infinite and the tails end at -8.3 and 8.1."""
+
+    def words(_: HiddenStream, count: int) -> np.ndarray:
+        return np.full(count, bits, dtype=np.uint64)
+
+    monkeypatch.setattr(HiddenStream, "_words", words)
+    assert 0 < float(HiddenStream("k").uniform(1)) < 1
+    low = float(HiddenStream("k").normal((1,)))
+    assert np.isfinite(low) and abs(low) > 8.2
+    assert least <= low
+    monkeypatch.setattr(
+        HiddenStream, "_words", lambda _, count: np.full(count, bits ^ 2**64 - 1, dtype=np.uint64)
+    )
+    # The other end has its second word inverted too, so the two differ in the bits below 2^-53 alone.
+    assert np.sign(float(HiddenStream("k").normal((1,)))) == -np.sign(low)
+
+
+def test_tails_are_as_fine_as_the_middle(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Far out, one step of the first word is wide; the second word must fill it."""
+    high = np.uint64(3 << 11)  # fourth smallest of 2^53 tail probabilities
+
+    def words(_: HiddenStream, count: int) -> np.ndarray:
+        second = np.linspace(0, 2**64 - 2**12, count // 2).astype(np.uint64)
+        return np.concatenate([np.full(count // 2, high), second])
+
+    monkeypatch.setattr(HiddenStream, "_words", words)
+    drawn = HiddenStream("k").normal((1001,)).numpy()
+    step = stats.norm.ppf(4 * 2.0**-53) - stats.norm.ppf(3 * 2.0**-53)
+    assert drawn.max() - drawn.min() == pytest.approx(step, rel=0.01)
+    assert np.diff(drawn).max() < 2e-3 * step
 
 
 def test_hidden_draws_have_their_distributions_and_differ_by_path() -> None:
