@@ -28,7 +28,7 @@ SWITCHES: Mapping[str, Mapping[str, Any]] = MappingProxyType(
     {
         "efsgd-prior/with-classifier": {"classifier_weight": _CLASSIFIER_WEIGHT},
         "efsgd/with-classifier": {"classifier_weight": _CLASSIFIER_WEIGHT},
-        "efsgd-prior/no-label": {"label_in_refiner": False},
+        "efsgd-prior/with-label": {"label_in_refiner": True},
     }
 )
 _LINEAGE = {
@@ -46,6 +46,7 @@ METHODS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
             "prior_share": 0.8,
             "generator_learning_rate": 2e-3,
             "reconstruction_weight": 0.02,
+            "label_in_refiner": False,
         },
         "efsgd": {},
         "gaussian": {"prior_modes": 12, "prior_share": 1.0, "rounds": 0},

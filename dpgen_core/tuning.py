@@ -65,7 +65,8 @@ _PRIOR = ((0.5, 3e-4), (0.8, 3e-4), (0.8, 1e-3), (0.8, 2e-3), (0.8, 4e-3))
 
 
 def _on_the_prior(share: float, rate: float, **more: Any) -> dict[str, Any]:
-    return {"prior_share": share, "generator_learning_rate": rate, **more}
+    # The preset left the label out only after most of these trials.
+    return {"prior_share": share, "generator_learning_rate": rate, "label_in_refiner": True, **more}
 
 
 TRIALS: tuple[Trial, ...] = (
@@ -87,6 +88,8 @@ TRIALS: tuple[Trial, ...] = (
     # Is the label, which the prior's image shows already, of use to the refiner?
     ("efsgd-prior", 10.0, _on_the_prior(0.8, 2e-3, label_in_refiner=False)),
     ("efsgd-prior", 1.0, _on_the_prior(0.8, 2e-3, label_in_refiner=False)),
+    # Does a longer average of the generator's steps wash out their noise?
+    ("efsgd-prior", 1.0, _on_the_prior(0.8, 2e-3, label_in_refiner=False, ema_decay=0.99)),
 )
 
 

@@ -42,8 +42,8 @@ def test_what_the_rounds_add_is_judged_by_its_seeds(tmp_path: Path) -> None:
     assert table.index.tolist() == ["gaussian", "mixture"]
     assert table.loc["mixture", "g2r CNN (%)"] == "+0.1, undecided"
     assert table.loc["mixture", "Frechet distance"] == "+4.0 (+25%), worse"
-    seeds(tmp_path, "efsgd-prior/no-label", 0.94, 0.96)
-    table = rounds_table(committed_records(tmp_path), ours="efsgd-prior/no-label")
+    seeds(tmp_path, "efsgd-prior/with-label", 0.94, 0.96)
+    table = rounds_table(committed_records(tmp_path), ours="efsgd-prior/with-label")
     assert table.loc["gaussian", "g2r CNN (%)"] == "-0.1, undecided"
 
 
