@@ -5,18 +5,20 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import textwrap
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 
-from dpgen_core import training
+from dpgen_core import experiment, training
 from dpgen_core.checks import InvalidArgument
 from dpgen_core.config import ExperimentConfig, make_config
 from dpgen_core.experiment import run_experiment
@@ -196,6 +198,25 @@ def test_kill_between_journal_and_checkpoint_never_undercounts(tmp_path: Path) -
             rounds = {line.index for line in workspace.journal if line.name == "rounds"}
             released.append(len(rounds))
     assert released == [1, 3, 5]
+
+
+def test_a_record_that_another_process_finished_meanwhile_is_not_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between the first look for a record and the lock, the other process writes it and clears up."""
+    config = small()
+    other = run(config, tmp_path / "other")
+    honest = experiment._open_workspace
+
+    def open_late(*arguments: Any) -> Workspace:
+        shutil.copytree(other.path, tmp_path / "here" / other.path.name)
+        return honest(*arguments)
+
+    monkeypatch.setattr(experiment, "_open_workspace", open_late)
+    monkeypatch.setattr(experiment, "_Session", None)  # not to be called
+    record = run(config, tmp_path / "here")
+    assert record.path.parent.name == "here"
+    assert not (tmp_path / "here" / ".work" / config.record_name()).exists()
 
 
 def test_kill_dash_nine_then_resume(tmp_path: Path) -> None:
