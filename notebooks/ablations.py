@@ -104,7 +104,8 @@ ablation(records, dataset="fashion_mnist", base="efsgd-prior", epsilon=10.0)
 # was the label: what the rounds' noise makes of a refiner that sees it differs by class, in the same way in every image. A
 # classifier trained on such images may tell classes by that, a shortcut that real images do not offer. So the label was
 # left out, and `with-label` is how it was. The seeds of either row share the prior's noise, so the verdict, which
-# treats them as unrelated, is a careful one. At epsilon 1, on CelebA, MNIST and Fashion-MNIST:
+# treats them as unrelated, is a careful one. Epsilon 10 is in the tables above; at epsilon 1, on CelebA, MNIST and
+# Fashion-MNIST:
 
 # %% tags=["hide-input"]
 ablation(records, dataset="celeba", base="efsgd-prior", epsilon=1.0)
@@ -198,8 +199,7 @@ Markdown(lessons(records))
 #
 # *A better release is worth more than rounds.* `efsgd-prior` is far nearer to the real images than `gaussian`, and more
 # diverse; but so is `mixture`, which has no rounds at all. Held against that, little of what the rounds add is decided by
-# the committed seeds, and at the smaller budget they cost more than they bring: the tables above have the
-# verdicts. Whether the shortcut by label has a part in it is not settled.
+# the committed seeds, least of all at the smaller budget: the tables above have the verdicts.
 #
 # *Error feedback needs a bias to feed on.* Owners' contributions have nearly the same norm, so clipping them all to one
 # bound shortens their sum and hardly turns it; the sentences above say what leaving the memory out does. Where an owner's
