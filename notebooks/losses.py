@@ -124,7 +124,7 @@ Image(
 #
 # That was one owner with all records. A round sums over a cohort of owners with few records each, every one of whom
 # matches an image to a record of its own. The sum pulls the image to the *mean* of these records, which is nearer
-# to the class mean than any of them. The same experiment with one owner, and with the records dealt to fifty:
+# to the class mean than most of them. The same experiment with one owner, and with the records dealt to fifty:
 
 # %% mystnb={"figure": {"caption": "Spread within a class while images follow the matched records of one owner, and the mean of fifty owners' matches.", "name": "fig-cohort-targets"}, "image": {"alt": "Two rising curves, that of fifty owners below that of one"}} tags=["hide-input"]
 many = data.load("glyphs", "train", num_records=3000)
