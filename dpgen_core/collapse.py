@@ -62,6 +62,7 @@ def follow_targets(
     noise = torch.randn(len(labels), records.shape[1], generator=stream(seed, "start"))
     away = start_spread * spread[labels, None] * noise / records.shape[1] ** 0.5
     made, rows = means[labels] + away, []
+    scale = records.new_ones(records.shape[1])
     dealt = [slice(k, None, owners) for k in range(owners)]
     for step in range(steps + 1):
         statistics = class_statistics(made, labels, classes)
@@ -69,7 +70,6 @@ def follow_targets(
         for own in dealt:
             theirs = records[own], data.labels[own]
             if target == "matched":
-                scale = records.new_ones(records.shape[1])
                 goal, mask = matched_target(made, labels, statistics, *theirs, scale)
             else:
                 goal, mask = _nearest(made, labels, *theirs)

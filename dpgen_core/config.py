@@ -209,8 +209,8 @@ def make_config(
         rule = "'seeded' for learner='efsgd', whose noise is no secret stream: for research only"
         require(noise_source == "seeded", "noise_source", noise_source, rule, "learner='dp-sgd'")
 
-    low = smallest_delta(settings["rounds"]) if settings.get("learner") != "efsgd" else 0.0
-    if settings["rounds"]:
+    if settings["rounds"] and settings.get("learner") != "efsgd":
+        low = smallest_delta(settings["rounds"])
         rule = f"at least {low:g}: composing the rounds is not exact below that"
         require(delta >= low, "delta", delta, rule, f"delta={DEFAULT_DELTA:g}")
     budget = {"target_epsilon": float(epsilon), "delta": delta, "accountant": accountant}
@@ -250,9 +250,10 @@ def _check_settings(settings: Mapping[str, Any], num_records: int, num_classes: 
         f"at least num_shards = {settings['num_shards']}: every shard needs a record (N >= K)",
         f"num_records={10 * settings['num_shards']}, or fewer shards",
     )
-    if settings["rounds"] and settings.get("fake_pool", num_classes) < num_classes:
+    if settings["rounds"]:
+        pool = settings.get("fake_pool", ExperimentConfig.fake_pool)
         rule = f"at least one fake of each of the {num_classes} classes"
-        require(False, "fake_pool", settings["fake_pool"], rule, f"fake_pool={4 * num_classes}")
+        require(pool >= num_classes, "fake_pool", pool, rule, f"fake_pool={4 * num_classes}")
     rate = settings["sampling_rate"]
     check_real("sampling_rate", rate, low=0, high=1, low_open=True, fix="sampling_rate=0.1")
     check_real("max_grad_norm", settings["max_grad_norm"], low=0, low_open=True, fix="1.0")

@@ -143,9 +143,7 @@ class Trainer(PublicSide):
             public={
                 "round": round_index + 1,
                 "release_norm": float(release.norm()),
-                "noise_norm_expected": config.noise_multiplier
-                * config.max_grad_norm
-                * release.numel() ** 0.5,
+                "noise_norm_expected": std * release.numel() ** 0.5,
                 "reconstruction_weight": weight,
             },
             private={
