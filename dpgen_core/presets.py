@@ -42,7 +42,7 @@ METHODS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
     {
         "efsgd-prior": {
             "prior_modes": 12,
-            "prior_cells": 8,
+            "prior_cells": None,  # as many as the budget carries
             "prior_share": 0.8,
             "generator_learning_rate": 2e-3,
             "reconstruction_weight": 0.02,
@@ -52,7 +52,7 @@ METHODS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
         "gaussian": {"prior_modes": 12, "prior_share": 1.0, "rounds": 0},
         "mixture": {
             "prior_modes": 12,
-            "prior_cells": 8,
+            "prior_cells": None,
             "prior_share": 1.0,
             "prior_contrast": True,
             "rounds": 0,

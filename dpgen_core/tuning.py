@@ -90,6 +90,14 @@ TRIALS: tuple[Trial, ...] = (
     ("efsgd-prior", 1.0, _on_the_prior(0.8, 2e-3, label_in_refiner=False)),
     # Does a longer average of the generator's steps wash out their noise?
     ("efsgd-prior", 1.0, _on_the_prior(0.8, 2e-3, label_in_refiner=False, ema_decay=0.99)),
+    # How many cells does a budget carry?
+    *(("mixture", 1.0, {"prior_cells": m, "seed": s}) for s in (0, 1, 2) for m in (1, 2, 4, 8)),
+    *(
+        ("mixture", epsilon, {"prior_cells": m, "seed": s})
+        for epsilon in (3.0, 5.0)
+        for s in (0, 1, 2)
+        for m in (1, 8)
+    ),
 )
 
 
@@ -168,6 +176,27 @@ def noise_table(results: Path) -> pd.DataFrame:
     both = both.round(1).reset_index()
     both["overrides"] = [_readable(text) for text in both["overrides"]]
     return both.rename(columns={"overrides": "settings changed"}).set_index("method")
+
+
+def cells_table(results: Path) -> pd.DataFrame:
+    """`mixture` by budget and cells per class: mean and standard deviation over the prior's seeds.
+
+    Args:
+        results: the folder that holds `FILE`.
+    """
+    table = pd.read_csv(results / FILE)
+    changed = [json.loads(text) for text in table["overrides"]]
+    chosen = [set(c) == {"prior_cells", "seed"} for c in changed]
+    table["cells"] = [c.get("prior_cells") for c in changed]
+    table = table[chosen].astype({"cells": int})
+    table[["g2r", "recall"]] *= 100
+    columns = {"g2r": "g2r (%)", "frechet_distance": "Frechet distance", "recall": "recall (%)"}
+    groups = table.rename(columns=columns).groupby(["epsilon", "cells"])[list(columns.values())]
+
+    def text(seeds: pd.Series) -> str:
+        return f"{seeds.mean():.1f} ± {seeds.std():.1f}"
+
+    return groups.agg(text)
 
 
 def compute_curve(results: Path, *, floor: float) -> Figure:

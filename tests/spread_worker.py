@@ -28,6 +28,7 @@ def configure(method: str = "efsgd-prior") -> ExperimentConfig:
         num_shards=31,  # an odd number: the ranks' parts differ in size
         sampling_rate=0.4,
         rounds=ROUNDS,
+        prior_cells=8,  # so few records would carry one
         generator_width=8,  # with 4, a norm's group is one channel, and Adam steps on rounding errors
         fake_pool=100,  # blocks of different sizes
         max_grad_norm=0.5,  # some are clipped

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from dpgen_core.accounting import Ledger, epsilon_of_events
 from dpgen_core.checks import InvalidArgument
 from dpgen_core.config import ExperimentConfig, make_config
+from dpgen_core.mixture import CELLS
 from dpgen_core.presets import METHODS, PARTS, PROFILES, SWITCHES, method_names
 from dpgen_core.prior import prior_events
 from dpgen_core.training import round_event
@@ -140,6 +141,20 @@ def test_each_switch_changes_its_part_alone() -> None:
         whole = make_config(dataset="glyphs", profile="quick", method=method.partition("/")[0])
         off = make_config(dataset="glyphs", profile="quick", method=method)
         assert dataclasses.replace(whole, method=method, **change) == off != whole
+
+
+def test_a_prior_gets_the_cells_its_budget_carries() -> None:
+    few, many = (
+        make_config(dataset="glyphs", profile="quick", method="mixture", epsilon=e)
+        for e in (1.0, 1e3)
+    )
+    assert (few.prior_cells, many.prior_cells) == (1, CELLS)
+    asked = make_config(dataset="glyphs", method="mixture", epsilon=1.0, prior_cells=3)
+    assert asked.prior_cells == 3
+    plain = make_config(dataset="glyphs", method="gaussian", epsilon=1e3)
+    assert plain.prior_cells == 1
+    without = make_config(dataset="glyphs", prior_modes=0, prior_share=0.0)
+    assert without.prior_cells == 1 and without.prior_noise_multiplier == 0
 
 
 def test_names_tell_settings_apart() -> None:

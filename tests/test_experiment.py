@@ -44,6 +44,10 @@ def small(**changes: object) -> ExperimentConfig:
         "synthetic_records": 40,
         "real_records": 40,
     }
+    if str(changes.get("method", "efsgd-prior")).startswith(("efsgd-prior", "mixture")):
+        values["prior_cells"] = (
+            8  # so few records would carry one, and the longer ledger go untested
+        )
     return make_config(**(values | changes))  # type: ignore[arg-type]
 
 

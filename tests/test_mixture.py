@@ -9,13 +9,15 @@ from torch import Tensor
 from dpgen_core import mixture
 from dpgen_core.basis import FrequencyBasis
 from dpgen_core.checks import InvalidArgument
-from dpgen_core.mixture import cell_statistics, split_classes
+from dpgen_core.mixture import CELLS, affordable_cells, cell_statistics, split_classes
 from dpgen_core.prior import (
     CELL_STEPS,
     MIXTURE_SHARES,
     FrequencyPrior,
+    pack,
     prior_events,
     release_prior,
+    unpack,
 )
 
 BASIS = FrequencyBasis((1, 8, 8), 3)
@@ -91,6 +93,26 @@ def test_noise_draws_cells_back_to_what_they_have_in_common() -> None:
     error = (roots @ roots.transpose(1, 2) - truth).square().sum((1, 2)).mean()
     raw_error = (noisy / 100 - truth).square().sum((1, 2)).mean()
     assert error < 0.5 * raw_error
+
+
+def test_cells_are_afforded_until_their_noise_is_as_wide_as_the_class() -> None:
+    """At the noise where eight cells turn into one, noise alone has eigenvalues of about 1."""
+    records, rank, low, high = 6000.0, 60, 0.01, 10.0
+    for _ in range(40):
+        middle = (low + high) / 2
+        if affordable_cells(middle, class_records=records, rank=rank) == CELLS:
+            low = middle
+        else:
+            high = middle
+    event = next(e for e in prior_events(low, CELLS) if e.name == "cells/covariances")
+    std = event.noise_multiplier * mixture.sensitivities(mixture.clip_radius(rank))[event.name]
+    generator = torch.Generator().manual_seed(1)
+    size = pack(torch.zeros(1, rank, rank)).shape
+    noise = unpack(torch.randn(20, size[1], generator=generator) * std, rank) / (records / CELLS)
+    widest = torch.linalg.eigvalsh(noise).abs().amax(1).mean()
+    assert widest.item() == pytest.approx(1.0, abs=0.06)
+    assert affordable_cells(2 * low, class_records=2.1 * records, rank=rank) == CELLS
+    assert affordable_cells(0.0, class_records=1.0, rank=rank) == CELLS
 
 
 def test_no_replacement_moves_a_statistic_past_its_sensitivity() -> None:

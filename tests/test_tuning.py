@@ -66,6 +66,22 @@ def test_noise_table_pairs_equal_settings(tmp_path: Path) -> None:
     assert table.loc["mixture"].isna()["gain"] and table.loc["mixture"].iloc[2] == 96.0
 
 
+def test_cells_are_compared_over_seeds_of_equal_settings(tmp_path: Path) -> None:
+    rows = [
+        ("mixture", 1.0, '{"prior_cells": 1, "seed": 0}', 0.93, 80.0, 0.3),
+        ("mixture", 1.0, '{"prior_cells": 1, "seed": 1}', 0.95, 90.0, 0.3),
+        ("mixture", 1.0, '{"prior_cells": 8, "seed": 0}', 0.92, 70.0, 0.2),
+        ("mixture", 1.0, '{"prior_cells": 20, "prior_rank": 45}', 0.5, 1.0, 0.2),
+        ("mixture", 1.0, "{}", 0.5, 1.0, 0.2),
+    ]
+    columns = ["method", "epsilon", "overrides", "g2r", "frechet_distance", "recall"]
+    pd.DataFrame(rows, columns=columns).to_csv(tmp_path / tuning.FILE, index=False)
+    table = tuning.cells_table(tmp_path)
+    assert list(table.index) == [(1.0, 1), (1.0, 8)]
+    assert table.loc[(1.0, 1)].tolist() == ["94.0 ± 1.4", "85.0 ± 7.1", "30.0 ± 0.0"]
+    assert table.loc[(1.0, 8)].tolist() == ["92.0 ± nan", "70.0 ± nan", "20.0 ± nan"]
+
+
 def test_table_says_what_was_changed() -> None:
     table = tuning.tuning_table(ROOT / "results")
     assert "the preset" in set(table["settings changed"])
