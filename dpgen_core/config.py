@@ -12,24 +12,19 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dpgen_core import accounting, data
-from dpgen_core.checks import InvalidArgument, check_choice, check_int, check_real, require
+from dpgen_core import accounting, budget, data
+from dpgen_core.checks import check_choice, check_int, check_real, require
 from dpgen_core.efsgd import CLIP_MODES, ClipMode
-from dpgen_core.mixture import affordable_cells
 from dpgen_core.models import CRITICS, CriticName
 from dpgen_core.pld import smallest_delta
 from dpgen_core.presets import DEFAULT_DELTA, PROFILES, SMOKE_RECORDS, method_names, preset
-from dpgen_core.prior import prior_events
-from dpgen_core.server_memory import server_event
 from dpgen_core.streams import NOISE_SOURCES, NoiseSource
 
-RELATIONS = ("replace-one",)
 LEARNERS = ("owners", "dp-sgd", "efsgd")
 ACCOUNTANTS = ("rdp", "pld")
 
@@ -172,7 +167,7 @@ def make_config(
         noise_source: see `streams.secret_key`.
         root: data folder; None reads ``$DPGEN_DATA`` or ``./data``.
         **overrides: any other field of `ExperimentConfig` but those computed here. ``prior_cells=None``
-            takes as many as the budget carries, see `mixture.affordable_cells`.
+            takes as many as the budget carries, see `budget.prior_cells`.
 
     Raises:
         InvalidArgument: names the argument, the value, the rule and the allowed choices.
@@ -215,12 +210,16 @@ def make_config(
         low = smallest_delta(settings["rounds"])
         rule = f"at least {low:g}: composing the rounds is not exact below that"
         require(delta >= low, "delta", delta, rule, f"delta={DEFAULT_DELTA:g}")
-    budget = {"target_epsilon": float(epsilon), "delta": delta, "accountant": accountant}
-    prior_noise = _prior_noise(settings, budget)
-    if settings.get("prior_cells", 1) is None:
-        per_class = num_records / spec.num_classes
-        settings["prior_cells"] = _cells(settings, prior_noise, per_class, spec.image_shape[0])
-    noise = _rounds_noise(settings, budget, num_records, prior_noise)
+    target = {"target_epsilon": float(epsilon), "delta": delta, "accountant": accountant}
+    prior_noise = budget.prior_noise(settings, target)
+    settings["prior_cells"] = budget.prior_cells(
+        settings,
+        prior_noise,
+        class_records=num_records / spec.num_classes,
+        channels=spec.image_shape[0],
+        rank=settings.get("prior_rank", ExperimentConfig.prior_rank),
+    )
+    noise = budget.rounds_noise(settings, target, num_records=num_records, noise=prior_noise)
     return ExperimentConfig(
         dataset=dataset,
         method=method,
@@ -232,7 +231,7 @@ def make_config(
         image_shape=spec.image_shape,
         epsilon=float(epsilon),
         delta=float(delta),
-        relation="replace-one",
+        relation=budget.RELATION,
         accountant=accountant,  # type: ignore[arg-type]
         noise_multiplier=noise,
         prior_noise_multiplier=prior_noise,
@@ -280,51 +279,3 @@ def _check_settings(settings: Mapping[str, Any], num_records: int, num_classes: 
         "gradient_penalty",
     ):
         check_real(name, settings.get(name, 0.0), low=0, fix=f"{name}=0")
-
-
-def _prior_share(settings: Mapping[str, Any]) -> float:
-    return settings.get("prior_share", 0.0) if settings.get("prior_modes") else 0.0
-
-
-def _prior_noise(settings: Mapping[str, Any], budget: dict[str, Any]) -> float:
-    """Noise multiplier of the prior, which spends its share of the budget; 0 without a prior."""
-    if not (share := _prior_share(settings)):
-        return 0.0
-    return accounting.calibrate_gaussian(relation="replace-one", **budget) / math.sqrt(share)
-
-
-def _cells(
-    settings: Mapping[str, Any], prior_noise: float, class_records: float, channels: int
-) -> int:
-    """As many cells as the prior's share of the budget carries."""
-    if not prior_noise:
-        return 1
-    rank = settings.get("prior_rank", ExperimentConfig.prior_rank)
-    rank = min(rank, channels * settings["prior_modes"] ** 2)
-    return affordable_cells(prior_noise, class_records=class_records, rank=rank)
-
-
-def _rounds_noise(
-    settings: Mapping[str, Any], budget: dict[str, Any], num_records: int, prior_noise: float
-) -> float:
-    """Noise multiplier of the rounds, which spend what the prior leaves and no more."""
-    if not settings["rounds"]:
-        return 0.0
-    share = _prior_share(settings)
-    if share >= 1.0:
-        raise InvalidArgument(
-            f"prior_share: received {share}, but it must be < 1 when rounds > 0. Try 0.5."
-        )
-    if settings.get("learner") == "efsgd":
-        require(not share, "prior_share", share, "0 with learner='efsgd'", "learner='dp-sgd'")
-        # One Gaussian for the whole run, see `EFSGD.event`: its noise grows with sigma in proportion.
-        unit = server_event(noise_multiplier=1.0, num_records=num_records, settings=settings)
-        total = accounting.calibrate_gaussian(relation="replace-one", **budget)
-        return total / unit.noise_multiplier
-    return accounting.calibrate_noise(
-        sampling_rate=settings["sampling_rate"],
-        rounds=settings["rounds"],
-        relation="replace-one",
-        other_events=prior_events(prior_noise, settings.get("prior_cells", 1)) if share else (),
-        **budget,
-    )
