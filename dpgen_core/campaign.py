@@ -56,8 +56,9 @@ def _runs() -> Iterator[Run]:
                 for method in ("gaussian", "mixture", "efsgd-prior", "efsgd"):
                     yield Run(dataset, method, epsilon, seed)
     for seed in (3, 4, 5):  # three seeds do not tell these apart
-        for method in ("gaussian", "mixture", "efsgd-prior"):
-            yield Run("mnist", method, 1.0, seed)
+        for dataset in ("mnist", "fashion_mnist"):
+            for method in ("gaussian", "mixture", "efsgd-prior"):
+                yield Run(dataset, method, 1.0, seed)
     for epsilon in SWEEP:
         for method in ("mixture", "efsgd-prior"):
             yield Run("mnist", method, epsilon)
