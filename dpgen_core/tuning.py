@@ -98,6 +98,12 @@ TRIALS: tuple[Trial, ...] = (
         for s in (0, 1, 2)
         for m in (1, 8)
     ),
+    # With one cell and no label: is it the steps that cost the rounds their accuracy?
+    *(
+        ("efsgd-prior", 1.0, {"generator_learning_rate": rate, "seed": s})
+        for s in (0, 1, 2)
+        for rate in (5e-4, 2e-3)
+    ),
 )
 
 
