@@ -213,8 +213,8 @@ Markdown(lessons(records))
 # method has to be held against them, and in this literature it rarely is.
 #
 # *A better release is worth more than rounds.* `efsgd-prior` is far nearer to the real images than `gaussian`, and more
-# diverse; but so is `mixture`, which has no rounds at all. Held against that, little of what the rounds add is decided by
-# the committed seeds, least of all at the smaller budget: the tables above have the verdicts.
+# diverse; but so is `mixture`, which has no rounds at all. Held against that, the rounds add little that is decided by
+# the committed seeds, and at the smaller budget they can cost accuracy: the tables above have the verdicts.
 #
 # *Error feedback needs a bias to feed on.* Owners' contributions have nearly the same norm, so clipping them all to one
 # bound shortens their sum and hardly turns it; the sentences above say what leaving the memory out does. Where an owner's
