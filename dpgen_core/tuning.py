@@ -79,17 +79,22 @@ TRIALS: tuple[Trial, ...] = (
     ("mixture", 1e6, {"prior_cells": 64, "prior_rank": 60}),  # or the number of cells?
     ("mixture", 10.0, {"prior_cells": 20, "prior_rank": 45}),
     ("gaussian", 1.0, {}),
-    ("mixture", 1.0, {}),
+    # The preset had eight cells at every budget until the last of these trials.
+    ("mixture", 1.0, {"prior_cells": 8}),
     *(("efsgd-prior", 1.0, _on_the_prior(0.8, 2e-3, prior_cells=cells)) for cells in (1, 8)),
     # Do smaller steps help where the noise is many times the signal?
-    *(("efsgd-prior", 1.0, _on_the_prior(0.8, rate)) for rate in (2.5e-4, 5e-4)),
-    ("efsgd-prior", 3.0, _on_the_prior(0.8, 2e-3)),
-    ("efsgd-prior", 3.0, _on_the_prior(0.8, 7e-4)),
+    *(("efsgd-prior", 1.0, _on_the_prior(0.8, rate, prior_cells=8)) for rate in (2.5e-4, 5e-4)),
+    ("efsgd-prior", 3.0, _on_the_prior(0.8, 2e-3, prior_cells=8)),
+    ("efsgd-prior", 3.0, _on_the_prior(0.8, 7e-4, prior_cells=8)),
     # Is the label, which the prior's image shows already, of use to the refiner?
     ("efsgd-prior", 10.0, _on_the_prior(0.8, 2e-3, label_in_refiner=False)),
-    ("efsgd-prior", 1.0, _on_the_prior(0.8, 2e-3, label_in_refiner=False)),
+    ("efsgd-prior", 1.0, _on_the_prior(0.8, 2e-3, prior_cells=8, label_in_refiner=False)),
     # Does a longer average of the generator's steps wash out their noise?
-    ("efsgd-prior", 1.0, _on_the_prior(0.8, 2e-3, label_in_refiner=False, ema_decay=0.99)),
+    (
+        "efsgd-prior",
+        1.0,
+        _on_the_prior(0.8, 2e-3, prior_cells=8, label_in_refiner=False, ema_decay=0.99),
+    ),
     # How many cells does a budget carry?
     *(("mixture", 1.0, {"prior_cells": m, "seed": s}) for s in (0, 1, 2) for m in (1, 2, 4, 8)),
     *(

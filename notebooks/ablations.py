@@ -152,7 +152,7 @@ tuning_table(root / "results")
 # ### Cells by budget
 #
 # The more Gaussians a class has, the nearer it can be to the data, and the fewer records and the less budget each of
-# them gets. So many cells help where the budget carries them, and where it does not they take accuracy, though the Frechet
+# them gets. So many cells help where the budget carries them, and where it does not they bring no accuracy or cost some, though the Frechet
 # distance still gains. A few cells are no middle way: at the smallest budget they did worse than either. The rule that decides, `dpgen_core.mixture.affordable_cells`,
 # looks at the noise alone; its one constant lies between the two larger budgets of this table, over three seeds of the
 # noise:
