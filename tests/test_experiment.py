@@ -45,9 +45,8 @@ def small(**changes: object) -> ExperimentConfig:
         "real_records": 40,
     }
     if str(changes.get("method", "efsgd-prior")).startswith(("efsgd-prior", "mixture")):
-        values["prior_cells"] = (
-            8  # so few records would carry one, and the longer ledger go untested
-        )
+        # So few records would carry one cell, and the longer ledger go untested.
+        values["prior_cells"] = 8
     return make_config(**(values | changes))  # type: ignore[arg-type]
 
 
