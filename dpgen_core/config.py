@@ -166,8 +166,8 @@ def make_config(
         num_records: N, a public random subset of that size; None takes all (`smoke`: 2000).
         noise_source: see `streams.secret_key`.
         root: data folder; None reads ``$DPGEN_DATA`` or ``./data``.
-        **overrides: any other field of `ExperimentConfig` but those computed here. ``prior_cells=None``
-            takes as many as the budget carries, see `budget.prior_cells`.
+        **overrides: any other field of `ExperimentConfig` but those computed here. With None,
+            ``prior_share`` and ``prior_cells`` are what the budget carries, see `budget`.
 
     Raises:
         InvalidArgument: names the argument, the value, the rule and the allowed choices.
@@ -211,14 +211,14 @@ def make_config(
         rule = f"at least {low:g}: composing the rounds is not exact below that"
         require(delta >= low, "delta", delta, rule, f"delta={DEFAULT_DELTA:g}")
     target = {"target_epsilon": float(epsilon), "delta": delta, "accountant": accountant}
+    size: dict[str, Any] = {
+        "class_records": num_records / spec.num_classes,
+        "channels": spec.image_shape[0],
+        "rank": settings.get("prior_rank", ExperimentConfig.prior_rank),
+    }
+    settings["prior_share"] = budget.prior_share(settings, target, **size)
     prior_noise = budget.prior_noise(settings, target)
-    settings["prior_cells"] = budget.prior_cells(
-        settings,
-        prior_noise,
-        class_records=num_records / spec.num_classes,
-        channels=spec.image_shape[0],
-        rank=settings.get("prior_rank", ExperimentConfig.prior_rank),
-    )
+    settings["prior_cells"] = budget.prior_cells(settings, prior_noise, **size)
     noise = budget.rounds_noise(settings, target, num_records=num_records, noise=prior_noise)
     return ExperimentConfig(
         dataset=dataset,
@@ -265,7 +265,8 @@ def _check_settings(settings: Mapping[str, Any], num_records: int, num_classes: 
     check_choice("learner", settings.get("learner", "owners"), LEARNERS)
     check_choice("critic", settings.get("critic", "mlp"), CRITICS)
     check_choice("clip_mode", settings.get("clip_mode", "joint"), CLIP_MODES)
-    check_real("prior_share", settings.get("prior_share", 0.0), low=0, high=1, fix="0.5")
+    if settings.get("prior_share") is not None:
+        check_real("prior_share", settings["prior_share"], low=0, high=1, fix="0.5")
     for name in (
         *("generated_batch", "fake_pool", "critic_steps", "critic_batch", "critic_width"),
         *("prior_cells", "prior_rank"),

@@ -43,7 +43,7 @@ METHODS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
         "efsgd-prior": {
             "prior_modes": 12,
             "prior_cells": None,  # as many as the budget carries
-            "prior_share": 0.8,
+            "prior_share": None,  # more where the budget is small
             "generator_learning_rate": 2e-3,
             "reconstruction_weight": 0.02,
             "label_in_refiner": False,

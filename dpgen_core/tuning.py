@@ -103,11 +103,15 @@ TRIALS: tuple[Trial, ...] = (
         for s in (0, 1, 2)
         for m in (1, 8)
     ),
-    # With one cell and no label: is it the steps that cost the rounds their accuracy?
+    # With one cell and no label: is it the steps that cost the rounds their accuracy, or their share?
     *(
-        ("efsgd-prior", 1.0, {"generator_learning_rate": rate, "seed": s})
+        ("efsgd-prior", 1.0, {"generator_learning_rate": 5e-4, "prior_share": 0.8, "seed": s})
         for s in (0, 1, 2)
-        for rate in (5e-4, 2e-3)
+    ),
+    *(
+        ("efsgd-prior", 1.0, {"prior_share": share, "seed": s})
+        for s in (0, 1, 2)
+        for share in (0.8, 0.9, 0.95)
     ),
 )
 
@@ -189,20 +193,24 @@ def noise_table(results: Path) -> pd.DataFrame:
     return both.rename(columns={"overrides": "settings changed"}).set_index("method")
 
 
-def cells_table(results: Path) -> pd.DataFrame:
-    """`mixture` by budget and cells per class: mean and standard deviation over the prior's seeds.
+def seeds_table(results: Path, setting: str) -> pd.DataFrame:
+    """Trials that changed one setting alone, by budget: mean and standard deviation over seeds.
 
     Args:
         results: the folder that holds `FILE`.
+        setting: a field of `config.ExperimentConfig`.
     """
     table = pd.read_csv(results / FILE)
     changed = [json.loads(text) for text in table["overrides"]]
-    chosen = [set(c) == {"prior_cells", "seed"} for c in changed]
-    table["cells"] = [c.get("prior_cells") for c in changed]
-    table = table[chosen].astype({"cells": int})
+    chosen = [set(c) == {setting, "seed"} for c in changed]
+    table[setting] = [c.get(setting) for c in changed]
+    table = table[chosen].infer_objects()
+    if (table[setting] % 1 == 0).all():
+        table[setting] = table[setting].astype(int)
     table[["g2r", "recall"]] *= 100
     columns = {"g2r": "g2r (%)", "frechet_distance": "Frechet distance", "recall": "recall (%)"}
-    groups = table.rename(columns=columns).groupby(["epsilon", "cells"])[list(columns.values())]
+    keys = ["method", "epsilon", setting]
+    groups = table.rename(columns=columns).groupby(keys)[list(columns.values())]
 
     def text(seeds: pd.Series) -> str:
         return f"{seeds.mean():.1f} ± {seeds.std():.1f}"

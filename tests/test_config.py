@@ -157,6 +157,19 @@ def test_a_prior_gets_the_cells_its_budget_carries() -> None:
     assert without.prior_cells == 1 and without.prior_noise_multiplier == 0
 
 
+def test_a_small_budget_leaves_the_rounds_less() -> None:
+    small, large = (make_config(dataset="glyphs", epsilon=e) for e in (1.0, 1e3))
+    assert small.prior_cells == 1 < large.prior_cells
+    assert 0.5 < large.prior_share < small.prior_share < 1.0
+    for config in (small, large):  # what is charged is what the share says
+        whole = make_config(dataset="glyphs", method="gaussian", epsilon=config.epsilon)
+        noise = whole.prior_noise_multiplier / config.prior_noise_multiplier
+        assert noise**2 == pytest.approx(config.prior_share)
+    assert make_config(dataset="glyphs", epsilon=1.0, prior_share=0.5).prior_share == 0.5
+    without = make_config(dataset="glyphs", epsilon=1.0, prior_modes=0)
+    assert without.prior_share == 0 and without.prior_noise_multiplier == 0
+
+
 def test_names_tell_settings_apart() -> None:
     names = {
         make_config(dataset="glyphs", profile="smoke", method=m, seed=s, epsilon=e).record_name()

@@ -66,7 +66,7 @@ def test_noise_table_pairs_equal_settings(tmp_path: Path) -> None:
     assert table.loc["mixture"].isna()["gain"] and table.loc["mixture"].iloc[2] == 96.0
 
 
-def test_cells_are_compared_over_seeds_of_equal_settings(tmp_path: Path) -> None:
+def test_a_setting_is_compared_over_seeds_of_equal_settings(tmp_path: Path) -> None:
     rows = [
         ("mixture", 1.0, '{"prior_cells": 1, "seed": 0}', 0.93, 80.0, 0.3),
         ("mixture", 1.0, '{"prior_cells": 1, "seed": 1}', 0.95, 90.0, 0.3),
@@ -76,10 +76,11 @@ def test_cells_are_compared_over_seeds_of_equal_settings(tmp_path: Path) -> None
     ]
     columns = ["method", "epsilon", "overrides", "g2r", "frechet_distance", "recall"]
     pd.DataFrame(rows, columns=columns).to_csv(tmp_path / tuning.FILE, index=False)
-    table = tuning.cells_table(tmp_path)
-    assert list(table.index) == [(1.0, 1), (1.0, 8)]
-    assert table.loc[(1.0, 1)].tolist() == ["94.0 ± 1.4", "85.0 ± 7.1", "30.0 ± 0.0"]
-    assert table.loc[(1.0, 8)].tolist() == ["92.0 ± nan", "70.0 ± nan", "20.0 ± nan"]
+    table = tuning.seeds_table(tmp_path, "prior_cells")
+    one, eight = ("mixture", 1.0, 1), ("mixture", 1.0, 8)
+    assert list(table.index) == [one, eight]
+    assert table.loc[one].tolist() == ["94.0 ± 1.4", "85.0 ± 7.1", "30.0 ± 0.0"]
+    assert table.loc[eight].tolist() == ["92.0 ± nan", "70.0 ± nan", "20.0 ± nan"]
 
 
 def test_table_says_what_was_changed() -> None:
