@@ -68,7 +68,8 @@ ARGUED: Mapping[str, str] = MappingProxyType(
         "a worse start costs time. Tails and rounding terms lie below the tolerance.",
         "rdp.rdp_to_epsilon": "What None means as a type of number is what was written.",
         "rdp.sampled_gaussian_rdp": "What None means as a type of number is what was written.",
-        "streams.HiddenStream.normal": "What None means as a type of number is what was written.",
+        "streams.HiddenStream.normal": "What None means as a type of number is what was written; the one "
+        "value in the very middle counts to the lower half or to the upper.",
         "streams.secret_key": "The key's length: the system's own default, which is as long.",
         "streams.stream": "The device, and the order of bytes, whose default is the one written.",
     }

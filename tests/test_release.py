@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 
 import pytest
@@ -9,7 +10,7 @@ import torch
 from torch import Tensor
 
 from dpgen_core import dp_critic, mixture, prior, training
-from dpgen_core.release import rounded
+from dpgen_core.release import RoundReport, rounded
 from dpgen_core.streams import HiddenStream
 
 STD = 164.0
@@ -46,3 +47,13 @@ def test_rounding_is_far_below_the_noise_and_leaves_no_noise_alone() -> None:
 def test_every_release_goes_through_it(module: object) -> None:
     """`test_training` and `test_prior` see it at work; this names a module that imports it no more."""
     assert vars(module)["rounded"] is rounded
+
+
+def test_a_digest_is_of_every_bit_of_the_release_and_of_nothing_else() -> None:
+    release = HiddenStream("k", "release").normal((3, 4)).float()
+    digest = RoundReport(release, {"norm": 1.0}, {}).digest()
+    assert digest == hashlib.sha256(release.numpy().tobytes()).hexdigest()
+    assert digest == RoundReport(release.T.contiguous().T, {}, {"cosine": 1.0}).digest()
+    other = release.clone()
+    other[2, 3] = torch.nextafter(other[2, 3], torch.tensor(9.0))
+    assert digest != RoundReport(other, {"norm": 1.0}, {}).digest()

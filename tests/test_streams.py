@@ -51,9 +51,9 @@ def test_hidden_stream_is_shake_256_of_its_address() -> None:
     np.testing.assert_allclose(stats.norm.cdf(normal[0]), drawn, rtol=1e-12)
 
 
-@pytest.mark.parametrize(("bits", "least"), [(0, -12.2), (2**64 - 1, 8.2)])
+@pytest.mark.parametrize(("bits", "tail", "sign"), [(0, 2.0**-107, -1), (2**64 - 1, 2.0**-53, 1)])
 def test_the_ends_of_the_range_are_finite_and_both_tails_alike(
-    bits: int, least: float, monkeypatch: pytest.MonkeyPatch
+    bits: int, tail: float, sign: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With 53 bits and plain inversion the largest draw is infinite and the tails end at -8.3 and 8.1."""
 
@@ -63,8 +63,7 @@ def test_the_ends_of_the_range_are_finite_and_both_tails_alike(
     monkeypatch.setattr(HiddenStream, "_words", words)
     assert 0 < float(HiddenStream("k").uniform(1)) < 1
     low = float(HiddenStream("k").normal((1,)))
-    assert np.isfinite(low) and abs(low) > 8.2
-    assert least <= low
+    assert low == pytest.approx(sign * stats.norm.isf(tail), rel=1e-12)
     monkeypatch.setattr(
         HiddenStream, "_words", lambda _, count: np.full(count, bits ^ 2**64 - 1, dtype=np.uint64)
     )
@@ -72,9 +71,13 @@ def test_the_ends_of_the_range_are_finite_and_both_tails_alike(
     assert np.sign(float(HiddenStream("k").normal((1,)))) == -np.sign(low)
 
 
-def test_tails_are_as_fine_as_the_middle(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("upper", [False, True])
+@pytest.mark.parametrize("place", [3, 2**20])  # among the 2^53 tail probabilities of the first word
+def test_tails_are_as_fine_as_the_middle(
+    place: int, upper: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Far out, one step of the first word is wide; the second word must fill it."""
-    high = np.uint64(3 << 11)  # fourth smallest of 2^53 tail probabilities
+    high = np.uint64((2**53 - 1 - place if upper else place) << 11)
 
     def words(_: HiddenStream, count: int) -> np.ndarray:
         second = np.linspace(0, 2**64 - 2**12, count // 2).astype(np.uint64)
@@ -82,9 +85,11 @@ def test_tails_are_as_fine_as_the_middle(monkeypatch: pytest.MonkeyPatch) -> Non
 
     monkeypatch.setattr(HiddenStream, "_words", words)
     drawn = HiddenStream("k").normal((1001,)).numpy()
-    step = stats.norm.ppf(4 * 2.0**-53) - stats.norm.ppf(3 * 2.0**-53)
+    ends = stats.norm.isf([(place + 1) * 2.0**-53, place * 2.0**-53]) * (1 if upper else -1)
+    assert sorted([drawn[0], drawn[-1]]) == pytest.approx(sorted(ends), rel=1e-5)
+    step = abs(ends[1] - ends[0])
     assert drawn.max() - drawn.min() == pytest.approx(step, rel=0.01)
-    assert np.diff(drawn).max() < 2e-3 * step
+    assert np.abs(np.diff(drawn)).max() < 2e-3 * step
 
 
 def test_hidden_draws_have_their_distributions_and_differ_by_path() -> None:
