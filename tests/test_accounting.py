@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import time
+from decimal import Decimal
 
 import dp_accounting
 import pytest
@@ -18,6 +19,7 @@ from dpgen_core.accounting import (
     GaussianEvent,
     Ledger,
     SampledGaussianEvent,
+    bound_text,
     calibrate_gaussian,
     calibrate_noise,
     epsilon_of_events,
@@ -25,6 +27,7 @@ from dpgen_core.accounting import (
     max_rounds,
 )
 from dpgen_core.checks import InvalidArgument
+from dpgen_core.pld import smallest_delta
 
 REPLACE, ADD = "replace-one", "add-or-remove"
 SETTING = {"relation": REPLACE, "delta": 1e-5}
@@ -286,6 +289,30 @@ def test_other_events_that_leave_nothing_are_named(accountant):
     with pytest.raises(BudgetExceeded, match="prior"):
         max_rounds(noise_multiplier=5.0, other_events=others, **budget)
     assert max_rounds(noise_multiplier=0.3, **budget) == 0
+
+
+@settings(max_examples=200, deadline=None, derandomize=True)
+@given(value=st.floats(0, 1e6), digits=st.integers(0, 6))
+def test_what_is_printed_of_a_bound_is_a_bound(value, digits):
+    printed = Decimal(bound_text(value, digits))
+    assert printed - Decimal(10) ** -digits < Decimal(repr(value)) <= printed
+    assert -printed.as_tuple().exponent == digits
+
+
+def test_a_bound_has_three_digits_and_may_be_infinite():
+    assert bound_text(9.3141) == "9.315"
+    assert bound_text(9.315) == "9.315"  # what is exact is not moved by its binary rounding
+    assert bound_text(math.inf) == "inf"
+
+
+@pytest.mark.parametrize("rounds", [1, 300, 20_000])
+def test_the_smallest_delta_has_an_answer_and_a_tenth_of_it_has_none(rounds):
+    event = SampledGaussianEvent("x", 30.0, 0.1, rounds)
+    setting = {"relation": REPLACE, "accountant": "pld"}
+    low = smallest_delta(rounds)
+    assert 0 < epsilon_of_events([event], delta=low, **setting) < math.inf
+    assert epsilon_of_events([event], delta=low / 10, **setting) == math.inf
+    assert low < 1e-8  # far below any delta in use
 
 
 def test_infinity_where_nothing_is_known():
