@@ -20,6 +20,7 @@ from typing import Any
 import pandas as pd
 
 from dpgen_core.checks import require
+from dpgen_core.provenance import commit
 from dpgen_core.tables import project_root
 
 FILE = "mutants.json"
@@ -99,7 +100,12 @@ def run(root: Path, children: int) -> dict[str, Any]:
     listed = _output([*_mutmut(), "results"], root)
     alive = [line.split(":")[0].strip() for line in listed.splitlines() if "survived" in line]
     survivors = {name: _change(_output([*_mutmut(), "show", name], root)) for name in alive}
-    return {"score": round(score(stats), 4), "stats": stats, "survivors": survivors}
+    return {
+        "commit": commit(),
+        "score": round(score(stats), 4),
+        "stats": stats,
+        "survivors": survivors,
+    }
 
 
 def load_mutants(results: Path) -> dict[str, Any]:
@@ -111,9 +117,12 @@ def score_line(outcome: Mapping[str, Any]) -> str:
     """The outcome in a sentence, as Markdown."""
     stats = outcome["stats"]
     tried = sum(stats.get(name, 0) for name in (*_KILLED, *_ALIVE))
+    where = outcome.get("commit")
+    measured = f"Measured at commit `{where}`." if where else "The run did not note its commit."
     return (
         f"**Mutation score: {outcome['score']:.1%}** of {tried} mutants were noticed, "
-        f"{stats.get('timeout', 0)} of them because they did not end; {len(outcome['survivors'])} survive."
+        f"{stats.get('timeout', 0)} of them because they did not end; {len(outcome['survivors'])} survive. "
+        f"{measured} What was changed later is not in it."
     )
 
 

@@ -28,11 +28,11 @@ def provenance(device: torch.device) -> dict[str, Any]:
         "processor": platform.machine(),
         "cores": os.cpu_count(),
         "threads": torch.get_num_threads(),
-        "commit": _commit(),
+        "commit": commit(),
     }
 
 
-def _commit() -> str | None:
+def commit() -> str | None:
     """Commit of the code, with a mark if it was edited; None outside a repository."""
     try:
         described = subprocess.run(

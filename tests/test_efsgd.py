@@ -9,6 +9,7 @@ from opacus.optimizers import DPOptimizer
 from scipy import stats
 from torch import Tensor, nn
 
+from dpgen_core import efsgd
 from dpgen_core.checks import InvalidArgument
 from dpgen_core.efsgd import EFSGD, ErrorMemory, clip_contributions, clip_rows, sanitize
 from dpgen_core.streams import HiddenStream, stream
@@ -272,6 +273,68 @@ def test_efsgd_noise_scale_is_tested() -> None:
     step = theta.detach()
     assert noise_p_value(step, 3.0 * 2.0 / 4) > 1e-3
     assert noise_p_value(1.05 * step, 3.0 * 2.0 / 4) < 1e-6
+
+
+@pytest.mark.parametrize("broken", [torch.nan, torch.inf, -torch.inf])
+def test_a_broken_gradient_counts_for_nothing_and_leaves_nothing_in_the_memory(
+    broken: float,
+) -> None:
+    sound = torch.randn(3, 4, 5, generator=torch.Generator().manual_seed(4)) * 3
+    sound[1, 2] = 0.0
+    poisoned = sound.clone()
+    poisoned[1, 2] = 7.0
+    poisoned[1, 2, 3] = broken
+    for c2 in (0.0, 0.3):
+        clean = run_without_noise(sound, 1.5, c2)
+        assert clean.isfinite().all() and clean[1].any()
+        assert torch.equal(run_without_noise(poisoned, 1.5, c2), clean)
+
+
+def test_a_gradient_that_is_broken_in_one_parameter_counts_in_none() -> None:
+    first, second = (nn.Parameter(torch.zeros(n)) for n in (2, 3))
+    optimizer = quiet_optimizer(first, 1.0, 0.3)
+    optimizer.add_param_group({"params": [second], "lr": 1.0})
+    first.grad_sample = torch.ones(4, 2)  # type: ignore[attr-defined]
+    second.grad_sample = torch.full((4, 3), torch.nan)  # type: ignore[attr-defined]
+    optimizer.step()
+    assert not first.any() and not second.any()
+
+
+def test_norms_are_summed_in_double_precision_whatever_the_length() -> None:
+    for dim in (1, 63, 64, 65, 1000):
+        rows = torch.randn(7, dim, generator=torch.Generator().manual_seed(dim))
+        norms = efsgd._norms(rows)
+        assert norms.dtype == torch.float64
+        torch.testing.assert_close(norms, rows.double().norm(dim=1), atol=0, rtol=1e-6)
+
+
+@pytest.mark.parametrize("dim", [3, 8, 11])
+@pytest.mark.parametrize("lines", [1, 2])
+def test_sums_by_blocks_are_the_plain_sums(
+    dim: int, lines: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As tests have few entries: blocks are asked for from the first, four columns at a time."""
+    generator = torch.Generator().manual_seed(dim)
+    rows = torch.randn(6, dim, generator=generator)
+    factors = torch.rand(lines, 6, generator=generator)
+    plain = efsgd._sums(rows, factors)
+    monkeypatch.setattr(efsgd, "_LARGE", 0)
+    monkeypatch.setattr(efsgd, "_COLUMNS", 4)
+    by_blocks = efsgd._sums(rows, factors)
+    assert by_blocks.shape == plain.shape == (lines, dim)
+    torch.testing.assert_close(plain, factors @ rows)
+    torch.testing.assert_close(by_blocks, factors @ rows)
+
+
+def test_noise_is_added_to_what_would_be_released_without() -> None:
+    gradients = torch.randn(4, 5, generator=torch.Generator().manual_seed(5))
+    theta = nn.Parameter(torch.zeros(5))
+    clean = quiet_optimizer(theta, 1.0, 0.3).release(gradients)
+    noisy = quiet_optimizer(theta, 1.0, 0.3)
+    noisy.noise_multiplier, noisy.generator = 2.0, torch.Generator().manual_seed(6)
+    noise = torch.randn(5, generator=torch.Generator().manual_seed(6))
+    torch.testing.assert_close(noisy.release(gradients), clean + 2.0 * 1.0 / 4 * noise)
+    assert clean.norm() > 0.1
 
 
 def test_memory_difference_stays_within_the_charged_bound() -> None:

@@ -9,7 +9,15 @@ from pathlib import Path
 import pytest
 
 from dpgen_core.checks import InvalidArgument
-from dpgen_core.mutants import ARGUED, FILE, GOAL, function_of, score, survivor_table
+from dpgen_core.mutants import (
+    ARGUED,
+    FILE,
+    GOAL,
+    function_of,
+    score,
+    score_line,
+    survivor_table,
+)
 
 ROOT = Path(__file__).parents[1]
 
@@ -19,6 +27,13 @@ def test_score_by_hand() -> None:
     assert score(stats) == pytest.approx(0.85)
     with pytest.raises(InvalidArgument, match="at least one mutant"):
         score({"killed": 0})
+
+
+def test_the_line_says_of_which_code_the_score_is() -> None:
+    outcome = {"score": 0.9, "stats": {"killed": 8, "timeout": 1, "survived": 1}, "survivors": "x"}
+    line = score_line(outcome | {"commit": "abc1234"})
+    assert "90.0%** of 10 mutants" in line and "Measured at commit `abc1234`." in line
+    assert "did not note its commit" in score_line(outcome)
 
 
 def test_what_is_mutated_and_what_must_notice_it_exist() -> None:
