@@ -174,7 +174,7 @@ seeds_table(root / "results", "prior_share")
 # So the rounds are left a twentieth where a class gets one Gaussian (`dpgen_core.budget.prior_share`). MNIST did not ask for
 # that: it only does not speak against it. The question came from Fashion-MNIST's records, where the rounds lost accuracy
 # at a small budget, and those are judged on test images. The reason is the noise: a release uses whatever it gets, and there the rounds' gradients are far below theirs.
-# The records that were made anew moved by less than the spread of their seeds, so the share is not all that the rounds cost: the steps they take under such noise are the rest.
+# The records that were made anew moved by less than the spread of their seeds, so the share is not all that the rounds cost. What is left to blame is the steps they take under such noise; that was not measured.
 
 # %% [markdown]
 # ### Noise, or the method?
