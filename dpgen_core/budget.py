@@ -65,7 +65,7 @@ def prior_noise(settings: Mapping[str, Any], budget: Mapping[str, Any]) -> float
         settings: see `prior_share`, whose figure they hold.
         budget: see `prior_share`.
     """
-    if not (share := _prior_share(settings)):
+    if not (share := _share_of_prior(settings)):
         return 0.0
     return accounting.calibrate_gaussian(relation=RELATION, **budget) / math.sqrt(share)
 
@@ -107,7 +107,7 @@ def rounds_noise(
     """
     if not settings["rounds"]:
         return 0.0
-    share = _prior_share(settings)
+    share = _share_of_prior(settings)
     if share >= 1.0:
         raise InvalidArgument(
             f"prior_share: received {share}, but it must be < 1 when rounds > 0. Try 0.5."
@@ -127,5 +127,5 @@ def rounds_noise(
     )
 
 
-def _prior_share(settings: Mapping[str, Any]) -> float:
+def _share_of_prior(settings: Mapping[str, Any]) -> float:
     return settings.get("prior_share", 0.0) if settings.get("prior_modes") else 0.0

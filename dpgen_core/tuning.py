@@ -201,12 +201,9 @@ def seeds_table(results: Path, setting: str) -> pd.DataFrame:
         setting: a field of `config.ExperimentConfig`.
     """
     table = pd.read_csv(results / FILE)
-    changed = [json.loads(text) for text in table["overrides"]]
-    chosen = [set(c) == {setting, "seed"} for c in changed]
-    table[setting] = [c.get(setting) for c in changed]
-    table = table[chosen].infer_objects()
-    if (table[setting] % 1 == 0).all():
-        table[setting] = table[setting].astype(int)
+    changed = table["overrides"].map(json.loads)
+    table = table[[set(c) == {setting, "seed"} for c in changed]]
+    table[setting] = [changed[row][setting] for row in table.index]
     table[["g2r", "recall"]] *= 100
     columns = {"g2r": "g2r (%)", "frechet_distance": "Frechet distance", "recall": "recall (%)"}
     keys = ["method", "epsilon", setting]

@@ -174,7 +174,7 @@ mutation = load_mutants(root / "results")
 Markdown(score_line(mutation))
 
 # %% [markdown]
-# The score ages with the code. A part of the mutants was tried again on later code, and there were holes: the tests did
+# A part of the mutants was tried again on later code, and there were holes: the tests did
 # not notice when a broken gradient went into the sum of `EFSGD` or when its noise took the sum's place, did not run the sum by blocks,
 # and looked at one sign of the steps in the noise's tails only. They do now; the score has not been measured anew since.
 #
