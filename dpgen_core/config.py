@@ -100,6 +100,7 @@ class ExperimentConfig:
     prior_covariance_radius: float = 14.0
     prior_cells: int = 1  # M, Gaussians per class
     prior_rank: int = 30  # whitened directions in which cells differ
+    prior_frame: bool = False  # codes in each record's own frame, see `frames`
     prior_contrast: bool = False  # show the prior's own samples with the generator's first contrast
 
     # evaluation

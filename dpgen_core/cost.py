@@ -20,10 +20,9 @@ from scipy.optimize import nnls
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from dpgen_core.basis import FrequencyBasis
 from dpgen_core.classifiers import ARCHITECTURES, build_classifier
 from dpgen_core.config import ExperimentConfig
-from dpgen_core.generation import PublicSide
+from dpgen_core.generation import PublicSide, prior_basis
 from dpgen_core.metrics import EvaluationSettings
 from dpgen_core.prior import FrequencyPrior
 from dpgen_core.speed import Benchmarks, load_benchmarks
@@ -254,7 +253,7 @@ def _operations(call: Callable[[], Tensor]) -> float:
 
 def _blank_prior(config: ExperimentConfig) -> FrequencyPrior:
     """A prior that has been told nothing, of the size that `config` asks for."""
-    basis = FrequencyBasis(config.image_shape, config.prior_modes)
+    basis = prior_basis(config)
     cells, dim = (config.num_classes, config.prior_cells), basis.dim
     share, factor = torch.ones(cells), torch.zeros(1, 1, dim, dim)
     means, factors = torch.zeros(*cells, dim), factor.expand(*cells, dim, dim)

@@ -23,6 +23,7 @@ from dpgen_core.cost import forecast_here
 from dpgen_core.data import ImageData
 from dpgen_core.dp_critic import CriticTrainer, critic_events
 from dpgen_core.folders import SHAPES
+from dpgen_core.generation import prior_basis
 from dpgen_core.outcome import SNAPSHOT_IMAGES, FinishedRun, to_bytes, write_outcome
 from dpgen_core.prior import FrequencyPrior, prior_events
 from dpgen_core.record import Record
@@ -257,10 +258,8 @@ class _Session:
         self.restarts = int(state["restarts"]) + 1  # type: ignore[call-overload]
 
     def _prior_from(self, tensors: dict[str, Tensor]) -> FrequencyPrior:
-        config = self.config
-        return FrequencyPrior.from_tensors(
-            tensors, config.image_shape, config.prior_modes, self.device
-        )
+        basis = prior_basis(self.config, self.device)
+        return FrequencyPrior.from_tensors(tensors, basis, self.device)
 
     def _save(self) -> None:
         tensors = self.trainer.tensors()

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from dpgen_core.basis import FrequencyBasis
 from dpgen_core.config import ExperimentConfig
+from dpgen_core.frames import FramedBasis
 from dpgen_core.models import ConvGenerator, Critic, RefinerGenerator, build_critic, with_contrast
 from dpgen_core.prior import FrequencyPrior
 from dpgen_core.spread import ALONE, Ranks
@@ -175,6 +176,12 @@ class PublicSide:
                 *shared, config.latent_dim, config.generator_width, config.noise_injection
             )
         return model.to(self.device)
+
+
+def prior_basis(config: ExperimentConfig, device: torch.device | str = "cpu") -> FrequencyBasis:
+    """The public basis in which the prior of `config` is released and sampled."""
+    kind = FramedBasis if config.prior_frame else FrequencyBasis
+    return kind(config.image_shape, config.prior_modes, device)
 
 
 def optimizer_tensors(optimizer: torch.optim.Optimizer, prefix: str) -> dict[str, Tensor]:

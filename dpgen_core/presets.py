@@ -29,6 +29,8 @@ SWITCHES: Mapping[str, Mapping[str, Any]] = MappingProxyType(
         "efsgd-prior/with-classifier": {"classifier_weight": _CLASSIFIER_WEIGHT},
         "efsgd/with-classifier": {"classifier_weight": _CLASSIFIER_WEIGHT},
         "efsgd-prior/with-label": {"label_in_refiner": True},
+        "efsgd-prior/with-frame": {"prior_frame": True},
+        "mixture/with-frame": {"prior_frame": True},
     }
 )
 _LINEAGE = {

@@ -101,12 +101,10 @@ class FrequencyPrior:
     def from_tensors(
         cls,
         tensors: dict[str, Tensor],
-        image_shape: tuple[int, int, int],
-        modes: int,
+        basis: FrequencyBasis,
         device: torch.device | str = "cpu",
     ) -> FrequencyPrior:
-        """Inverse of `tensors`."""
-        basis = FrequencyBasis(image_shape, modes, device)
+        """Inverse of `tensors`, for the basis that the prior was released in."""
         moved = {name: value.to(device) for name, value in tensors.items()}
         return cls(basis, **moved)
 

@@ -13,11 +13,10 @@ import torch
 from torch import Tensor
 
 from dpgen_core.accounting import SampledGaussianEvent
-from dpgen_core.basis import FrequencyBasis
 from dpgen_core.config import ExperimentConfig
 from dpgen_core.data import ImageData
 from dpgen_core.efsgd import ErrorMemory, sanitize
-from dpgen_core.generation import PublicSide, batches, below
+from dpgen_core.generation import PublicSide, batches, below, prior_basis
 from dpgen_core.losses import annealed, class_statistics
 from dpgen_core.mixture import split_classes
 from dpgen_core.models import NoiseOfSome
@@ -238,7 +237,7 @@ def make_prior(
     config: ExperimentConfig, data: ImageData, key: str, *, device: torch.device, attempt: int = 0
 ) -> FrequencyPrior:
     """Release the frequency prior of `config`. The caller charges `prior.prior_events` first."""
-    basis = FrequencyBasis(config.image_shape, config.prior_modes, device)
+    basis = prior_basis(config, device)
     images, labels = data.images.to(device), data.labels.to(device)
     shared: dict[str, Any] = {
         "noise_multiplier": config.prior_noise_multiplier,

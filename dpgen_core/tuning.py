@@ -244,7 +244,7 @@ def compute_curve(results: Path, *, floor: float) -> Figure:
 def _readable(text: str) -> str:
     changed = json.loads(text)
     words = [
-        f"{name}={value if isinstance(value, str) else f'{value:g}'}"
+        f"{name}={value if isinstance(value, str | bool) else f'{value:g}'}"
         for name, value in changed.items()
     ]
     return ", ".join(words) or "the preset"

@@ -178,7 +178,7 @@ def test_seeded_and_keyed() -> None:
 def test_round_trip_and_bad_radii() -> None:
     images, labels = made_data(200)
     prior = release(images, labels, 1.0)
-    again = FrequencyPrior.from_tensors(prior.tensors(), (1, 8, 8), 3)
+    again = FrequencyPrior.from_tensors(prior.tensors(), BASIS)
     latents = torch.randn(4, BASIS.dim)
     torch.testing.assert_close(prior.sample(latents, labels[:4]), again.sample(latents, labels[:4]))
     with pytest.raises(InvalidArgument, match="mean_radius: received 0"):
