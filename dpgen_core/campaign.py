@@ -62,6 +62,12 @@ def _runs() -> Iterator[Run]:
     for epsilon in SWEEP:
         for method in ("mixture", "efsgd-prior"):
             yield Run("mnist", method, epsilon)
+    # Is a record better told in its own frame? Frames are for handwriting; what they do to clothes.
+    for seed in SEEDS:
+        for dataset in ("mnist", "fashion_mnist"):
+            for epsilon in (10.0, 1.0):
+                for method in ("mixture/with-frame", "efsgd-prior/with-frame"):
+                    yield Run(dataset, method, epsilon, seed)
     # Does the refiner need the label?
     for dataset, epsilon in (
         ("celeba", 1.0),

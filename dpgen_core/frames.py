@@ -26,7 +26,7 @@ from dpgen_core.basis import FrequencyBasis
 
 ENTRIES = 5  # center x, center y, log width, log height, slant
 # Standard deviations of a canonical image's intensity, in half sides: public constants.
-_WIDTH, _HEIGHT = 0.30, 0.36
+_WIDTH, _HEIGHT = 0.38, 0.45
 _REACH = (0.5, 0.5, 0.7, 0.7, 1.0)  # an entry is kept within +- this: nothing leaves the image
 # What one unit of an entry counts for beside a code: an entry's spread is a tenth or two.
 _WEIGHT = (10.0, 10.0, 5.0, 5.0, 5.0)

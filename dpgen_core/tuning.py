@@ -113,6 +113,13 @@ TRIALS: tuple[Trial, ...] = (
         for s in (0, 1, 2)
         for share in (0.8, 0.9, 0.95)
     ),
+    # Is a record better told in its own frame?
+    *(
+        ("mixture", epsilon, {"prior_frame": frame, "seed": s})
+        for s in (0, 1, 2)
+        for epsilon in (10.0, 1.0)
+        for frame in (False, True)
+    ),
 )
 
 

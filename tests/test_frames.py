@@ -21,7 +21,7 @@ def bars(*shapes: tuple[float, float, float, float, float]) -> Tensor:
     """Soft ellipses with a notch, each seen in the frame given, (n, 1, h, w)."""
     place = (torch.arange(SIDE) * 2 + 1) / SIDE - 1
     y, x = torch.meshgrid(place, place, indexing="ij")
-    one = torch.exp(-((x / 0.5) ** 2 + (y / 0.65) ** 2) * 2)
+    one = torch.sigmoid(10 * (1 - ((x / 0.6) ** 2 + (y / 0.76) ** 2).sqrt()))
     one = (one - 0.6 * torch.exp(-(((x - 0.2) / 0.2) ** 2 + ((y - 0.2) / 0.2) ** 2))).clamp(0, 1)
     wanted = torch.tensor(shapes)
     return from_canonical(one.expand(len(wanted), 1, SIDE, SIDE), wanted).clamp(0, 1)
@@ -53,10 +53,14 @@ def test_one_shape_in_many_frames_is_one_canonical_image() -> None:
 
 def test_round_trip() -> None:
     images = bars(*SHAPES)
-    again = from_canonical(to_canonical(images, measure(images)), measure(images))
-    torch.testing.assert_close(again, images, atol=0.06, rtol=0)
     wide = FramedBasis((1, SIDE, SIDE), SIDE)
-    torch.testing.assert_close(wide.decode(wide.encode(images)), images, atol=0.06, rtol=0)
+    for again in (
+        from_canonical(to_canonical(images, measure(images)), measure(images)),
+        wide.decode(wide.encode(images)),
+    ):
+        # Two interpolations blur the edges of the shape, and move nothing.
+        blur = (again - images).flatten(1).norm(dim=1) / images.flatten(1).norm(dim=1)
+        assert float(blur.max()) < 0.03
 
 
 def test_a_code_is_of_one_record_alone(monkeypatch: pytest.MonkeyPatch) -> None:
