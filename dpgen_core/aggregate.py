@@ -14,7 +14,7 @@ import pandas as pd
 from dpgen_core.accounting import bound_text
 from dpgen_core.checks import check_choice
 from dpgen_core.data import DATASETS
-from dpgen_core.presets import METHODS
+from dpgen_core.presets import WHOLE
 from dpgen_core.record import Record
 from dpgen_core.tables import MISSING, frame
 
@@ -63,7 +63,7 @@ def comparison(records: Sequence[Record], *, dataset: str) -> pd.DataFrame:
     """
     check_choice("dataset", dataset, DATASETS)
     table = settings(records)
-    table = table[(table["dataset"] == dataset) & table["method"].isin(list(METHODS))]
+    table = table[(table["dataset"] == dataset) & table["method"].isin(list(WHOLE))]
     table = table.sort_values("target_epsilon", ascending=False, kind="stable")
     rows = []
     for _, row in table.iterrows():

@@ -13,6 +13,7 @@ from PIL import Image, ImageDraw
 
 from dpgen_core.checks import check_choice
 from dpgen_core.data import DATASETS
+from dpgen_core.presets import WHOLE
 from dpgen_core.record import UNPUBLISHED, Record
 from dpgen_core.tables import rank
 
@@ -36,7 +37,7 @@ def gallery(records: Sequence[Record], *, dataset: str, per_row: int = 3) -> byt
     chosen: dict[tuple[int, str, str, float], Record] = {}
     for record in sorted(records, key=lambda r: r.config.seed):
         config = record.config
-        if config.dataset == dataset and "/" not in config.method:
+        if config.dataset == dataset and config.method in WHOLE:
             place = rank(dataset, config.method)[1]
             chosen.setdefault((place, config.method, config.profile, config.epsilon), record)
     sheets = []

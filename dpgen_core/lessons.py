@@ -13,10 +13,11 @@ import pandas as pd
 
 from dpgen_core.aggregate import cell, indexed, settings, verdict
 from dpgen_core.campaign import NON_PRIVATE
+from dpgen_core.presets import FRAMED, WHOLE
 from dpgen_core.record import Record
 from dpgen_core.tables import DATASET_TITLES, frame
 
-OURS = ("efsgd-prior", "efsgd", "gaussian", "mixture")
+OURS = ("efsgd-prior", "efsgd", "gaussian", "mixture", *FRAMED)
 # g2r (CNN, percent, mean of three seeds) that was asked for before anything was run: floor, goal. None
 # stands for the best of ours.
 TARGETS: Mapping[tuple[str, float, str | None], tuple[float, float]] = MappingProxyType(
@@ -61,16 +62,29 @@ def targets_table(records: Sequence[Record]) -> pd.DataFrame:
 
 def rounds_table(records: Sequence[Record], *, ours: str = "efsgd-prior") -> pd.DataFrame:
     """What the rounds add: `ours` against each one-shot release at the same total budget."""
+    release = ours.replace("efsgd-prior", "mixture")
+    return _against(
+        records, [(ours, "gaussian"), (ours, release if release in WHOLE else "mixture")]
+    )
+
+
+def frames_table(records: Sequence[Record]) -> pd.DataFrame:
+    """What a record's own frame changes: each method with frames against itself without."""
+    return _against(records, [(name, name.partition("/")[0]) for name in FRAMED])
+
+
+def _against(records: Sequence[Record], pairs: Sequence[tuple[str, str]]) -> pd.DataFrame:
+    """Of each pair, the first method against the second at the same budget, with verdicts."""
     table, rows = settings(records), []
-    for base in ("gaussian", "mixture"):
+    for ours, base in pairs:
         for dataset in DATASET_TITLES:
             for epsilon in (10.0, 1.0):
                 found = [_rows(table, dataset, epsilon, [name]) for name in (ours, base)]
-                if any(one.empty for one in found):
+                if any(row.empty for row in found):
                     continue
-                with_rounds, theirs = (one.iloc[0] for one in found)
-                accuracy, by_accuracy = verdict(with_rounds, theirs, *_G2R)
-                distance, by_distance = verdict(with_rounds, theirs, *_FRECHET)
+                one, theirs = (row.iloc[0] for row in found)
+                accuracy, by_accuracy = verdict(one, theirs, *_G2R)
+                distance, by_distance = verdict(one, theirs, *_FRECHET)
                 share = distance / float(theirs["frechet_distance"])
                 rows.append(
                     {
@@ -79,8 +93,8 @@ def rounds_table(records: Sequence[Record], *, ours: str = "efsgd-prior") -> pd.
                         "epsilon": f"{epsilon:g}",
                         "g2r CNN (%)": f"{accuracy:+.1f}, {by_accuracy}",
                         "Frechet distance": f"{distance:+.1f} ({share:+.0%}), {by_distance}",
-                        "recall": f"{theirs['recall']:.2f} to {with_rounds['recall']:.2f}",
-                        "runs": f"{int(with_rounds['runs'])} and {int(theirs['runs'])}",
+                        "recall": f"{theirs['recall']:.2f} to {one['recall']:.2f}",
+                        "runs": f"{int(one['runs'])} and {int(theirs['runs'])}",
                     }
                 )
     return indexed(rows, "against")

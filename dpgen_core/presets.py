@@ -33,6 +33,8 @@ SWITCHES: Mapping[str, Mapping[str, Any]] = MappingProxyType(
         "mixture/with-frame": {"prior_frame": True},
     }
 )
+# Switches whose result stands beside the presets in every table; all others are for ablations.
+FRAMED = ("mixture/with-frame", "efsgd-prior/with-frame")
 _LINEAGE = {
     "feedback_decay": 0.0,
     "reconstruction_weight": 0.0,
@@ -104,6 +106,7 @@ PROFILES: Mapping[str, Mapping[str, Any]] = MappingProxyType(
         },
     }
 )
+WHOLE = (*METHODS, *FRAMED)  # methods with nothing left out
 SMOKE_RECORDS = 2000
 DEFAULT_DELTA = 1e-5
 

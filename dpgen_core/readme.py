@@ -13,6 +13,7 @@ from pathlib import Path
 from dpgen_core import timings
 from dpgen_core.accounting import bound_text
 from dpgen_core.checks import require
+from dpgen_core.presets import WHOLE
 from dpgen_core.record import Record
 from dpgen_core.tables import committed_records, project_root, rank
 
@@ -30,9 +31,10 @@ def figures(records: Sequence[Record], root: Path) -> str:
     chosen = [r for r in records if _headline(r)]
     if not chosen:
         return "\n".join([*lines, "No record is committed yet."]) + "\n"
-    best = [r for r in chosen if r.config.method == "efsgd-prior"]
-    if best:
-        record = min(best, key=lambda r: (-r.config.epsilon, r.config.seed))
+    refined = [r for r in chosen if r.config.method.startswith("efsgd-prior")]
+    if refined:
+        # The name with a switch comes last, and its picture first.
+        record = max(refined, key=lambda r: (r.config.epsilon, r.config.method))
         where = record.samples_png.relative_to(root)
         spent = record.privacy["epsilon"]
         lines += [
@@ -64,7 +66,7 @@ def figures(records: Sequence[Record], root: Path) -> str:
 def _headline(record: Record) -> bool:
     """Whole methods on MNIST at the two budgets of the paper; the book has the rest."""
     config = record.config
-    whole = config.dataset == "mnist" and "/" not in config.method
+    whole = config.dataset == "mnist" and config.method in WHOLE
     return whole and config.seed == 0 and config.epsilon in (1.0, 10.0)
 
 

@@ -19,7 +19,7 @@ from dpgen_core.accounting import bound_text
 from dpgen_core.checks import InvalidArgument, check_choice, require
 from dpgen_core.config import make_config
 from dpgen_core.data import DATASETS
-from dpgen_core.presets import METHODS
+from dpgen_core.presets import METHODS, WHOLE
 from dpgen_core.record import Record, load_records
 
 MISSING = "n/a"
@@ -217,7 +217,7 @@ def published_table(path: Path, *, dataset: str) -> pd.DataFrame:
 
 def findings(records: Sequence[Record]) -> str:
     """What was found, as a Markdown table: the full methods, averaged over seeds."""
-    table = frame([r for r in records if r.config.method in METHODS])
+    table = frame([r for r in records if r.config.method in WHOLE])
     if table.empty:
         return "No record is committed yet.\n"
     keys = ["dataset", "title", "method", "profile", "target_epsilon"]

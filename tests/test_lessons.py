@@ -7,7 +7,7 @@ from pathlib import Path
 from made_records import make_record
 
 from dpgen_core.campaign import NON_PRIVATE
-from dpgen_core.lessons import lessons, rounds_table, targets_table
+from dpgen_core.lessons import frames_table, lessons, rounds_table, targets_table
 from dpgen_core.tables import committed_records
 
 
@@ -72,3 +72,18 @@ def test_the_clip_and_the_memory_are_told_apart(tmp_path: Path) -> None:
 def test_nothing_is_said_without_records() -> None:
     assert targets_table([]).empty and rounds_table([]).empty
     assert lessons([]) == "No record is committed yet.\n"
+
+
+def test_frames_are_judged_against_the_same_method_without(tmp_path: Path) -> None:
+    seeds(tmp_path, "mixture", 0.95, 0.952)
+    seeds(tmp_path, "mixture/with-frame", 0.97, 0.972)
+    seeds(tmp_path, "gaussian", 0.94, 0.942)
+    seeds(tmp_path, "efsgd-prior/with-frame", 0.98, 0.982)
+    records = committed_records(tmp_path)
+    table = frames_table(records)
+    assert table.index.tolist() == ["mixture"]
+    assert table.loc["mixture", "g2r CNN (%)"] == "+2.0, better"
+    rounds = rounds_table(records, ours="efsgd-prior/with-frame")
+    assert rounds.index.tolist() == ["gaussian", "mixture/with-frame"]
+    assert rounds.loc["mixture/with-frame", "g2r CNN (%)"] == "+1.0, better"
+    assert targets_table(records)["by"].tolist() == ["efsgd-prior/with-frame"]
