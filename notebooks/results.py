@@ -41,7 +41,7 @@
 # - **Precision** is the share of generated images that lie among the real ones in the same features, **recall** the share
 #   of real images that lie among the generated ones.
 # - **Spread** is the mean distance of two images of a class, over that of two real images.
-# - A method with a slash has one part switched off ({ref}`the parts <method>`).
+# - A method with a slash has one part switched ({ref}`the parts <method>`).
 # - Metrics are computed with real data and are outside the guarantee.
 # - A table without rows says that no record for it is committed yet.
 
