@@ -28,6 +28,7 @@
 # - **spread**: mean distance of two images of a class in pixels, over the real images'.
 
 # %% tags=["hide-input"]
+import pandas as pd
 from IPython.display import Image, Markdown
 
 from dpgen_core.aggregate import ablation, comparison
@@ -37,6 +38,7 @@ from dpgen_core.gallery import switched_gallery
 from dpgen_core.lessons import TARGETS, frames_table, lessons, rounds_table, targets_table
 from dpgen_core.tables import committed_records, frame, project_root
 
+pd.set_option("display.max_rows", None)  # a row that is not shown was not reported
 root = project_root()
 records = committed_records(root / "results")
 
@@ -142,7 +144,7 @@ Image(png_bytes(budget_curve(frame(shown), value="frechet_distance", y_label="Fr
 # On private data every trial is a release of its own, and choosing by held-out records is one more. Nobody in this literature
 # charges for that, and neither do the records here; the table is published so that it can be seen how much was tried.
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input", "output_scroll"]
 from dpgen_core.tuning import compute_curve, noise_table, seeds_table, tuning_table
 
 tuning_table(root / "results")

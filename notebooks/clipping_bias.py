@@ -30,6 +30,8 @@ from dpgen_core.bias import descend, memory_price, settling_point, train_classif
 from dpgen_core.owner_bias import SETTINGS, owners_over_time, recorded_bias, setting_bias
 from dpgen_core.tables import committed_records, project_root
 
+pd.set_option("display.max_rows", None)  # a row that is not shown was not reported
+
 # %% [markdown]
 # ## Three points on a line
 #
@@ -222,7 +224,7 @@ pd.DataFrame({name: vars(bias) for name, bias in measured.items()}).T.rename(
 # The full runs whose records are in the repository logged the same figures in every round. Medians
 # over the rounds:
 
-# %%
+# %% tags=["output_scroll"]
 recorded_bias(committed_records(project_root() / "results"))
 
 # %% [markdown]

@@ -46,6 +46,7 @@
 # - A table without rows says that no record for it is committed yet.
 
 # %% tags=["hide-input"]
+import pandas as pd
 from IPython.display import Image
 
 from dpgen_core.gallery import gallery
@@ -55,12 +56,13 @@ from dpgen_core.tables import (
     results_table,
 )
 
+pd.set_option("display.max_rows", None)  # a row that is not shown was not reported
 records = committed_records(project_root() / "results")
 
 # %% [markdown]
 # ## MNIST
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input", "output_scroll"]
 results_table(records, dataset="mnist", view="quality")
 
 # %% [markdown]
@@ -70,7 +72,7 @@ results_table(records, dataset="mnist", view="quality")
 # %% mystnb={"image": {"alt": "Generated MNIST digits, by method"}} tags=["hide-input"]
 Image(gallery(records, dataset="mnist"))
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input", "output_scroll"]
 results_table(records, dataset="mnist", view="privacy")
 
 # %% [markdown]
@@ -78,22 +80,22 @@ results_table(records, dataset="mnist", view="privacy")
 # one-shot prior in units of its joint sensitivity, *q* the sampling rate, *T* the rounds, *K* the
 # shards. *Seeded* noise can be repeated and is therefore not fit for private data.
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input", "output_scroll"]
 results_table(records, dataset="mnist", view="cost")
 
 # %% [markdown]
 # ## Fashion-MNIST
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input", "output_scroll"]
 results_table(records, dataset="fashion_mnist", view="quality")
 
 # %% mystnb={"image": {"alt": "Generated Fashion-MNIST clothes, by method"}} tags=["hide-input"]
 Image(gallery(records, dataset="fashion_mnist"))
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input", "output_scroll"]
 results_table(records, dataset="fashion_mnist", view="privacy")
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input", "output_scroll"]
 results_table(records, dataset="fashion_mnist", view="cost")
 
 # %% [markdown]
@@ -104,13 +106,13 @@ results_table(records, dataset="fashion_mnist", view="cost")
 # identity has five, so these are not guarantees for a person. CelebA's license forbids passing
 # pictures on, so none are shown.
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input", "output_scroll"]
 results_table(records, dataset="celeba", view="quality")
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input", "output_scroll"]
 results_table(records, dataset="celeba", view="privacy")
 
-# %% tags=["hide-input"]
+# %% tags=["hide-input", "output_scroll"]
 results_table(records, dataset="celeba", view="cost")
 
 # %% [markdown]
