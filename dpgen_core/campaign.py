@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dpgen_core.config import ExperimentConfig, make_config
-from dpgen_core.presets import PARTS
+from dpgen_core.presets import FRAMED, PARTS
 from dpgen_core.sweep import run_all
 from dpgen_core.tables import project_root
 
@@ -66,7 +66,7 @@ def _runs() -> Iterator[Run]:
     for seed in SEEDS:
         for dataset in ("mnist", "fashion_mnist"):
             for epsilon in (10.0, 1.0):
-                for method in ("mixture/with-frame", "efsgd-prior/with-frame"):
+                for method in FRAMED:
                     yield Run(dataset, method, epsilon, seed)
     # Does the refiner need the label?
     for dataset, epsilon in (

@@ -99,7 +99,7 @@ class FramedBasis(FrequencyBasis):
             frames = measure(some)
             canonical = super().encode(to_canonical(some, frames))
             made.append(torch.cat([canonical, frames * frames.new_tensor(_WEIGHT)], dim=1))
-        return torch.cat(made) if made else images.new_zeros(0, self.dim)
+        return torch.cat(made)
 
     def decode(self, codes: Tensor) -> Tensor:
         """Images (n, c, h, w) with the given codes (n, d), not clipped to [0, 1]."""

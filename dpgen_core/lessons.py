@@ -61,7 +61,10 @@ def targets_table(records: Sequence[Record]) -> pd.DataFrame:
 
 
 def rounds_table(records: Sequence[Record], *, ours: str = "efsgd-prior") -> pd.DataFrame:
-    """What the rounds add: `ours` against each one-shot release at the same total budget."""
+    """What the rounds add: `ours` against each one-shot release at the same total budget.
+
+    With frames `mixture` has them too: else frames would count as rounds.
+    """
     release = ours.replace("efsgd-prior", "mixture")
     return _against(
         records, [(ours, "gaussian"), (ours, release if release in WHOLE else "mixture")]

@@ -23,18 +23,17 @@ PARTS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
     }
 )
 
+# Switches whose result stands beside the presets in every table; all others are for ablations.
+FRAMED = ("mixture/with-frame", "efsgd-prior/with-frame")
 # Switches that are no parts of the paper, by the methods that have them.
 SWITCHES: Mapping[str, Mapping[str, Any]] = MappingProxyType(
     {
         "efsgd-prior/with-classifier": {"classifier_weight": _CLASSIFIER_WEIGHT},
         "efsgd/with-classifier": {"classifier_weight": _CLASSIFIER_WEIGHT},
         "efsgd-prior/with-label": {"label_in_refiner": True},
-        "efsgd-prior/with-frame": {"prior_frame": True},
-        "mixture/with-frame": {"prior_frame": True},
+        **{name: {"prior_frame": True} for name in FRAMED},
     }
 )
-# Switches whose result stands beside the presets in every table; all others are for ablations.
-FRAMED = ("mixture/with-frame", "efsgd-prior/with-frame")
 _LINEAGE = {
     "feedback_decay": 0.0,
     "reconstruction_weight": 0.0,
