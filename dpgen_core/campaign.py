@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dpgen_core.config import ExperimentConfig, make_config
-from dpgen_core.presets import FRAMED, PARTS
+from dpgen_core.presets import FRAMED, PARTS, VARIED
 from dpgen_core.sweep import run_all
 from dpgen_core.tables import project_root
 
@@ -68,6 +68,11 @@ def _runs() -> Iterator[Run]:
             for epsilon in (10.0, 1.0):
                 for method in FRAMED:
                     yield Run(dataset, method, epsilon, seed)
+    # Does it help the paper's parts alone to draw how an image is shown?
+    for epsilon in (10.0, 1.0):
+        for dataset in ("mnist", "fashion_mnist", "celeba"):
+            for seed in SEEDS:
+                yield Run(dataset, VARIED, epsilon, seed)
     # Does the refiner need the label?
     for dataset, epsilon in (
         ("celeba", 1.0),

@@ -59,7 +59,7 @@ def measure(images: Tensor) -> Tensor:
 
 def to_canonical(images: Tensor, frames: Tensor) -> Tensor:
     """Images (n, c, h, w) as seen in their `frames` (n, `ENTRIES`): upright, centered, of one size."""
-    return _warp(images, _maps(frames)).clamp(0, 1)
+    return _warp(images, affine_maps(frames)).clamp(0, 1)
 
 
 def from_canonical(images: Tensor, frames: Tensor) -> Tensor:
@@ -69,9 +69,17 @@ def from_canonical(images: Tensor, frames: Tensor) -> Tensor:
         images: canonical images, (n, c, h, w).
         frames: frames (n, `ENTRIES`), kept within the bounds that `measure` keeps to.
     """
-    maps = _maps(_bounded(frames))
+    maps = affine_maps(_bounded(frames))
     turn = torch.linalg.inv(maps[:, :, :2])  # (n, 2, 2)
     return _warp(images, torch.cat([turn, -turn @ maps[:, :, 2:]], dim=2))
+
+
+def affine_maps(frames: Tensor) -> Tensor:
+    """``u -> center + [[width, slant], [0, height]] u`` of each frame (n, `ENTRIES`), as (n, 2, 3)."""
+    x, y, log_width, log_height, slant = frames.unbind(1)
+    none = torch.zeros_like(x)
+    rows = (log_width.exp(), slant, x, none, log_height.exp(), y)
+    return torch.stack(rows, dim=1).unflatten(1, (2, 3))
 
 
 class FramedBasis(FrequencyBasis):
@@ -120,14 +128,6 @@ def _places(count: int, like: Tensor) -> Tensor:
 def _bounded(frames: Tensor) -> Tensor:
     reach = frames.new_tensor(_REACH)
     return torch.minimum(torch.maximum(frames, -reach), reach)
-
-
-def _maps(frames: Tensor) -> Tensor:
-    """Affine maps from canonical to record coordinates, (n, 2, 3)."""
-    x, y, log_width, log_height, slant = frames.unbind(1)
-    none = torch.zeros_like(x)
-    rows = (log_width.exp(), slant, x, none, log_height.exp(), y)
-    return torch.stack(rows, dim=1).unflatten(1, (2, 3))
 
 
 def _warp(images: Tensor, maps: Tensor) -> Tensor:

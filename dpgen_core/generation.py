@@ -173,7 +173,11 @@ class PublicSide:
             )
         else:
             model = ConvGenerator(
-                *shared, config.latent_dim, config.generator_width, config.noise_injection
+                *shared,
+                config.latent_dim,
+                config.generator_width,
+                config.noise_injection,
+                config.appearance_noise,
             )
         return model.to(self.device)
 

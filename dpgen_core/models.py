@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from dpgen_core.appearance import DRAWS, AppearanceNoise
 from dpgen_core.basis import FrequencyBasis
 from dpgen_core.checks import check_choice, require
 from dpgen_core.prior import FrequencyPrior
@@ -90,6 +91,7 @@ class ConvGenerator(nn.Module):
         latent_dim: dimension of the standard normal latent.
         width: channels at full resolution; the stages below carry 2 and 4 times as many.
         noise_injection: see `NoiseInjection`.
+        appearance_noise: see `appearance`.
     """
 
     def __init__(
@@ -99,6 +101,7 @@ class ConvGenerator(nn.Module):
         latent_dim: int,
         width: int,
         noise_injection: bool,
+        appearance_noise: bool = False,
     ) -> None:
         super().__init__()
         channels, height, _ = image_shape
@@ -114,6 +117,7 @@ class ConvGenerator(nn.Module):
         self.noise2 = NoiseInjection(width, noise_injection)
         self.norm2 = nn.GroupNorm(4, width)
         self.to_image = nn.Conv2d(width, channels, 3, padding=1)
+        self.appearance = AppearanceNoise(num_classes) if appearance_noise else None
 
     def forward(self, latents: Tensor, labels: Tensor, noise: Noise) -> Tensor:
         """Latents (n, latent_dim), labels (n,) -> images in [0, 1], (n, c, h, w)."""
@@ -126,7 +130,10 @@ class ConvGenerator(nn.Module):
         x = F.leaky_relu(self.norm1(self.noise1(x, noise)), 0.2)
         x = self.conv2(doubled(x))  # (n, width, h, w)
         x = F.leaky_relu(self.norm2(self.noise2(x, noise)), 0.2)
-        return torch.sigmoid(self.to_image(x))
+        images = torch.sigmoid(self.to_image(x))
+        if self.appearance is None:
+            return images
+        return self.appearance(images, labels, _draw(noise, len(x), 1, DRAWS)[:, 0, 0])
 
 
 # Gain and threshold by channels. Color images keep their slope at mid-gray; line drawings get more

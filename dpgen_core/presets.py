@@ -25,6 +25,7 @@ PARTS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
 
 # Switches whose result stands beside the presets in every table; all others are for ablations.
 FRAMED = ("mixture/with-frame", "efsgd-prior/with-frame")
+VARIED = "efsgd/with-appearance"
 # Switches that are no parts of the paper, by the methods that have them.
 SWITCHES: Mapping[str, Mapping[str, Any]] = MappingProxyType(
     {
@@ -32,6 +33,7 @@ SWITCHES: Mapping[str, Mapping[str, Any]] = MappingProxyType(
         "efsgd/with-classifier": {"classifier_weight": _CLASSIFIER_WEIGHT},
         "efsgd-prior/with-label": {"label_in_refiner": True},
         **{name: {"prior_frame": True} for name in FRAMED},
+        VARIED: {"appearance_noise": True},
     }
 )
 _LINEAGE = {
@@ -105,7 +107,7 @@ PROFILES: Mapping[str, Mapping[str, Any]] = MappingProxyType(
         },
     }
 )
-WHOLE = (*METHODS, *FRAMED)  # methods with nothing left out
+WHOLE = (*METHODS, *FRAMED, VARIED)  # methods with nothing left out
 SMOKE_RECORDS = 2000
 DEFAULT_DELTA = 1e-5
 

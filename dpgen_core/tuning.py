@@ -120,6 +120,12 @@ TRIALS: tuple[Trial, ...] = (
         for epsilon in (10.0, 1.0)
         for frame in (False, True)
     ),
+    # Does it help the paper's parts alone to draw how an image is shown?
+    *(
+        ("efsgd", 10.0, {"appearance_noise": drawn, "seed": s})
+        for s in (0, 1, 2)
+        for drawn in (True, False)
+    ),
 )
 
 
