@@ -229,7 +229,9 @@ def seeds_table(results: Path, setting: str) -> pd.DataFrame:
 
 
 def compute_curve(results: Path, *, floor: float) -> Figure:
-    """g2r of every trial of `efsgd` against what it took, with and next to without noise.
+    """g2r of every trial of `efsgd` against what it took.
+
+    Trials with appearance noise, and those with next to no privacy noise, have colors of their own.
 
     Args:
         results: the folder that holds `FILE`.
@@ -237,13 +239,16 @@ def compute_curve(results: Path, *, floor: float) -> Figure:
     """
     table = pd.read_csv(results / FILE)
     table = table[table["method"] == "efsgd"]
+    varied = table["overrides"].map(lambda text: json.loads(text).get("appearance_noise", False))
+    free = table["epsilon"] > NEXT_TO_NO_NOISE
     figure = Figure(figsize=(6.4, 3.4), layout="constrained")
     axis = figure.subplots()
     for color, (label, rows) in zip(
         COLORS,
         {
-            "epsilon 10": table[table["epsilon"] == 10.0],
-            "next to no noise": table[table["epsilon"] > NEXT_TO_NO_NOISE],
+            "epsilon 10": table[~free & ~varied],
+            "epsilon 10, with appearance noise": table[~free & varied],
+            "next to no privacy noise": table[free],
         }.items(),
         strict=False,
     ):

@@ -19,7 +19,8 @@
 #
 # *What the paper says:* noise is injected into the generator while it upsamples, for diversity. The exact form is
 # not public. *What the lineage does:* nothing of the kind. *What we do:* per-pixel Gaussian noise after each
-# upsampling convolution with one learned scale per channel, as in StyleGAN {cite:p}`karras2019stylegan`.
+# upsampling convolution with one learned scale per channel, as in StyleGAN {cite:p}`karras2019stylegan`; and, as a switch
+# of ours, noise in {ref}`how an image is shown <appearance-noise>`.
 #
 # This noise has nothing to do with privacy. It is public, it is part of the generator, and it costs no budget. Two
 # noises in one paper are easily confused:
@@ -101,6 +102,60 @@ Image(
 )
 
 # %% [markdown]
+# (appearance-noise)=
+# ## Noise in how an image is shown
+#
+# The rounds of `efsgd` ask an image to move towards what {ref}`a whole cohort wants on average <cohort-targets>`. Strokes
+# that lean left and strokes that lean right average to upright ones, bright shirts and dark shirts to gray ones. What is
+# left are prototypes, and a classifier trained on prototypes has seen no slant and no shade. Noise per pixel does not bring
+# them back: no sum of pixel noise leans.
+#
+# So let the generator draw them. With `appearance_noise=True` (method `efsgd/with-appearance`, off elsewhere) its last
+# step shows each image brighter or darker, moved, larger or smaller, and leaning:
+#
+# $$ \text{shown}(v) = e^{g}\, \text{image}(u), \qquad
+#    u = \text{center} + \begin{pmatrix} \text{width} & \text{slant} \\ 0 & \text{height} \end{pmatrix} v. $$
+#
+# Log brightness $g$ and the five numbers of the map are standard normal times a *strength*, one per class and number. The
+# strengths are weights of the generator and learned like all others. Critics and losses see images as shown, so an image
+# that happens to lean is matched with a record that leans, and that is what teaches a class how much to lean.
+
+# %% mystnb={"figure": {"caption": "A drawn digit as it is and with one number changed at a time.", "name": "fig-appearance"}, "image": {"alt": "Seven pictures of a digit: plain, brighter, moved right, moved down, wider, higher, slanted"}} tags=["hide-input"]
+from dpgen_core.appearance import DRAWS, show
+from dpgen_core.data import load
+
+digit = load("glyphs", "test", num_records=10, seed=0).images[4:5] * 0.6
+titles = ("as it is", "brightness", "center x", "center y", "log width", "log height", "slant")
+steps = torch.cat(
+    [torch.zeros(1, DRAWS), torch.diag(torch.tensor([0.5, -0.2, -0.2, -0.3, -0.3, 0.4]))]
+)
+figure, axes = plt.subplots(1, len(titles), figsize=(7.4, 1.4), layout="constrained")
+for axis, image, title in zip(
+    axes, show(digit.expand(len(steps), -1, -1, -1), steps), titles, strict=True
+):
+    axis.imshow(image[0], cmap="gray", vmin=0, vmax=1)
+    axis.set(xticks=[], yticks=[])
+    axis.set_title(title, fontsize=8)
+plt.show()
+
+# %% [markdown]
+# Nothing here sees a record, and the strengths are functions of the sanitized releases: it costs no budget. What it adds is
+# knowledge from outside, that a class stays itself under another light and a slant. What it buys the paper's parts
+# alone, at the same total budget:
+
+# %% tags=["hide-input"]
+from dpgen_core.lessons import appearance_table
+
+appearance_table(records)
+
+# %% mystnb={"image": {"alt": "Samples with and without appearance noise"}} tags=["hide-input"]
+Image(
+    switched_gallery(
+        records, dataset="fashion_mnist", methods=("efsgd", "efsgd/with-appearance"), epsilon=10.0
+    )
+)
+
+# %% [markdown]
 # ## Exercises
 #
 # :::{admonition} Exercise 1
@@ -121,6 +176,16 @@ Image(
 # :class: dropdown
 # It could, at no cost in privacy. But the generator's step is taken at the images of the round, and whoever wants to
 # check a run from its releases must be able to compute these images again.
+# :::
+#
+# :::{admonition} Exercise 3
+# Could the generator cancel its own appearance noise, and make every image upright after all?
+# :::
+#
+# :::{admonition} Solution
+# :class: dropdown
+# Not before it: the draws come after the last convolution, which does not see them. But it can let the strengths go to zero, and for
+# numbers in which the records of a class do not differ it does.
 # :::
 #
 # **Read next:** {ref}`the whole algorithm <method>`.

@@ -7,7 +7,13 @@ from pathlib import Path
 from made_records import make_record
 
 from dpgen_core.campaign import NON_PRIVATE
-from dpgen_core.lessons import frames_table, lessons, rounds_table, targets_table
+from dpgen_core.lessons import (
+    appearance_table,
+    frames_table,
+    lessons,
+    rounds_table,
+    targets_table,
+)
 from dpgen_core.tables import committed_records
 
 
@@ -72,6 +78,20 @@ def test_the_clip_and_the_memory_are_told_apart(tmp_path: Path) -> None:
 def test_nothing_is_said_without_records() -> None:
     assert targets_table([]).empty and rounds_table([]).empty
     assert lessons([]) == "No record is committed yet.\n"
+
+
+def test_what_is_asked_of_efsgd_may_be_reached_with_appearance_noise(tmp_path: Path) -> None:
+    seeds(tmp_path, "efsgd", 0.85, 0.852)
+    seeds(tmp_path, "efsgd/with-appearance", 0.89, 0.892)
+    seeds(tmp_path, "efsgd/no-noise-injection", 0.99, 0.99)  # an ablation is no result
+    seeds(tmp_path, "efsgd-prior", 0.96, 0.962)
+    records = committed_records(tmp_path)
+    table = targets_table(records)
+    assert table["asked of"].tolist() == ["the best of ours", "efsgd"]
+    assert table["by"].tolist() == ["efsgd-prior", "efsgd/with-appearance"]
+    assert table["reached"].tolist() == ["floor", "floor"]
+    row = appearance_table(records).loc["efsgd"]
+    assert row["g2r CNN (%)"] == "+4.0, better"
 
 
 def test_frames_are_judged_against_the_same_method_without(tmp_path: Path) -> None:
