@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from dpgen_core.presets import METHODS
+from dpgen_core.presets import WHOLE
 from dpgen_core.rdp import ORDERS, sampled_gaussian_rdp
 from dpgen_core.record import UNPUBLISHED, Record
 from dpgen_core.tables import DATASET_TITLES, committed_records, project_root, rank
@@ -102,10 +102,9 @@ def _log(value: float) -> float | None:
 
 def _order(record: Record) -> tuple[object, ...]:
     config = record.config
-    whole = "/" in config.method or config.method not in METHODS
     return (
         *rank(config.dataset, config.method),
-        whole,
+        config.method not in WHOLE,
         config.method,
         -config.epsilon,
         config.seed,
