@@ -87,6 +87,9 @@ class ExperimentConfig:
     latent_dim: int = 32
     generator_width: int = 16
     noise_injection: bool = True
+    rounds_frame: bool = (
+        False  # owners judge codes in each record's own frame, see `framed_generator`
+    )
     appearance_noise: bool = False  # how an image is shown is drawn, see `appearance`
     label_in_refiner: bool = True  # whether a prior is refined with the label at hand
     generator_learning_rate: float = 4e-3
@@ -257,10 +260,16 @@ def _check_settings(settings: Mapping[str, Any], num_records: int, num_classes: 
         f"at least num_shards = {settings['num_shards']}: every shard needs a record (N >= K)",
         f"num_records={10 * settings['num_shards']}, or fewer shards",
     )
-    if settings.get("appearance_noise"):
-        able = settings["rounds"] > 0 and not settings.get("prior_modes")
-        rule = "off where a prior makes the images: it has a spread of its own"
-        require(able, "appearance_noise", True, rule, "method='efsgd/with-appearance'")
+    for name in ("appearance_noise", "rounds_frame"):
+        if settings.get(name):
+            able = settings["rounds"] > 0 and not settings.get("prior_modes")
+            rule = "off where a prior makes the images: it has a spread of its own"
+            require(able, name, True, rule, "method='efsgd' with this setting")
+    if settings.get("rounds_frame"):
+        rule = "'mlp' with rounds_frame: codes with a frame are no image's"
+        require(
+            settings.get("critic", "mlp") == "mlp", "critic", settings.get("critic"), rule, "'mlp'"
+        )
     if settings["rounds"]:
         pool = settings.get("fake_pool", ExperimentConfig.fake_pool)
         rule = f"at least one fake of each of the {num_classes} classes"

@@ -170,7 +170,7 @@ class CriticTrainer(PublicSide):
         config = self.config
         latents, labels = self.latents("generator", number, config.fake_pool)
         noise = stream(config.seed, "injection", number, device=self.device)
-        codes = self.basis.encode(self.generator(latents, labels, noise))
+        codes = self.codes(latents, labels, noise)
         self.optimizer.zero_grad(set_to_none=True)
         F.softplus(-self._wrapped._module(codes, labels)).mean().backward()
         self._zero()

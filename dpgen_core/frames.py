@@ -54,7 +54,7 @@ def measure(images: Tensor) -> Tensor:
     tall = _REACH[3]
     log_height = high.clamp(min=1e-5).sqrt().div(_HEIGHT).log().clamp(-tall, tall)
     slant = lean * log_height.exp()
-    return _bounded(torch.stack([center_x, center_y, log_width, log_height, slant], dim=1))
+    return bounded(torch.stack([center_x, center_y, log_width, log_height, slant], dim=1))
 
 
 def to_canonical(images: Tensor, frames: Tensor) -> Tensor:
@@ -69,9 +69,15 @@ def from_canonical(images: Tensor, frames: Tensor) -> Tensor:
         images: canonical images, (n, c, h, w).
         frames: frames (n, `ENTRIES`), kept within the bounds that `measure` keeps to.
     """
-    maps = affine_maps(_bounded(frames))
+    maps = affine_maps(bounded(frames))
     turn = torch.linalg.inv(maps[:, :, :2])  # (n, 2, 2)
     return _warp(images, torch.cat([turn, -turn @ maps[:, :, 2:]], dim=2))
+
+
+def bounded(frames: Tensor) -> Tensor:
+    """Frames (n, `ENTRIES`) kept within the public bounds: nothing leaves the image."""
+    reach = frames.new_tensor(_REACH)
+    return torch.minimum(torch.maximum(frames, -reach), reach)
 
 
 def affine_maps(frames: Tensor) -> Tensor:
@@ -86,7 +92,8 @@ class FramedBasis(FrequencyBasis):
     """Codes of canonical images, with the frame as `ENTRIES` further codes at the end.
 
     A drop-in for `FrequencyBasis` where codes are released and sampled. It is not linear, and a code's
-    norm is not the image's, so it is no basis for gradients.
+    norm is not the image's. A gradient with respect to its codes is one with respect to what a generator
+    says of an image (`framed_generator`), not to pixels.
 
     Args:
         image_shape: (channels, height, width); the image must be square.
@@ -105,9 +112,13 @@ class FramedBasis(FrequencyBasis):
         made = []
         for some in images.split(_BLOCK):
             frames = measure(some)
-            canonical = super().encode(to_canonical(some, frames))
-            made.append(torch.cat([canonical, frames * frames.new_tensor(_WEIGHT)], dim=1))
+            made.append(self.join(to_canonical(some, frames), frames))
         return torch.cat(made)
+
+    def join(self, canonical: Tensor, frames: Tensor) -> Tensor:
+        """Codes (n, d) of canonical images (n, c, h, w) that are shown in `frames` (n, `ENTRIES`)."""
+        codes = super().encode(canonical)
+        return torch.cat([codes, frames * frames.new_tensor(_WEIGHT)], dim=1)
 
     def decode(self, codes: Tensor) -> Tensor:
         """Images (n, c, h, w) with the given codes (n, d), not clipped to [0, 1]."""
@@ -123,11 +134,6 @@ class FramedBasis(FrequencyBasis):
 def _places(count: int, like: Tensor) -> Tensor:
     """Centers of `count` pixels in [-1, 1]."""
     return (torch.arange(count, device=like.device).to(like) * 2 + 1) / count - 1
-
-
-def _bounded(frames: Tensor) -> Tensor:
-    reach = frames.new_tensor(_REACH)
-    return torch.minimum(torch.maximum(frames, -reach), reach)
 
 
 def _warp(images: Tensor, maps: Tensor) -> Tensor:

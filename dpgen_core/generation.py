@@ -14,8 +14,16 @@ from torch import Tensor
 
 from dpgen_core.basis import FrequencyBasis
 from dpgen_core.config import ExperimentConfig
+from dpgen_core.framed_generator import FramedGenerator
 from dpgen_core.frames import FramedBasis
-from dpgen_core.models import ConvGenerator, Critic, RefinerGenerator, build_critic, with_contrast
+from dpgen_core.models import (
+    ConvGenerator,
+    Critic,
+    Noise,
+    RefinerGenerator,
+    build_critic,
+    with_contrast,
+)
 from dpgen_core.prior import FrequencyPrior
 from dpgen_core.spread import ALONE, Ranks
 from dpgen_core.streams import stream
@@ -49,7 +57,8 @@ class PublicSide:
         self.config, self.device, self.prior, self.ranks = config, device, prior, ranks
         if not config.rounds:
             return
-        self.basis = FrequencyBasis(config.image_shape, config.basis_modes, device)
+        kind = FramedBasis if config.rounds_frame else FrequencyBasis
+        self.basis: FrequencyBasis = kind(config.image_shape, config.basis_modes, device)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(config.seed)
             self.critic: Critic = build_critic(
@@ -75,6 +84,13 @@ class PublicSide:
         labels = labels[torch.randperm(count, generator=generator)]
         return latents.to(self.device), labels.to(self.device)
 
+    def codes(self, latents: Tensor, labels: Tensor, noise: Noise) -> Tensor:
+        """Codes (n, d) of generated images, as they are judged; with the generator's graph."""
+        if isinstance(self.generator, FramedGenerator):
+            assert isinstance(self.basis, FramedBasis)
+            return self.generator.codes(self.basis, latents, labels, noise)
+        return self.basis.encode(self.generator(latents, labels, noise))
+
     @torch.no_grad()
     def pool(self, round_index: int) -> tuple[Tensor, Tensor]:
         """Public fakes shared by all who train in the round: codes (F, d), labels (F,).
@@ -87,8 +103,7 @@ class PublicSide:
         @torch.no_grad()
         def work(index: int) -> Tensor:
             where = (self.config.seed, "pool-injection", round_index, index)
-            images = self.generator(*blocks[index], stream(*where, device=self.device))
-            return self.basis.encode(images)
+            return self.codes(*blocks[index], stream(*where, device=self.device))
 
         mine = self.ranks.part(len(blocks))
         on_cpu = self.device.type == "cpu"
@@ -172,7 +187,7 @@ class PublicSide:
                 by_label=config.label_in_refiner,
             )
         else:
-            model = ConvGenerator(
+            model = (FramedGenerator if config.rounds_frame else ConvGenerator)(
                 *shared,
                 config.latent_dim,
                 config.generator_width,

@@ -13,11 +13,11 @@ import pandas as pd
 
 from dpgen_core.aggregate import cell, indexed, settings, verdict
 from dpgen_core.campaign import NON_PRIVATE
-from dpgen_core.presets import FRAMED, VARIED, WHOLE
+from dpgen_core.presets import EXTRAS, PRIOR_FRAMED, ROUNDS_FRAMED, VARIED, WHOLE
 from dpgen_core.record import Record
 from dpgen_core.tables import DATASET_TITLES, frame
 
-OURS = ("efsgd-prior", "efsgd", "gaussian", "mixture", *FRAMED, VARIED)
+OURS = ("efsgd-prior", "efsgd", "gaussian", "mixture", *EXTRAS)
 # g2r (CNN, percent, mean of three seeds) that was asked for before anything was run: floor, goal. None
 # stands for the best of ours, a name for that method with or without a switch of `OURS`.
 TARGETS: Mapping[tuple[str, float, str | None], tuple[float, float]] = MappingProxyType(
@@ -74,7 +74,9 @@ def rounds_table(records: Sequence[Record], *, ours: str = "efsgd-prior") -> pd.
 
 def frames_table(records: Sequence[Record]) -> pd.DataFrame:
     """What a record's own frame changes: each method with frames against itself without."""
-    return _against(records, [(name, name.partition("/")[0]) for name in FRAMED])
+    return _against(
+        records, [(name, name.partition("/")[0]) for name in (*PRIOR_FRAMED, ROUNDS_FRAMED)]
+    )
 
 
 def appearance_table(records: Sequence[Record]) -> pd.DataFrame:

@@ -42,12 +42,12 @@ class NoiseOfSome:
 Noise = torch.Generator | NoiseOfSome
 
 
-def _draw(noise: Noise, count: int, height: int, width: int) -> Tensor:
+def draw(noise: Noise, count: int, height: int, width: int) -> Tensor:
     """Standard normal (count, 1, height, width)."""
     if isinstance(noise, torch.Generator):
         size = (count, 1, height, width)
         return torch.randn(size, generator=noise, device=noise.device)
-    whole = _draw(noise.generator, noise.total, height, width)
+    whole = draw(noise.generator, noise.total, height, width)
     return whole[noise.rows.start : noise.rows.stop]
 
 
@@ -73,7 +73,7 @@ class NoiseInjection(nn.Module):
         if not self.enabled:
             return features
         n, _, h, w = features.shape
-        return features + self.scale * _draw(noise, n, h, w).to(features)
+        return features + self.scale * draw(noise, n, h, w).to(features)
 
 
 def doubled(features: Tensor) -> Tensor:
@@ -133,7 +133,7 @@ class ConvGenerator(nn.Module):
         images = torch.sigmoid(self.to_image(x))
         if self.appearance is None:
             return images
-        return self.appearance(images, labels, _draw(noise, len(x), 1, DRAWS)[:, 0, 0])
+        return self.appearance(images, labels, draw(noise, len(x), 1, DRAWS)[:, 0, 0])
 
 
 # Gain and threshold by channels. Color images keep their slope at mid-gray; line drawings get more

@@ -24,15 +24,19 @@ PARTS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
 )
 
 # Switches whose result stands beside the presets in every table; all others are for ablations.
-FRAMED = ("mixture/with-frame", "efsgd-prior/with-frame")
+PRIOR_FRAMED = ("mixture/with-frame", "efsgd-prior/with-frame")
+ROUNDS_FRAMED = "efsgd/with-frame"
 VARIED = "efsgd/with-appearance"
+EXTRAS = (*PRIOR_FRAMED, ROUNDS_FRAMED, VARIED)
 # Switches that are no parts of the paper, by the methods that have them.
 SWITCHES: Mapping[str, Mapping[str, Any]] = MappingProxyType(
     {
         "efsgd-prior/with-classifier": {"classifier_weight": _CLASSIFIER_WEIGHT},
         "efsgd/with-classifier": {"classifier_weight": _CLASSIFIER_WEIGHT},
         "efsgd-prior/with-label": {"label_in_refiner": True},
-        **{name: {"prior_frame": True} for name in FRAMED},
+        **{name: {"prior_frame": True} for name in PRIOR_FRAMED},
+        # Codes with a frame are no image's, so convolutional critics are left out at every profile.
+        ROUNDS_FRAMED: {"rounds_frame": True, "critic": "mlp"},
         VARIED: {"appearance_noise": True},
     }
 )
@@ -107,7 +111,7 @@ PROFILES: Mapping[str, Mapping[str, Any]] = MappingProxyType(
         },
     }
 )
-WHOLE = (*METHODS, *FRAMED, VARIED)  # methods with nothing left out
+WHOLE = (*METHODS, *EXTRAS)  # methods with nothing left out
 SMOKE_RECORDS = 2000
 DEFAULT_DELTA = 1e-5
 

@@ -201,8 +201,7 @@ class Trainer(PublicSide):
         rows = slice(self._made.start, self._made.stop)
         noise = stream(self.config.seed, "injection", round_index, device=self.device)
         some = NoiseOfSome(noise, self._made, len(labels))
-        images = self.generator(latents[rows], labels[rows], some)  # (B of this rank, c, h, w)
-        self._codes = self.basis.encode(images)
+        self._codes = self.codes(latents[rows], labels[rows], some)  # (B of this rank, d)
         return self.ranks.join(self._codes.detach())
 
     @property

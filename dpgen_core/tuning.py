@@ -120,6 +120,8 @@ TRIALS: tuple[Trial, ...] = (
         for epsilon in (10.0, 1.0)
         for frame in (False, True)
     ),
+    # And the paper's parts alone? The next lines have them without.
+    *(("efsgd", 10.0, {"rounds_frame": True, "seed": s}) for s in (0, 1, 2)),
     # Does it help the paper's parts alone to draw how an image is shown?
     *(
         ("efsgd", 10.0, {"appearance_noise": drawn, "seed": s})
@@ -239,14 +241,17 @@ def compute_curve(results: Path, *, floor: float) -> Figure:
     """
     table = pd.read_csv(results / FILE)
     table = table[table["method"] == "efsgd"]
-    varied = table["overrides"].map(lambda text: json.loads(text).get("appearance_noise", False))
+    changed = table["overrides"].map(json.loads)
+    framed = changed.map(lambda fields: fields.get("rounds_frame", False))
+    varied = changed.map(lambda fields: fields.get("appearance_noise", False))
     free = table["epsilon"] > NEXT_TO_NO_NOISE
     figure = Figure(figsize=(6.4, 3.4), layout="constrained")
     axis = figure.subplots()
     for color, (label, rows) in zip(
         COLORS,
         {
-            "epsilon 10": table[~free & ~varied],
+            "epsilon 10": table[~free & ~varied & ~framed],
+            "epsilon 10, with frames": table[~free & framed],
             "epsilon 10, with appearance noise": table[~free & varied],
             "next to no privacy noise": table[free],
         }.items(),

@@ -95,9 +95,11 @@ def test_the_curve_holds_every_trial_of_efsgd(tmp_path: Path) -> None:
     lines += ["efsgd,10.0,{},0.8,3.0", "efsgd,10.0,{},0.85,6.0", "efsgd,1000000.0,{},0.9,4.0"]
     lines += ['efsgd,10.0,"{""appearance_noise"": true, ""seed"": 0}",0.88,5.0']
     lines += ['efsgd,10.0,"{""appearance_noise"": false, ""seed"": 0}",0.7,7.0']
+    lines += ['efsgd,10.0,"{""rounds_frame"": true, ""seed"": 0}",0.91,5.5']
     (tmp_path / tuning.FILE).write_text("\n".join([*lines, "gaussian,10.0,{},0.95,0.1"]) + "\n")
-    trials, varied, free, asked = tuning.compute_curve(tmp_path, floor=88.0).axes[0].lines
+    trials, framed, varied, free, asked = tuning.compute_curve(tmp_path, floor=88.0).axes[0].lines
     assert trials.get_xdata().tolist() == [3.0, 6.0, 7.0]
     assert trials.get_ydata().tolist() == [80, 85, 70]
+    assert framed.get_ydata().tolist() == [91]
     assert varied.get_ydata().tolist() == [88]
     assert free.get_ydata().tolist() == [90] and list(asked.get_ydata()) == [88.0, 88.0]
