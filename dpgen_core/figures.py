@@ -54,7 +54,7 @@ def sample_sheet(
     figure = new_figure(0.42 * per_class + 1.0, 0.42 * len(classes) + 0.5)
     _draw_sheet(figure.add_subplot(), images, labels, per_class, classes, class_names)
     if title:
-        figure.suptitle(title, fontsize=9)
+        figure.suptitle(title, fontsize=9, wrap=True)
     return figure
 
 
