@@ -1,4 +1,4 @@
-"""What each rank of `test_spread` runs, under torchrun: ``spread_worker.py CASE FOLDER``."""
+"""What each rank of `test_spread` runs, under torchrun: ``spread_worker.py CASE FOLDER [METHOD]``."""
 
 from __future__ import annotations
 
@@ -17,9 +17,10 @@ from dpgen_core.spread import Ranks, connected
 from dpgen_core.training import Trainer, make_prior
 
 ROUNDS, KILLED_IN = 5, 4
+METHOD = "efsgd-prior"
 
 
-def configure(method: str = "efsgd-prior") -> ExperimentConfig:
+def configure(method: str = METHOD) -> ExperimentConfig:
     return make_config(
         dataset="glyphs",
         method=method,
@@ -41,11 +42,12 @@ def configure(method: str = "efsgd-prior") -> ExperimentConfig:
     )
 
 
-def train(ranks: Ranks) -> dict[str, torch.Tensor]:
+def train(ranks: Ranks, method: str = METHOD) -> dict[str, torch.Tensor]:
     """Five rounds; releases, private figures and everything a checkpoint would hold."""
-    config = configure()
+    config = configure(method)
     records = data.load("glyphs", "train", num_records=config.num_records, seed=0)
-    prior = make_prior(config, records, "key", device=ranks.device)
+    on_prior = config.prior_modes > 0
+    prior = make_prior(config, records, "key", device=ranks.device) if on_prior else None
     trainer = Trainer(config, records, "key", device=ranks.device, prior=prior, ranks=ranks)
     trainer.warm_up()
     seen = {}
@@ -62,7 +64,7 @@ def main() -> None:
     case, folder = sys.argv[1], Path(sys.argv[2])
     with connected() as ranks:
         if case == "train":
-            found = train(ranks)
+            found = train(ranks, *sys.argv[3:])
             ends = {n: v for n, v in found.items() if n.startswith(("release", "generator"))}
             save_file(found if ranks.first else ends, folder / f"rank{ranks.rank}.safetensors")
             return

@@ -22,10 +22,12 @@ from dpgen_core.workspace import FollowingWorkspace, Workspace
 WORKER = Path(__file__).parent / "spread_worker.py"
 
 
-def launch(case: str, folder: Path, ranks: int = 2) -> subprocess.CompletedProcess[str]:
+def launch(
+    case: str, folder: Path, ranks: int = 2, method: str = spread_worker.METHOD
+) -> subprocess.CompletedProcess[str]:
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
     return subprocess.run(
-        [*torchrun, f"--nproc-per-node={ranks}", str(WORKER), case, str(folder)],
+        [*torchrun, f"--nproc-per-node={ranks}", str(WORKER), case, str(folder), method],
         capture_output=True,
         text=True,
         timeout=300,
@@ -46,11 +48,14 @@ def test_alone_every_exchange_is_free() -> None:
     assert ALONE.decide(2) == 2 and ALONE.share({"rows": rows})["rows"] is rows
 
 
-@pytest.mark.parametrize("ranks", [2, 3])
-def test_the_number_of_ranks_changes_nothing(ranks: int, tmp_path: Path) -> None:
-    done = launch("train", tmp_path, ranks)
+@pytest.mark.parametrize(
+    ("ranks", "method"),
+    [(2, "efsgd-prior"), (3, "efsgd-prior"), (2, "efsgd/with-frame"), (2, "efsgd/with-appearance")],
+)
+def test_the_number_of_ranks_changes_nothing(ranks: int, method: str, tmp_path: Path) -> None:
+    done = launch("train", tmp_path, ranks, method)
     assert done.returncode == 0, done.stderr
-    alone = spread_worker.train(ALONE)
+    alone = spread_worker.train(ALONE, method)
     together = load_file(tmp_path / "rank0.safetensors")
     assert together.keys() == alone.keys()
     for name, value in alone.items():
