@@ -259,7 +259,10 @@ def compute_curve(results: Path, *, floor: float) -> Figure:
     ):
         axis.plot(rows["minutes"], 100 * rows["g2r"], "o", color=color, label=label)
     axis.axhline(floor, color="gray", lw=1, ls="--", label="asked for")
-    axis.set(xlabel="minutes of one core", ylabel="g2r, held-out records (%)")
+    axis.set_xscale("log")
+    axis.set_xticks([2, 5, 10, 20, 50], labels=["2", "5", "10", "20", "50"], minor=False)
+    axis.minorticks_off()
+    axis.set(xlabel="minutes of one core (log scale)", ylabel="g2r, held-out records (%)")
     axis.legend(frameon=False)
     return figure
 

@@ -205,7 +205,7 @@ noise_table(root / "results")
 # generator tell each image {ref}`in a frame of its own <frames-in-rounds>`, and with appearance noise the generator {ref}`draws how
 # an image is shown <appearance-noise>`.
 
-# %% mystnb={"figure": {"caption": "Trials of efsgd on MNIST: accuracy on held-out records against time.", "name": "fig-compute"}, "image": {"alt": "Points that do not rise with time, below a dashed line"}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "Trials of efsgd on MNIST: accuracy on held-out records against time.", "name": "fig-compute"}, "image": {"alt": "Points that do not rise with time, below a dashed line; only those with frames lie above it"}} tags=["hide-input"]
 Image(png_bytes(compute_curve(root / "results", floor=TARGETS["mnist", 10.0, "efsgd"][0])))
 
 # %% [markdown]
