@@ -17,9 +17,8 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
-from dpgen_core.frames import ENTRIES, affine_maps
+from dpgen_core.frames import ENTRIES, affine_maps, warp
 
 DRAWS = 1 + ENTRIES  # log brightness, center x, center y, log width, log height, slant
 _START = (0.3, 0.05, 0.05, 0.1, 0.1, 0.1)  # strengths of an untrained generator
@@ -53,6 +52,5 @@ def show(images: Tensor, numbers: Tensor) -> Tensor:
         images: in [0, 1]. Beyond their edge they go on as at their edge.
         numbers: log brightness and the map of each image, (n, `DRAWS`); zeros change nothing.
     """
-    grid = F.affine_grid(affine_maps(numbers[:, 1:]), list(images.shape), align_corners=False)
-    seen = F.grid_sample(images, grid, padding_mode="border", align_corners=False)
+    seen = warp(images, affine_maps(numbers[:, 1:]), mode="bilinear", beyond="border")
     return (seen * numbers[:, 0].exp()[:, None, None, None]).clamp(0, 1)

@@ -87,9 +87,7 @@ class ExperimentConfig:
     latent_dim: int = 32
     generator_width: int = 16
     noise_injection: bool = True
-    rounds_frame: bool = (
-        False  # owners judge codes in each record's own frame, see `framed_generator`
-    )
+    rounds_frame: bool = False  # owners judge codes in frames, see `framed_generator`
     appearance_noise: bool = False  # how an image is shown is drawn, see `appearance`
     label_in_refiner: bool = True  # whether a prior is refined with the label at hand
     generator_learning_rate: float = 4e-3

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from dpgen_core.frames import ENTRIES, FramedBasis, bounded, from_canonical
-from dpgen_core.models import ConvGenerator, Noise, draw
+from dpgen_core.models import ConvGenerator, Noise, draw_numbers
 
 # Standard deviations of center x, center y, log width, log height and slant within a class.
 _SPREAD = (0.05, 0.05, 0.2, 0.12, 0.25)
@@ -40,7 +40,7 @@ class FramedGenerator(ConvGenerator):
     def parts(self, latents: Tensor, labels: Tensor, noise: Noise) -> tuple[Tensor, Tensor]:
         """Canonical images in [0, 1], (n, c, h, w), and the frame of each, (n, `ENTRIES`)."""
         images = super().forward(latents, labels, noise)
-        draws = draw(noise, len(images), 1, ENTRIES)[:, 0, 0].to(images)  # (n, ENTRIES)
+        draws = draw_numbers(noise, len(images), ENTRIES).to(images)  # (n, ENTRIES)
         return images, bounded(self.middle[labels] + draws * draws.new_tensor(_SPREAD))
 
     def forward(self, latents: Tensor, labels: Tensor, noise: Noise) -> Tensor:

@@ -59,7 +59,7 @@ def measure(images: Tensor) -> Tensor:
 
 def to_canonical(images: Tensor, frames: Tensor) -> Tensor:
     """Images (n, c, h, w) as seen in their `frames` (n, `ENTRIES`): upright, centered, of one size."""
-    return _warp(images, affine_maps(frames)).clamp(0, 1)
+    return warp(images, affine_maps(frames)).clamp(0, 1)
 
 
 def from_canonical(images: Tensor, frames: Tensor) -> Tensor:
@@ -71,7 +71,7 @@ def from_canonical(images: Tensor, frames: Tensor) -> Tensor:
     """
     maps = affine_maps(bounded(frames))
     turn = torch.linalg.inv(maps[:, :, :2])  # (n, 2, 2)
-    return _warp(images, torch.cat([turn, -turn @ maps[:, :, 2:]], dim=2))
+    return warp(images, torch.cat([turn, -turn @ maps[:, :, 2:]], dim=2))
 
 
 def bounded(frames: Tensor) -> Tensor:
@@ -86,6 +86,19 @@ def affine_maps(frames: Tensor) -> Tensor:
     none = torch.zeros_like(x)
     rows = (log_width.exp(), slant, x, none, log_height.exp(), y)
     return torch.stack(rows, dim=1).unflatten(1, (2, 3))
+
+
+def warp(images: Tensor, maps: Tensor, *, mode: str = "bicubic", beyond: str = "zeros") -> Tensor:
+    """`images` (n, c, h, w) read where `maps` (n, 2, 3) send each pixel; not clipped to [0, 1].
+
+    Args:
+        images: what is read.
+        maps: from `affine_maps`.
+        mode: interpolation, of `torch.nn.functional.grid_sample`.
+        beyond: what lies beyond an image's edge, its `padding_mode`.
+    """
+    grid = F.affine_grid(maps, list(images.shape), align_corners=False)  # (n, h, w, 2)
+    return F.grid_sample(images, grid, mode=mode, padding_mode=beyond, align_corners=False)
 
 
 class FramedBasis(FrequencyBasis):
@@ -134,9 +147,3 @@ class FramedBasis(FrequencyBasis):
 def _places(count: int, like: Tensor) -> Tensor:
     """Centers of `count` pixels in [-1, 1]."""
     return (torch.arange(count, device=like.device).to(like) * 2 + 1) / count - 1
-
-
-def _warp(images: Tensor, maps: Tensor) -> Tensor:
-    """`images` read where `maps` (n, 2, 3) send each pixel; dark beyond the edge."""
-    grid = F.affine_grid(maps, list(images.shape), align_corners=False)  # (n, h, w, 2)
-    return F.grid_sample(images, grid, mode="bicubic", align_corners=False)

@@ -42,13 +42,18 @@ class NoiseOfSome:
 Noise = torch.Generator | NoiseOfSome
 
 
-def draw(noise: Noise, count: int, height: int, width: int) -> Tensor:
+def _draw(noise: Noise, count: int, height: int, width: int) -> Tensor:
     """Standard normal (count, 1, height, width)."""
     if isinstance(noise, torch.Generator):
         size = (count, 1, height, width)
         return torch.randn(size, generator=noise, device=noise.device)
-    whole = draw(noise.generator, noise.total, height, width)
+    whole = _draw(noise.generator, noise.total, height, width)
     return whole[noise.rows.start : noise.rows.stop]
+
+
+def draw_numbers(noise: Noise, count: int, entries: int) -> Tensor:
+    """Standard normal (count, entries): what is drawn once per image and not per pixel."""
+    return _draw(noise, count, 1, entries)[:, 0, 0]
 
 
 class NoiseInjection(nn.Module):
@@ -73,7 +78,7 @@ class NoiseInjection(nn.Module):
         if not self.enabled:
             return features
         n, _, h, w = features.shape
-        return features + self.scale * draw(noise, n, h, w).to(features)
+        return features + self.scale * _draw(noise, n, h, w).to(features)
 
 
 def doubled(features: Tensor) -> Tensor:
@@ -133,7 +138,7 @@ class ConvGenerator(nn.Module):
         images = torch.sigmoid(self.to_image(x))
         if self.appearance is None:
             return images
-        return self.appearance(images, labels, draw(noise, len(x), 1, DRAWS)[:, 0, 0])
+        return self.appearance(images, labels, draw_numbers(noise, len(x), DRAWS))
 
 
 # Gain and threshold by channels. Color images keep their slope at mid-gray; line drawings get more

@@ -22,6 +22,7 @@ from typing import Any
 import pandas as pd
 import torch
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator
 
 from dpgen_core import data
 from dpgen_core.classifiers import cached_classifier, train_classifier
@@ -233,7 +234,7 @@ def seeds_table(results: Path, setting: str) -> pd.DataFrame:
 def compute_curve(results: Path, *, floor: float) -> Figure:
     """g2r of every trial of `efsgd` against what it took.
 
-    Trials with appearance noise, and those with next to no privacy noise, have colors of their own.
+    Frames, appearance noise, and next to no privacy noise have colors of their own.
 
     Args:
         results: the folder that holds `FILE`.
@@ -260,7 +261,8 @@ def compute_curve(results: Path, *, floor: float) -> Figure:
         axis.plot(rows["minutes"], 100 * rows["g2r"], "o", color=color, label=label)
     axis.axhline(floor, color="gray", lw=1, ls="--", label="asked for")
     axis.set_xscale("log")
-    axis.set_xticks([2, 5, 10, 20, 50], labels=["2", "5", "10", "20", "50"], minor=False)
+    axis.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axis.xaxis.set_major_formatter("{x:g}")
     axis.minorticks_off()
     axis.set(xlabel="minutes of one core (log scale)", ylabel="g2r, held-out records (%)")
     axis.legend(frameon=False)
