@@ -184,8 +184,8 @@ Image(
 #
 # :::{admonition} Solution
 # :class: dropdown
-# Not before it: the draws come after the last convolution, which does not see them. But it can let the strengths go to zero, and for
-# numbers in which the records of a class do not differ it does.
+# Not before it: the draws come after the last convolution, which does not see them. But it can let the strengths go to zero: they are
+# weights like all others, and where the records of a class do not differ in a number nothing holds its strength up.
 # :::
 #
 # **Read next:** {ref}`the whole algorithm <method>`.
