@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dpgen_core.config import ExperimentConfig, make_config
-from dpgen_core.presets import PARTS, PRIOR_FRAMED, ROUNDS_FRAMED, VARIED
+from dpgen_core.presets import COLORED, PARTS, PRIOR_FRAMED, ROUNDS_FRAMED, VARIED
 from dpgen_core.sweep import run_all
 from dpgen_core.tables import project_root
 
@@ -74,6 +74,11 @@ def _runs() -> Iterator[Run]:
             yield Run(dataset, ROUNDS_FRAMED, 10.0, seed)
         for dataset in ("mnist", "fashion_mnist", "celeba"):
             yield Run(dataset, VARIED, 10.0, seed)
+    # What a prior made for photographs changes.
+    for seed in SEEDS:
+        for epsilon in (10.0, 1.0):
+            for method in COLORED:
+                yield Run("celeba", method, epsilon, seed)
     # Does the refiner need the label?
     for dataset, epsilon in (
         ("celeba", 1.0),

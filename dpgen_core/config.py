@@ -98,8 +98,12 @@ class ExperimentConfig:
     prior_modes: int = 0  # 0: no prior
     prior_share: float = 0.0  # share of the budget, in units of 1 / noise_multiplier^2
     prior_corner: float = 4.0
+    prior_chroma: float | None = (
+        None  # of opponent colors over brightness; None: channels as they are
+    )
     prior_mean_radius: float = 20.0
     prior_covariance_radius: float = 14.0
+    prior_shared_covariance: bool = False  # one covariance for all classes, see `prior`
     prior_cells: int = 1  # M, Gaussians per class
     prior_rank: int = 30  # whitened directions in which cells differ
     prior_frame: bool = False  # codes in each record's own frame, see `frames`
@@ -204,7 +208,7 @@ def make_config(
     known = {field.name for field in dataclasses.fields(ExperimentConfig)} - computed
     unknown = sorted(set(overrides) - known)
     require(not unknown, "overrides", unknown, f"among {', '.join(sorted(known))}", "a listed name")
-    _check_settings(settings, num_records, spec.num_classes)
+    _check_settings(settings, num_records, spec.num_classes, channels=spec.image_shape[0])
     if settings.get("learner") == "efsgd":
         rule = "'seeded' for learner='efsgd', whose noise is no secret stream: for research only"
         require(noise_source == "seeded", "noise_source", noise_source, rule, "learner='dp-sgd'")
@@ -242,7 +246,9 @@ def make_config(
     )
 
 
-def _check_settings(settings: Mapping[str, Any], num_records: int, num_classes: int) -> None:
+def _check_settings(
+    settings: Mapping[str, Any], num_records: int, num_classes: int, *, channels: int
+) -> None:
     """Rules that involve the settings a preset or an override may have set."""
     check_int("rounds", settings["rounds"], low=0, fix="rounds=300")
     check_int(
@@ -268,6 +274,10 @@ def _check_settings(settings: Mapping[str, Any], num_records: int, num_classes: 
         require(
             settings.get("critic", "mlp") == "mlp", "critic", settings.get("critic"), rule, "'mlp'"
         )
+    if settings.get("prior_chroma") is not None:
+        chroma, rule = settings["prior_chroma"], "None but for images of three channels"
+        require(channels == 3, "prior_chroma", chroma, rule, "a method without color")
+        check_real("prior_chroma", chroma, low=0, low_open=True, fix="prior_chroma=0.3")
     if settings["rounds"]:
         pool = settings.get("fake_pool", ExperimentConfig.fake_pool)
         rule = f"at least one fake of each of the {num_classes} classes"

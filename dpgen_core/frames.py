@@ -112,12 +112,18 @@ class FramedBasis(FrequencyBasis):
         image_shape: (channels, height, width); the image must be square.
         modes: modes kept along each axis.
         device: where the transform runs.
+        chroma: see `FrequencyBasis`.
     """
 
     def __init__(
-        self, image_shape: tuple[int, int, int], modes: int, device: torch.device | str = "cpu"
+        self,
+        image_shape: tuple[int, int, int],
+        modes: int,
+        device: torch.device | str = "cpu",
+        *,
+        chroma: float | None = None,
     ) -> None:
-        super().__init__(image_shape, modes, device)
+        super().__init__(image_shape, modes, device, chroma=chroma)
         self.dim += ENTRIES
 
     def encode(self, images: Tensor) -> Tensor:

@@ -200,7 +200,7 @@ class PublicSide:
 def prior_basis(config: ExperimentConfig, device: torch.device | str = "cpu") -> FrequencyBasis:
     """The public basis in which the prior of `config` is released and sampled."""
     kind = FramedBasis if config.prior_frame else FrequencyBasis
-    return kind(config.image_shape, config.prior_modes, device)
+    return kind(config.image_shape, config.prior_modes, device, chroma=config.prior_chroma)
 
 
 def optimizer_tensors(optimizer: torch.optim.Optimizer, prefix: str) -> dict[str, Tensor]:

@@ -9,7 +9,8 @@ release               value                                    replace-one L2 se
 ``prior/counts``      records per class                        sqrt(2)
 ``prior/means``       per class, sum of u clipped to R1        2 R1
 ``prior/covariances`` per class, sum of r r^T, r = u - mean,   sqrt(2) R2^2
-                      clipped to R2
+                      clipped to R2; with a shared
+                      covariance over all records
 ====================  =======================================  ==================================
 
 The second moments travel as symmetric vectors whose off-diagonal entries are multiplied by sqrt(2),
@@ -19,7 +20,9 @@ sqrt(2) smaller than with plain noise on the upper triangle, at the same cost.
 Sensitivities: replacing a record within a class moves the sum of u by at most 2 R1 and, as
 <r r^T, s s^T> >= 0, the second moment by at most sqrt(R2^4 + R2^4). Moving it to another class
 changes two classes by one record each: sqrt(2) in the counts, sqrt(2) R1 <= 2 R1 in the sums and
-sqrt(2) R2^2 in the moments.
+sqrt(2) R2^2 in the moments. One covariance for all classes has the same sensitivity, and its noise is that
+of one class over the records of all. What classes differ in is then their means alone, and a small
+difference between them is not drowned by noise in which the classes differ as well.
 
 The sums and their noise are taken in double precision and rounded afterwards (`release.rounded`). In
 single precision the rounding of a long sum depends on its first terms, and on data made for it a replaced
@@ -169,6 +172,7 @@ def release_prior(
     noise_multiplier: float,
     key: int | str,
     cells: int = 1,
+    shared_covariance: bool = False,
 ) -> FrequencyPrior:
     """Release the three statistics and turn them into a sampler with one cell per class.
 
@@ -185,6 +189,7 @@ def release_prior(
         noise_multiplier: m of `prior_events`; 0 releases without noise and is not private.
         key: secret key of the noise streams.
         cells: M of `prior_events`; with more than one, `mixture.split_classes` spends the rest.
+        shared_covariance: release one covariance, of records around the mean of their class.
 
     Raises:
         InvalidArgument: radii or scale not positive.
@@ -209,14 +214,16 @@ def release_prior(
     means = sums / counts[:, None]  # (classes, d)
 
     residuals = clip_rows(codes - means[labels], covariance_radius)[0]  # (N, d)
-    moments = second_moments(residuals, labels, num_classes)
+    groups = torch.zeros_like(labels) if shared_covariance else labels
+    sizes = counts.sum()[None] if shared_covariance else counts  # (G,), G = 1 or classes
+    moments = second_moments(residuals, groups, len(sizes))
     sensitivity = 2**0.5 * covariance_radius**2
     noisy = noised("prior/covariances", pack(moments), sensitivity)
-    covariances = unpack(noisy, dim) / counts[:, None, None]
-    noise_std = multiplier["prior/covariances"] * sensitivity / 2**0.5 / counts  # off-diagonal
+    covariances = unpack(noisy, dim) / sizes[:, None, None]
+    noise_std = multiplier["prior/covariances"] * sensitivity / 2**0.5 / sizes  # off-diagonal
     factors = torch.stack(
         [denoised_root(c, float(s)) for c, s in zip(covariances, noise_std, strict=True)]
-    )
+    ).repeat(num_classes // len(sizes), 1, 1)  # (classes, d, d)
     one = counts.new_ones(num_classes, 1)
     return FrequencyPrior(
         basis, scale, counts / counts.sum(), one, means[:, None], factors[:, None]

@@ -251,6 +251,7 @@ def make_prior(
         scale=basis.falloff(config.prior_corner),
         mean_radius=config.prior_mean_radius,
         covariance_radius=config.prior_covariance_radius,
+        shared_covariance=config.prior_shared_covariance,
         **shared,
     )
     if config.prior_cells == 1:

@@ -40,3 +40,28 @@ def test_bad_shapes() -> None:
         FrequencyBasis((1, 8, 9), 4)
     with pytest.raises(InvalidArgument, match="modes: received 9"):
         FrequencyBasis((1, 8, 8), 9)
+
+
+def test_opponent_colors_are_a_rotation_of_the_channels() -> None:
+    images = torch.rand(6, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+    opponent, plain = FrequencyBasis((3, 8, 8), 8, chroma=0.3), FrequencyBasis((3, 8, 8), 8)
+    codes = opponent.encode(images)
+    torch.testing.assert_close(opponent.decode(codes), images, atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(codes.norm(dim=1), plain.encode(images).norm(dim=1))
+    gray = opponent.encode(images[:, :1].expand(-1, 3, -1, -1))
+    assert float(gray[:, 64:].abs().max()) < 1e-5  # brightness first, and no color in gray
+    red = torch.zeros(1, 3, 8, 8)
+    red[:, 0] = 1
+    assert opponent.encode(red)[0, [0, 64, 128]].tolist() == pytest.approx(
+        [8 / 3**0.5, 8 / 2**0.5, 8 / 6**0.5], rel=1e-5
+    )
+
+
+def test_the_scale_of_colors() -> None:
+    plain, scaled = (FrequencyBasis((3, 8, 8), 4, chroma=c).falloff(4.0) for c in (None, 0.3))
+    torch.testing.assert_close(scaled[:16], plain[:16])
+    torch.testing.assert_close(scaled[16:], 0.3 * plain[16:])
+    with pytest.raises(InvalidArgument, match="chroma: received 0"):
+        FrequencyBasis((3, 8, 8), 4, chroma=0.0)
+    with pytest.raises(InvalidArgument, match="three channels"):
+        FrequencyBasis((1, 8, 8), 4, chroma=0.3)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -13,7 +14,7 @@ from dpgen_core.accounting import Ledger, epsilon_of_events
 from dpgen_core.checks import InvalidArgument
 from dpgen_core.config import ExperimentConfig, make_config
 from dpgen_core.mixture import CELLS
-from dpgen_core.presets import METHODS, PARTS, PROFILES, SWITCHES, method_names
+from dpgen_core.presets import COLORED, METHODS, PARTS, PROFILES, SWITCHES, method_names
 from dpgen_core.prior import prior_events
 from dpgen_core.training import round_event
 
@@ -120,10 +121,22 @@ def test_a_ledger_accepts_the_plan_and_not_one_round_more(accountant: str) -> No
             ledger.charge(round_event(config))
 
 
+def shown_on(method: str) -> dict[str, Any]:
+    """A data set that the method takes; there or not, its size is public."""
+    colored = {"dataset": "celeba", "num_records": 37_540}
+    return colored if method in COLORED else {"dataset": "glyphs"}
+
+
+@pytest.mark.parametrize("method", COLORED)
+def test_a_prior_for_photographs_needs_colors(method: str) -> None:
+    with pytest.raises(InvalidArgument, match=r"prior_chroma: received 0.3.*three channels"):
+        make_config(dataset="glyphs", method=method)
+
+
 def test_every_method_and_profile_makes_a_config() -> None:
     for profile in PROFILES:
         for method in method_names():
-            config = make_config(dataset="glyphs", profile=profile, method=method)
+            config = make_config(**shown_on(method), profile=profile, method=method)
             assert config.method == method
             again = ExperimentConfig.from_dict(json.loads(json.dumps(config.to_dict())))
             assert again == config
@@ -138,8 +151,9 @@ def test_each_switch_changes_its_part_alone() -> None:
             differing = {k for k, v in off.to_dict().items() if v != whole[k]} - {"method"}
             assert differing == set(change), part
     for method, change in SWITCHES.items():
-        whole = make_config(dataset="glyphs", profile="quick", method=method.partition("/")[0])
-        off = make_config(dataset="glyphs", profile="quick", method=method)
+        base, on = method.partition("/")[0], shown_on(method)
+        whole = make_config(**on, profile="quick", method=base)
+        off = make_config(**on, profile="quick", method=method)
         assert dataclasses.replace(whole, method=method, **change) == off != whole
 
 

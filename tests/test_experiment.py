@@ -22,7 +22,7 @@ from dpgen_core import experiment, training
 from dpgen_core.checks import InvalidArgument
 from dpgen_core.config import ExperimentConfig, make_config
 from dpgen_core.experiment import run_experiment
-from dpgen_core.presets import method_names
+from dpgen_core.presets import COLORED, method_names
 from dpgen_core.record import Record, load_records
 from dpgen_core.workspace import JournalLine, Workspace
 
@@ -275,7 +275,11 @@ def test_incomplete_record_is_refused(tmp_path: Path) -> None:
         Record(record.path)
 
 
-@pytest.mark.parametrize("method", [m for m in method_names() if m not in ("efsgd", "efsgd-prior")])
+@pytest.mark.parametrize(
+    "method",
+    # two of them are run above, and those for color in `test_own_data`
+    [m for m in method_names() if m not in ("efsgd", "efsgd-prior", *COLORED)],
+)
 def test_every_method_runs(method: str, tmp_path: Path) -> None:
     one_shot = method.partition("/")[0] in ("gaussian", "mixture")
     record = run(small(method=method, rounds=0 if one_shot else 2), tmp_path)

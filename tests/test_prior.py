@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from dpgen_core import prior as prior_module
 from dpgen_core.basis import FrequencyBasis
 from dpgen_core.checks import InvalidArgument
 from dpgen_core.efsgd import clip_rows
@@ -63,14 +64,15 @@ def statistics(codes: torch.Tensor, labels: torch.Tensor, r1: float, r2: float):
     """What the module releases before noise, from the functions it releases it with."""
     sums = group_sums(clip_rows(codes, r1)[0], labels, 2)
     moments = second_moments(clip_rows(codes, r2)[0], labels, 2)
-    return group_counts(labels, 2), sums, pack(moments)
+    shared = second_moments(clip_rows(codes, r2)[0], torch.zeros_like(labels), 1)
+    return group_counts(labels, 2), sums, pack(moments), pack(shared)
 
 
 def test_no_replacement_moves_a_release_past_its_sensitivity() -> None:
     generator = torch.Generator().manual_seed(1)
     r1, r2 = 2.0, 1.5
-    limits = (2**0.5, 2 * r1, 2**0.5 * r2**2)
-    largest = [0.0, 0.0, 0.0]
+    limits = (2**0.5, 2 * r1, 2**0.5 * r2**2, 2**0.5 * r2**2)
+    largest = [0.0] * len(limits)
     for trial in range(300):
         codes = torch.randn(6, 4, generator=generator) * 10
         labels = torch.randint(0, 2, (6,), generator=generator)
@@ -132,6 +134,43 @@ def test_noise_scale_of_each_release() -> None:
     std = noise / GAUSSIAN_SHARES["prior/means"] ** 0.5 * 2 * 5.0
     measured = float(torch.stack(shifts).std())
     assert measured == pytest.approx(std, rel=0.1)
+
+
+def test_a_shared_covariance_is_that_of_records_around_the_mean_of_their_class() -> None:
+    images, labels = made_data(20_000)
+    prior = release(images, labels, 0.0, shared_covariance=True)
+    wanted = BASIS.encode(images) / SCALE
+    centered = wanted - torch.stack([wanted[labels == k].mean(0) for k in (0, 1)])[labels]
+    assert torch.equal(prior.factors[0], prior.factors[1])
+    covariance = prior.factors[0, 0] @ prior.factors[0, 0].T
+    torch.testing.assert_close(covariance, centered.T.cov(correction=0), atol=2e-3, rtol=1e-2)
+
+
+def test_noise_of_a_shared_covariance(monkeypatch: pytest.MonkeyPatch) -> None:
+    images, labels = made_data(20_000)
+    radius, noise, seen = 6.0, 1.7, []
+
+    def keep(covariance: torch.Tensor, noise_std: float) -> torch.Tensor:
+        seen.append((covariance, noise_std))
+        return denoised_root(covariance, noise_std)
+
+    monkeypatch.setattr(prior_module, "denoised_root", keep)
+    for key in range(41):
+        release(
+            images,
+            labels,
+            noise if key else 0.0,
+            key=f"k{key}",
+            covariance_radius=radius,
+            shared_covariance=True,
+        )
+    row, column = torch.triu_indices(BASIS.dim, BASIS.dim, 1)
+    # The noise of the means moves each entry, too, by far less.
+    moved = torch.stack([(one - seen[0][0])[row, column] for one, _ in seen[1:]])
+    std = noise / GAUSSIAN_SHARES["prior/covariances"] ** 0.5 * radius**2 / 20_000
+    assert len(seen) == 41  # one matrix each
+    assert float(moved.std()) == pytest.approx(std, rel=0.1)
+    assert seen[1][1] == pytest.approx(std, rel=0.02)  # what the denoising reckons with
 
 
 def test_pack_keeps_the_frobenius_norm() -> None:

@@ -33,7 +33,8 @@ def test_every_committed_trial_is_listed_and_none_twice() -> None:
 def test_trials_are_legal_settings() -> None:
     for method, epsilon, overrides in tuning.TRIALS:
         if epsilon < tuning.NEXT_TO_NO_NOISE:
-            make_config(dataset="glyphs", method=method, epsilon=epsilon, **overrides)
+            on = {"dataset": "glyphs", "num_records": 30_000, **overrides}
+            make_config(**on, method=method, epsilon=epsilon)
 
 
 def test_judging_records_are_held_out(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -81,6 +82,27 @@ def test_a_setting_is_compared_over_seeds_of_equal_settings(tmp_path: Path) -> N
     assert list(table.index) == [one, eight]
     assert table.loc[one].tolist() == ["94.0 ± 1.4", "85.0 ± 7.1", "30.0 ± 0.0"]
     assert table.loc[eight].tolist() == ["92.0 ± nan", "70.0 ± nan", "20.0 ± nan"]
+
+
+def test_colors_are_compared_step_by_step(tmp_path: Path) -> None:
+    steps = [dict(step) for step in tuning._COLOR_STEPS]
+    rows = [
+        ("gaussian", epsilon, json.dumps({"dataset": "celeba", "seed": seed} | step), g2r, 9.0, 0.3)
+        for epsilon, step, g2r in (
+            (1.0, steps[0], 0.7),
+            (10.0, steps[3], 0.9),
+            (10.0, steps[0], 0.8),
+        )
+        for seed in (0, 1)
+    ]
+    rows.append(("gaussian", 10.0, "{}", 0.5, 1.0, 0.2))
+    columns = ["method", "epsilon", "overrides", "g2r", "frechet_distance", "recall"]
+    pd.DataFrame(rows, columns=columns).to_csv(tmp_path / tuning.FILE, index=False)
+    table = tuning.color_table(tmp_path)
+    assert table.index.tolist() == [10.0, 10.0, 1.0]
+    assert table["g2r (%)"].tolist() == ["80.0 ± 0.0", "90.0 ± 0.0", "70.0 ± 0.0"]
+    assert table["settings changed"].iloc[0] == "the preset"
+    assert "prior_chroma=0.3" in table["settings changed"].iloc[1]
 
 
 def test_table_says_what_was_changed() -> None:
