@@ -19,7 +19,6 @@ from torch import Tensor
 
 from dpgen_core.checks import check_int, check_real, require
 
-
 _OPPONENT = ((1.0, 1.0, 1.0), (1.0, -1.0, 0.0), (1.0, 1.0, -2.0))  # rows, not of unit length
 
 

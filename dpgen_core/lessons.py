@@ -13,7 +13,7 @@ import pandas as pd
 
 from dpgen_core.aggregate import cell, indexed, settings, verdict
 from dpgen_core.campaign import NON_PRIVATE
-from dpgen_core.presets import EXTRAS, PRIOR_FRAMED, ROUNDS_FRAMED, VARIED, WHOLE
+from dpgen_core.presets import COLORED, EXTRAS, PRIOR_FRAMED, ROUNDS_FRAMED, VARIED, WHOLE
 from dpgen_core.record import Record
 from dpgen_core.tables import DATASET_TITLES, frame
 
@@ -64,12 +64,10 @@ def targets_table(records: Sequence[Record]) -> pd.DataFrame:
 def rounds_table(records: Sequence[Record], *, ours: str = "efsgd-prior") -> pd.DataFrame:
     """What the rounds add: `ours` against each one-shot release at the same total budget.
 
-    With frames `mixture` has them too: else frames would count as rounds.
+    A release that can has the switch of `ours`, too: else frames or colors would count as rounds.
     """
-    release = ours.replace("efsgd-prior", "mixture")
-    return _against(
-        records, [(ours, "gaussian"), (ours, release if release in WHOLE else "mixture")]
-    )
+    switched = ((base, ours.replace("efsgd-prior", base)) for base in ("gaussian", "mixture"))
+    return _against(records, [(ours, name if name in WHOLE else base) for base, name in switched])
 
 
 def frames_table(records: Sequence[Record]) -> pd.DataFrame:
@@ -82,6 +80,11 @@ def frames_table(records: Sequence[Record]) -> pd.DataFrame:
 def appearance_table(records: Sequence[Record]) -> pd.DataFrame:
     """What drawing an image's appearance changes: `efsgd` with it against itself without."""
     return _against(records, [(VARIED, VARIED.partition("/")[0])])
+
+
+def colors_table(records: Sequence[Record]) -> pd.DataFrame:
+    """What a prior for photographs changes: each method with it against itself without."""
+    return _against(records, [(name, name.partition("/")[0]) for name in COLORED])
 
 
 def _against(records: Sequence[Record], pairs: Sequence[tuple[str, str]]) -> pd.DataFrame:

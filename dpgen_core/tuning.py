@@ -74,7 +74,7 @@ def _on_the_prior(share: float, rate: float, **more: Any) -> dict[str, Any]:
     return {"prior_share": share, "generator_learning_rate": rate, "label_in_refiner": True, **more}
 
 
-# From the plain release to `presets.COLOR`, one setting added after the other; the radii go with the colors.
+# From the plain release to `presets.COLOR`, one setting after the other; the radii go with the colors.
 _COLOR_STEPS: tuple[Mapping[str, Any], ...] = (
     {},
     {n: v for n, v in COLOR.items() if n not in ("prior_shared_covariance", "prior_modes")},

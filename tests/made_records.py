@@ -33,11 +33,15 @@ def make_record(
     settings: dict[str, Any] | None = None,
     **metrics: float | None,
 ) -> Record:
-    preset = make_config(dataset="mnist", method=method, profile=profile, **(settings or {}))
+    on = (
+        {"dataset": "celeba", "num_records": 37_540}
+        if dataset == "celeba"
+        else {"dataset": "mnist"}
+    )
+    preset = make_config(**on, method=method, profile=profile, **(settings or {}))
     config = replace(
         preset,
         dataset=dataset,
-        image_shape=(3, 32, 32) if dataset == "celeba" else (1, 28, 28),
         seed=seed,
         epsilon=epsilon,
         noise_multiplier=1.875 if preset.rounds else 0.0,

@@ -9,6 +9,7 @@ from made_records import make_record
 from dpgen_core.campaign import NON_PRIVATE
 from dpgen_core.lessons import (
     appearance_table,
+    colors_table,
     frames_table,
     lessons,
     rounds_table,
@@ -107,3 +108,23 @@ def test_frames_are_judged_against_the_same_method_without(tmp_path: Path) -> No
     assert rounds.index.tolist() == ["gaussian", "mixture/with-frame"]
     assert rounds.loc["mixture/with-frame", "g2r CNN (%)"] == "+1.0, better"
     assert targets_table(records)["by"].tolist() == ["efsgd-prior/with-frame"]
+
+
+def test_rounds_on_a_prior_for_photographs_are_judged_against_the_same_releases(
+    tmp_path: Path,
+) -> None:
+    for method, share in (
+        ("gaussian", 0.8),
+        ("gaussian/with-color", 0.9),
+        ("mixture/with-color", 0.88),
+        ("efsgd-prior/with-color", 0.87),
+    ):
+        seeds(tmp_path, method, share, share + 0.002, dataset="celeba")
+    records = committed_records(tmp_path)
+    table = colors_table(records)
+    assert table.index.tolist() == ["gaussian"]
+    assert table.loc["gaussian", "g2r CNN (%)"] == "+10.0, better"
+    rounds = rounds_table(records, ours="efsgd-prior/with-color")
+    assert rounds.index.tolist() == ["gaussian/with-color", "mixture/with-color"]
+    assert rounds["g2r CNN (%)"].tolist() == ["-3.0, worse", "-1.0, worse"]
+    assert targets_table(records)["by"].tolist() == ["gaussian/with-color"]
