@@ -128,9 +128,9 @@ statement_markdown(record)
 # python -m dpgen_core.own_data path/to/images path/to/released --epsilon 3
 # ```
 #
-# Add `--color` for color pictures at 32x32, and `--method efsgd-prior` for training rounds on top of the
-# prior: sharper strokes for some minutes of work. Which of the two is worth it at which budget is measured
-# in {doc}`ablations </book/_executed/ablations>`.
+# Add `--color` for color pictures at 32x32; for photographs of few classes take `--method gaussian/with-color`, a
+# {ref}`prior made for them <colors>`. `--method efsgd-prior` adds training rounds on top of the prior: sharper strokes for some
+# minutes of work. Which is worth it at which budget is measured in {doc}`ablations </book/_executed/ablations>`.
 #
 # ## Exercises
 #
