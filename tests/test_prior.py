@@ -89,6 +89,29 @@ def test_no_replacement_moves_a_release_past_its_sensitivity() -> None:
         assert reached > 0.97 * limit  # the stated sensitivity is tight
 
 
+@pytest.mark.parametrize("shared", [False, True])
+def test_what_is_summed_is_clipped(shared: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    images, labels = made_data(200)
+    norms: dict[str, float] = {}
+
+    def watch(name: str) -> None:
+        summed = getattr(prior_module, name)
+
+        def keep(rows: torch.Tensor, *more: object) -> torch.Tensor:
+            norms[name] = float(rows.norm(dim=1).max())
+            return summed(rows, *more)
+
+        monkeypatch.setattr(prior_module, name, keep)
+
+    watch("group_sums")
+    watch("second_moments")
+    release(
+        images * 100, labels, 0.0, mean_radius=3.0, covariance_radius=2.0, shared_covariance=shared
+    )
+    assert norms["group_sums"] == pytest.approx(3.0, rel=1e-5)
+    assert norms["second_moments"] == pytest.approx(2.0, rel=1e-5)
+
+
 def hard_to_add(high: float, low: float) -> tuple[torch.Tensor, torch.Tensor]:
     """Two columns (n,) that differ in one entry, `high` or `low`; single precision sums them wide apart.
 
