@@ -10,6 +10,7 @@ from __future__ import annotations
 import itertools
 import os
 import sys
+import time
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from functools import partial
@@ -54,6 +55,7 @@ def run_all(
     left = {name: c for name, c in named.items() if not (Path(results_dir) / name).exists()}
     minutes = {name: _minutes(config) / processes for name, config in left.items()}
     failed: dict[str, str] = {}
+    forecast, started = sum(minutes.values()), time.monotonic()
     # Spawned, not forked: this process has used torch's threads, which a fork would not take along.
     pool = ProcessPoolExecutor(
         processes,
@@ -73,8 +75,24 @@ def run_all(
             bar.update()
             del minutes[name]
             if any(minutes.values()):
-                bar.set_postfix_str(f"about {sum(minutes.values()):.0f} minutes left")
+                passed = (time.monotonic() - started) / 60
+                to_go = _minutes_left(list(minutes.values()), forecast, passed, processes)
+                bar.set_postfix_str(f"about {to_go:.0f} minutes left")
     return failed
+
+
+def _minutes_left(left: Sequence[float], forecast: float, passed: float, processes: int) -> float:
+    """What is left of the forecast, at the pace so far: runs side by side slow each other down.
+
+    Args:
+        left: forecasts of the runs that are not done, the running ones first.
+        forecast: of all runs together.
+        passed: minutes since the start.
+        processes: runs at a time; those that are running count as half done.
+    """
+    to_go = sum(left) - sum(left[:processes]) / 2
+    done = forecast - to_go
+    return to_go * passed / done if done else to_go
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from dpgen_core import sweep
 from dpgen_core.checks import InvalidArgument
 from dpgen_core.config import ExperimentConfig, make_config
 from dpgen_core.record import load_records
@@ -44,3 +45,12 @@ def test_bad_settings_are_named_before_anything_runs(
     with pytest.raises(InvalidArgument, match="processes: received 0"):
         run_all([], results_dir=results, processes=0)
     assert not results.exists()
+
+
+def test_what_is_left_is_told_at_the_pace_so_far() -> None:
+    # Two of six equal runs are done and two are half done, in twice the time that was forecast.
+    assert sweep._minutes_left([1.0] * 4, 6.0, 6.0, 2) == pytest.approx(6.0)
+    assert sweep._minutes_left([1.0] * 4, 6.0, 3.0, 2) == pytest.approx(3.0)
+    assert (
+        sweep._minutes_left([0.0, 0.0, 4.0], 4.0, 3.0, 2) == 4.0
+    )  # nothing with a forecast has run
