@@ -253,9 +253,9 @@ def color_table(results: Path) -> pd.DataFrame:
     ]
     rows["step"] = [names.index(one) for one in left]
     found = _over_seeds(rows, ["epsilon", "step"]).reset_index()
-    found["settings changed"] = [_readable(names[step]) for step in found.pop("step")]
+    found["setting added"] = [_added(step) for step in found.pop("step")]
     found = found.set_index("epsilon").sort_index(ascending=False, kind="stable")
-    return found[["settings changed", *found.columns[:-1]]]
+    return found[["setting added", *found.columns[:-1]]]
 
 
 def compute_curve(results: Path, *, floor: float) -> Figure:
@@ -294,6 +294,13 @@ def compute_curve(results: Path, *, floor: float) -> Figure:
     axis.set(xlabel="minutes of one core (log scale)", ylabel="g2r, held-out records (%)")
     axis.legend(frameon=False)
     return figure
+
+
+def _added(step: int) -> str:
+    """What this one of `_COLOR_STEPS` has that the one before has not."""
+    before = _COLOR_STEPS[step - 1] if step else {}
+    added = {n: v for n, v in _COLOR_STEPS[step].items() if n not in before}
+    return _readable(json.dumps(added, sort_keys=True))
 
 
 def _over_seeds(table: pd.DataFrame, keys: list[str]) -> pd.DataFrame:

@@ -47,6 +47,7 @@ from dpgen_core.lessons import (
 from dpgen_core.tables import committed_records, frame, project_root
 
 pd.set_option("display.max_rows", None)  # a row that is not shown was not reported
+pd.set_option("display.max_colwidth", None)  # nor is a setting that is cut off
 root = project_root()
 records = committed_records(root / "results")
 
