@@ -98,9 +98,7 @@ class ExperimentConfig:
     prior_modes: int = 0  # 0: no prior
     prior_share: float = 0.0  # share of the budget, in units of 1 / noise_multiplier^2
     prior_corner: float = 4.0
-    prior_chroma: float | None = (
-        None  # of opponent colors over brightness; None: channels as they are
-    )
+    prior_chroma: float | None = None  # scale of opponent colors; None keeps the channels
     prior_mean_radius: float = 20.0
     prior_covariance_radius: float = 14.0
     prior_shared_covariance: bool = False  # one covariance for all classes, see `prior`

@@ -41,9 +41,8 @@ DATASET, HELD_OUT = "mnist", 6  # one in so many records judges
 SYNTHETIC, EPOCHS = 20_000, 8
 NEXT_TO_NO_NOISE = 100.0  # an epsilon above this asks for hardly any
 
-Trial = tuple[
-    str, float, Mapping[str, Any]
-]  # method, epsilon, overrides (and "dataset" where not MNIST)
+# Method, epsilon, overrides; among these "dataset" where it is not MNIST.
+Trial = tuple[str, float, Mapping[str, Any]]
 _EFSGD: tuple[Mapping[str, Any], ...] = (
     {},
     {"num_shards": 4000, "sampling_rate": 0.05},
@@ -245,17 +244,14 @@ def color_table(results: Path) -> pd.DataFrame:
     """
     table = pd.read_csv(results / FILE)
     changed = table["overrides"].map(json.loads)
-    names = [json.dumps(dict(step), sort_keys=True) for step in _COLOR_STEPS]
     rows = table[[c.get("dataset") == "celeba" for c in changed]].copy()
-    left = [
-        json.dumps({n: v for n, v in c.items() if n not in ("dataset", "seed")}, sort_keys=True)
+    rows["step"] = [
+        _COLOR_STEPS.index({n: v for n, v in c.items() if n not in ("dataset", "seed")})
         for c in changed[rows.index]
     ]
-    rows["step"] = [names.index(one) for one in left]
     found = _over_seeds(rows, ["epsilon", "step"]).reset_index()
-    found["setting added"] = [_added(step) for step in found.pop("step")]
-    found = found.set_index("epsilon").sort_index(ascending=False, kind="stable")
-    return found[["setting added", *found.columns[:-1]]]
+    found.insert(1, "setting added", [_added(step) for step in found.pop("step")])
+    return found.set_index("epsilon").sort_index(ascending=False, kind="stable")
 
 
 def compute_curve(results: Path, *, floor: float) -> Figure:

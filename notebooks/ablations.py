@@ -275,7 +275,7 @@ appearance_table(records)
 # ### A prior for photographs
 #
 # {ref}`Its three changes <colors>` one after the other, on held-out training records of CelebA, over three seeds of the noise.
-# MNIST has no colors, so this is the other exception to tuning on MNIST alone: scale, radii and modes were chosen on
+# MNIST has no colors, so this is another exception to tuning on MNIST alone: scale, radii and modes were chosen on
 # these records, in some dozens of single trials before the ones shown. What set off the search was seen on test images,
 # before any setting was chosen: a linear discriminant made from exact class statistics told faces apart far better than
 # one made from released statistics, so it was the release that lost them:
@@ -343,7 +343,7 @@ Markdown(lessons(records))
 #
 # *Noise that differs by class is read as a label.* A matrix of its own for each class has noise of its own in each class, and a
 # classifier that learns from samples learns that noise. The table of the prior for photographs shows what one matrix for all is
-# worth there; the refiner that saw the label is the same fault in another place.
+# worth there; the refiner that saw the label may have been the same fault in another place.
 #
 # *Error feedback needs a bias to feed on.* Owners' contributions have nearly the same norm, so clipping them all to one
 # bound shortens their sum and hardly turns it; the sentences above say what leaving the memory out does. Where an owner's

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from made_records import CELEBA
 
 from dpgen_core.accounting import Ledger, epsilon_of_events
 from dpgen_core.checks import InvalidArgument
@@ -122,9 +123,8 @@ def test_a_ledger_accepts_the_plan_and_not_one_round_more(accountant: str) -> No
 
 
 def shown_on(method: str) -> dict[str, Any]:
-    """A data set that the method takes; there or not, its size is public."""
-    colored = {"dataset": "celeba", "num_records": 37_540}
-    return colored if method in COLORED else {"dataset": "glyphs"}
+    """A data set that the method takes."""
+    return CELEBA if method in COLORED else {"dataset": "glyphs"}
 
 
 @pytest.mark.parametrize("method", COLORED)

@@ -51,6 +51,5 @@ def test_what_is_left_is_told_at_the_pace_so_far() -> None:
     # Two of six equal runs are done and two are half done, in twice the time that was forecast.
     assert sweep._minutes_left([1.0] * 4, 6.0, 6.0, 2) == pytest.approx(6.0)
     assert sweep._minutes_left([1.0] * 4, 6.0, 3.0, 2) == pytest.approx(3.0)
-    assert (
-        sweep._minutes_left([0.0, 0.0, 4.0], 4.0, 3.0, 2) == 4.0
-    )  # nothing with a forecast has run
+    # Nothing with a forecast has run.
+    assert sweep._minutes_left([0.0, 0.0, 4.0], 4.0, 3.0, 2) == 4.0
