@@ -1,9 +1,8 @@
 """``python -m dpgen_core.tuning``: which settings were tried, and what came of each.
 
 Every trial trains on five sixths of the training records and is judged on the other sixth: the test set is
-not looked at. That is MNIST but for what MNIST cannot tell, which is color: those trials name their data
-set among the settings. The outcome goes to ``results/tuning.csv``, one line per trial, and a trial that is
-there is not run again.
+not looked at. `trials` lists what is tried. The outcome goes to ``results/tuning.csv``, one line per
+trial, and a trial that is there is not run again.
 
 Choosing by these figures spends privacy budget which nobody charges, here as everywhere in this
 literature; that is why the search is published.
@@ -15,7 +14,7 @@ import argparse
 import json
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -31,123 +30,15 @@ from dpgen_core.config import make_config
 from dpgen_core.data import ImageData
 from dpgen_core.figures import COLORS
 from dpgen_core.metrics import frechet_distance, inception_score, precision_recall
-from dpgen_core.presets import COLOR
 from dpgen_core.streams import stream
 from dpgen_core.tables import project_root
 from dpgen_core.training import train_alone
+from dpgen_core.trials import COLOR_STEPS, TRIALS, Trial
 
 FILE = "tuning.csv"
 DATASET, HELD_OUT = "mnist", 6  # one in so many records judges
 SYNTHETIC, EPOCHS = 20_000, 8
 NEXT_TO_NO_NOISE = 100.0  # an epsilon above this asks for hardly any
-
-# Method, epsilon, overrides; among these "dataset" where it is not MNIST.
-Trial = tuple[str, float, Mapping[str, Any]]
-_EFSGD: tuple[Mapping[str, Any], ...] = (
-    {},
-    {"num_shards": 4000, "sampling_rate": 0.05},
-    {"num_shards": 2000, "sampling_rate": 0.05},
-    {"num_shards": 500},
-    {"reconstruction_weight": 0.3},
-    {"reconstruction_weight": 0.05},
-    {"reconstruction_weight": 0.0},
-    {"reconstruction_until": 1.0},
-    {"reconstruction_until": 0.5},
-    {"feedback_decay": 0.0},
-    {"generated_batch": 100},
-    {"generator_learning_rate": 2e-3},
-    {"basis_modes": 10},
-    {"rounds": 600},
-    {"critic_steps": 20},
-    {"critic_warmup_steps": 200},
-    {"reconstruction_until": 1.0, "critic_steps": 20, "rounds": 600},
-    {"num_shards": 250, "sampling_rate": 0.2, "critic_steps": 20},
-    {"critic": "conv", "critic_width": 8, "critic_steps": 5},
-)
-# Share of the budget for the prior, and the generator's learning rate.
-_PRIOR = ((0.5, 3e-4), (0.8, 3e-4), (0.8, 1e-3), (0.8, 2e-3), (0.8, 4e-3))
-
-
-def _on_the_prior(share: float, rate: float, **more: Any) -> dict[str, Any]:
-    # The preset left the label out only after most of these trials.
-    return {"prior_share": share, "generator_learning_rate": rate, "label_in_refiner": True, **more}
-
-
-# From the plain release to `presets.COLOR`, one setting after the other; the radii go with the colors.
-_COLOR_STEPS: tuple[Mapping[str, Any], ...] = (
-    {},
-    {n: v for n, v in COLOR.items() if n not in ("prior_shared_covariance", "prior_modes")},
-    {n: v for n, v in COLOR.items() if n != "prior_modes"},
-    COLOR,
-)
-
-TRIALS: tuple[Trial, ...] = (
-    ("gaussian", 10.0, {}),
-    ("mixture", 10.0, {}),
-    *(("efsgd-prior", 10.0, _on_the_prior(*pair)) for pair in _PRIOR),
-    *(("efsgd", 10.0, overrides) for overrides in _EFSGD),
-    ("efsgd", 1e6, {}),  # is it the noise that limits?
-    ("mixture", 1e6, {}),
-    ("mixture", 1e6, {"prior_cells": 64, "prior_rank": 60}),  # or the number of cells?
-    ("mixture", 10.0, {"prior_cells": 20, "prior_rank": 45}),
-    ("gaussian", 1.0, {}),
-    # The preset had eight cells at every budget until the last of these trials.
-    ("mixture", 1.0, {"prior_cells": 8}),
-    *(("efsgd-prior", 1.0, _on_the_prior(0.8, 2e-3, prior_cells=cells)) for cells in (1, 8)),
-    # Do smaller steps help where the noise is many times the signal?
-    *(("efsgd-prior", 1.0, _on_the_prior(0.8, rate, prior_cells=8)) for rate in (2.5e-4, 5e-4)),
-    ("efsgd-prior", 3.0, _on_the_prior(0.8, 2e-3, prior_cells=8)),
-    ("efsgd-prior", 3.0, _on_the_prior(0.8, 7e-4, prior_cells=8)),
-    # Is the label, which the prior's image shows already, of use to the refiner?
-    ("efsgd-prior", 10.0, _on_the_prior(0.8, 2e-3, label_in_refiner=False)),
-    ("efsgd-prior", 1.0, _on_the_prior(0.8, 2e-3, prior_cells=8, label_in_refiner=False)),
-    # Does a longer average of the generator's steps wash out their noise?
-    (
-        "efsgd-prior",
-        1.0,
-        _on_the_prior(0.8, 2e-3, prior_cells=8, label_in_refiner=False, ema_decay=0.99),
-    ),
-    # How many cells does a budget carry?
-    *(("mixture", 1.0, {"prior_cells": m, "seed": s}) for s in (0, 1, 2) for m in (1, 2, 4, 8)),
-    *(
-        ("mixture", epsilon, {"prior_cells": m, "seed": s})
-        for epsilon in (3.0, 5.0)
-        for s in (0, 1, 2)
-        for m in (1, 8)
-    ),
-    # With one cell and no label: is it the steps that cost the rounds their accuracy, or their share?
-    *(
-        ("efsgd-prior", 1.0, {"generator_learning_rate": 5e-4, "prior_share": 0.8, "seed": s})
-        for s in (0, 1, 2)
-    ),
-    *(
-        ("efsgd-prior", 1.0, {"prior_share": share, "seed": s})
-        for s in (0, 1, 2)
-        for share in (0.8, 0.9, 0.95)
-    ),
-    # Is a record better told in its own frame?
-    *(
-        ("mixture", epsilon, {"prior_frame": frame, "seed": s})
-        for s in (0, 1, 2)
-        for epsilon in (10.0, 1.0)
-        for frame in (False, True)
-    ),
-    # And the paper's parts alone? The next lines have them without.
-    *(("efsgd", 10.0, {"rounds_frame": True, "seed": s}) for s in (0, 1, 2)),
-    # What a prior made for photographs is made of, one step after the other.
-    *(
-        ("gaussian", epsilon, {"dataset": "celeba", "seed": s, **step})
-        for s in (0, 1, 2)
-        for epsilon in (10.0, 1.0)
-        for step in _COLOR_STEPS
-    ),
-    # Does it help the paper's parts alone to draw how an image is shown?
-    *(
-        ("efsgd", 10.0, {"appearance_noise": drawn, "seed": s})
-        for s in (0, 1, 2)
-        for drawn in (True, False)
-    ),
-)
 
 
 def split(name: str = DATASET) -> tuple[ImageData, ImageData]:
@@ -246,7 +137,7 @@ def color_table(results: Path) -> pd.DataFrame:
     changed = table["overrides"].map(json.loads)
     rows = table[[c.get("dataset") == "celeba" for c in changed]].copy()
     rows["step"] = [
-        _COLOR_STEPS.index({n: v for n, v in c.items() if n not in ("dataset", "seed")})
+        COLOR_STEPS.index({n: v for n, v in c.items() if n not in ("dataset", "seed")})
         for c in changed[rows.index]
     ]
     found = _over_seeds(rows, ["epsilon", "step"]).reset_index()
@@ -293,9 +184,9 @@ def compute_curve(results: Path, *, floor: float) -> Figure:
 
 
 def _added(step: int) -> str:
-    """What this one of `_COLOR_STEPS` has that the one before has not."""
-    before = _COLOR_STEPS[step - 1] if step else {}
-    added = {n: v for n, v in _COLOR_STEPS[step].items() if n not in before}
+    """What this one of `COLOR_STEPS` has that the one before has not."""
+    before = COLOR_STEPS[step - 1] if step else {}
+    added = {n: v for n, v in COLOR_STEPS[step].items() if n not in before}
     return _readable(json.dumps(added, sort_keys=True))
 
 

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from dpgen_core import audit
-from dpgen_core.fault_audit import CHECKS, FAULTS
+from dpgen_core.fault_audit import CHECKS
+from dpgen_core.faults import FAULTS
 
 MECHANISM = {
     "claimed_epsilon": 10.0,

@@ -216,7 +216,7 @@ def test_a_record_that_another_process_finished_meanwhile_is_not_made_again(
         return honest(*arguments)
 
     monkeypatch.setattr(experiment, "_open_workspace", open_late)
-    monkeypatch.setattr(experiment, "_Session", None)  # not to be called
+    monkeypatch.setattr(experiment, "Session", None)  # not to be called
     record = run(config, tmp_path / "here")
     assert record.path.parent.name == "here"
     assert not (tmp_path / "here" / ".work" / config.record_name()).exists()

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from dpgen_core.data import ImageData, load
-from dpgen_core.fault_audit import CHECKS, FAULTS, audit_config
+from dpgen_core.fault_audit import CHECKS, audit_config
+from dpgen_core.faults import FAULTS
 
 CATCHES = {
     "noise halved": "canaries",

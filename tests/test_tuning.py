@@ -11,6 +11,7 @@ import pytest
 from dpgen_core import tuning
 from dpgen_core.config import make_config
 from dpgen_core.data import load
+from dpgen_core.trials import COLOR_STEPS, TRIALS
 
 ROOT = Path(__file__).parents[1]
 
@@ -25,13 +26,13 @@ def test_every_committed_trial_is_listed_and_none_twice() -> None:
         _key(m, e, json.loads(o))
         for m, e, o in table[["method", "epsilon", "overrides"]].to_numpy()
     ]
-    listed = {_key(m, e, dict(o)) for m, e, o in tuning.TRIALS}
+    listed = {_key(m, e, dict(o)) for m, e, o in TRIALS}
     assert len(set(rows)) == len(rows) and set(rows) <= listed
-    assert len(listed) == len(tuning.TRIALS)
+    assert len(listed) == len(TRIALS)
 
 
 def test_trials_are_legal_settings() -> None:
-    for method, epsilon, overrides in tuning.TRIALS:
+    for method, epsilon, overrides in TRIALS:
         if epsilon < tuning.NEXT_TO_NO_NOISE:
             on = {"dataset": "glyphs", "num_records": 30_000, **overrides}
             make_config(**on, method=method, epsilon=epsilon)
@@ -85,7 +86,7 @@ def test_a_setting_is_compared_over_seeds_of_equal_settings(tmp_path: Path) -> N
 
 
 def test_colors_are_compared_step_by_step(tmp_path: Path) -> None:
-    steps = [dict(step) for step in tuning._COLOR_STEPS]
+    steps = [dict(step) for step in COLOR_STEPS]
     rows = [
         ("gaussian", epsilon, json.dumps({"dataset": "celeba", "seed": seed} | step), g2r, 9.0, 0.3)
         for epsilon, step, g2r in (
