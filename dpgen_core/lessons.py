@@ -13,7 +13,7 @@ import pandas as pd
 
 from dpgen_core.aggregate import cell, indexed, settings, verdict
 from dpgen_core.campaign import NON_PRIVATE
-from dpgen_core.presets import COLORED, EXTRAS, PRIOR_FRAMED, ROUNDS_FRAMED, VARIED, WHOLE
+from dpgen_core.presets import EXTRAS, WHOLE
 from dpgen_core.record import Record
 from dpgen_core.tables import DATASET_TITLES, frame
 
@@ -70,21 +70,20 @@ def rounds_table(records: Sequence[Record], *, ours: str = "efsgd-prior") -> pd.
     return _against(records, [(ours, name if name in WHOLE else base) for base, name in switched])
 
 
-def frames_table(records: Sequence[Record]) -> pd.DataFrame:
-    """What a record's own frame changes: each method with frames against itself without."""
-    return _against(
-        records, [(name, name.partition("/")[0]) for name in (*PRIOR_FRAMED, ROUNDS_FRAMED)]
-    )
+def switched_table(records: Sequence[Record], *methods: str) -> pd.DataFrame:
+    """What a switch changes: each of `methods` against itself without the switch.
+
+    Args:
+        records: from `tables.committed_records`.
+        methods: names with a switch, as ``"mixture/with-frame"``.
+    """
+    return _against(records, [(name, name.partition("/")[0]) for name in methods])
 
 
-def appearance_table(records: Sequence[Record]) -> pd.DataFrame:
-    """What drawing an image's appearance changes: `efsgd` with it against itself without."""
-    return _against(records, [(VARIED, VARIED.partition("/")[0])])
-
-
-def colors_table(records: Sequence[Record]) -> pd.DataFrame:
-    """What a prior for photographs changes: each method with it against itself without."""
-    return _against(records, [(name, name.partition("/")[0]) for name in COLORED])
+def critics_table(records: Sequence[Record]) -> pd.DataFrame:
+    """What a memory on the server buys at its price: `efsgd-critic` against itself without, and DP-SGD."""
+    ours = "efsgd-critic"
+    return _against(records, [(ours, f"{ours}/no-error-feedback"), (ours, "dp-sgd-critic")])
 
 
 def _against(records: Sequence[Record], pairs: Sequence[tuple[str, str]]) -> pd.DataFrame:

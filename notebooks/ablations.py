@@ -37,13 +37,13 @@ from dpgen_core.figures import budget_curve, png_bytes
 from dpgen_core.gallery import switched_gallery
 from dpgen_core.lessons import (
     TARGETS,
-    appearance_table,
-    colors_table,
-    frames_table,
+    critics_table,
     lessons,
     rounds_table,
+    switched_table,
     targets_table,
 )
+from dpgen_core.presets import COLORED, PRIOR_FRAMED, ROUNDS_FRAMED, VARIED
 from dpgen_core.tables import committed_records, frame, project_root
 
 pd.set_option("display.max_rows", None)  # a row that is not shown was not reported
@@ -126,6 +126,17 @@ ablation(records, dataset="celeba", base="efsgd-prior", epsilon=1.0)
 
 # %% tags=["hide-input"]
 ablation(records, dataset="celeba", base="efsgd-prior", epsilon=10.0)
+
+# %% [markdown]
+# (critic-measured)=
+# ## One critic in place of owners
+#
+# The other road to a private GAN has no owners: one public critic, each step of it a release. What does {ref}`a memory on
+# the server <price-of-sharing>` buy there, at its price? `efsgd-critic` against itself without the memory, and against
+# DP-SGD with amplification by sampling, which its accounting does not have:
+
+# %% tags=["hide-input"]
+critics_table(records)
 
 # %% [markdown]
 # ## The budget curve
@@ -239,7 +250,7 @@ seeds_table(root / "results", "rounds_frame")
 # learned had shrunk to next to nothing. And in the records, method by method against the same without frames:
 
 # %% tags=["hide-input"]
-frames_table(records)
+switched_table(records, *PRIOR_FRAMED, ROUNDS_FRAMED)
 
 # %% [markdown]
 # On clothes the same coordinates take out what tells the classes apart: a dress is a narrow shirt. Slant, size and place of a
@@ -268,7 +279,7 @@ seeds_table(root / "results", "appearance_noise")
 # And in the records, against `efsgd` without it:
 
 # %% tags=["hide-input"]
-appearance_table(records)
+switched_table(records, VARIED)
 
 # %% [markdown]
 # (colors-measured)=
@@ -287,7 +298,7 @@ color_table(root / "results")
 # And in the records, method by method against the same without:
 
 # %% tags=["hide-input"]
-colors_table(records)
+switched_table(records, *COLORED)
 
 # %% [markdown]
 # (what-was-learned)=
@@ -348,7 +359,8 @@ Markdown(lessons(records))
 # *Error feedback needs a bias to feed on.* Owners' contributions have nearly the same norm, so clipping them all to one
 # bound shortens their sum and hardly turns it; the sentences above say what leaving the memory out does. Where an owner's
 # norm varies from round to round a memory can repair the sum: {doc}`the page on clipping bias
-# </book/_executed/clipping_bias>` shows that without noise. Whether it pays under noise is not measured here.
+# </book/_executed/clipping_bias>` shows that without noise. What a memory on the server buys under noise, at its price,
+# is {ref}`measured with one critic <critic-measured>`.
 #
 # ## What is still to be run
 #

@@ -144,9 +144,10 @@ plt.show()
 # alone, at the same total budget:
 
 # %% tags=["hide-input"]
-from dpgen_core.lessons import appearance_table
+from dpgen_core.lessons import switched_table
+from dpgen_core.presets import VARIED
 
-appearance_table(records)
+switched_table(records, VARIED)
 
 # %% mystnb={"image": {"alt": "Samples with and without appearance noise"}} tags=["hide-input"]
 Image(

@@ -8,13 +8,13 @@ from made_records import make_record
 
 from dpgen_core.campaign import NON_PRIVATE
 from dpgen_core.lessons import (
-    appearance_table,
-    colors_table,
-    frames_table,
+    critics_table,
     lessons,
     rounds_table,
+    switched_table,
     targets_table,
 )
+from dpgen_core.presets import COLORED, PRIOR_FRAMED
 from dpgen_core.tables import committed_records
 
 
@@ -91,7 +91,7 @@ def test_what_is_asked_of_efsgd_may_be_reached_with_appearance_noise(tmp_path: P
     assert table["asked of"].tolist() == ["the best of ours", "efsgd"]
     assert table["by"].tolist() == ["efsgd-prior", "efsgd/with-appearance"]
     assert table["reached"].tolist() == ["floor", "floor"]
-    row = appearance_table(records).loc["efsgd"]
+    row = switched_table(records, "efsgd/with-appearance").loc["efsgd"]
     assert row["g2r CNN (%)"] == "+4.0, better"
 
 
@@ -101,7 +101,7 @@ def test_frames_are_judged_against_the_same_method_without(tmp_path: Path) -> No
     seeds(tmp_path, "gaussian", 0.94, 0.942)
     seeds(tmp_path, "efsgd-prior/with-frame", 0.98, 0.982)
     records = committed_records(tmp_path)
-    table = frames_table(records)
+    table = switched_table(records, *PRIOR_FRAMED)
     assert table.index.tolist() == ["mixture"]
     assert table.loc["mixture", "g2r CNN (%)"] == "+2.0, better"
     rounds = rounds_table(records, ours="efsgd-prior/with-frame")
@@ -121,10 +121,21 @@ def test_rounds_on_a_prior_for_photographs_are_judged_against_the_same_releases(
     ):
         seeds(tmp_path, method, share, share + 0.002, dataset="celeba")
     records = committed_records(tmp_path)
-    table = colors_table(records)
+    table = switched_table(records, *COLORED)
     assert table.index.tolist() == ["gaussian"]
     assert table.loc["gaussian", "g2r CNN (%)"] == "+10.0, better"
     rounds = rounds_table(records, ours="efsgd-prior/with-color")
     assert rounds.index.tolist() == ["gaussian/with-color", "mixture/with-color"]
     assert rounds["g2r CNN (%)"].tolist() == ["-3.0, worse", "-1.0, worse"]
     assert targets_table(records)["by"].tolist() == ["gaussian/with-color"]
+
+
+def test_the_memory_on_the_server_is_judged_without_it_and_against_dp_sgd(tmp_path: Path) -> None:
+    seeds(tmp_path, "efsgd-critic", 0.66, 0.662)
+    seeds(tmp_path, "dp-sgd-critic", 0.70, 0.702)
+    table = critics_table(committed_records(tmp_path))
+    assert table.index.tolist() == ["dp-sgd-critic"]  # none without the memory yet
+    seeds(tmp_path, "efsgd-critic/no-error-feedback", 0.65, 0.67)
+    table = critics_table(committed_records(tmp_path))
+    assert table.index.tolist() == ["efsgd-critic/no-error-feedback", "dp-sgd-critic"]
+    assert table["g2r CNN (%)"].tolist() == ["+0.1, undecided", "-4.0, worse"]
