@@ -3,7 +3,8 @@
 `torch.func` differentiates any critic, twice for the penalty. For a leaky-ReLU network of two layers the
 second derivative is short enough to write down, and that takes a third of the time: masks are computed
 once, the penalty's points share the first layer with the records and fakes they lie between, and the three
-terms' weight gradients become one product each. `tests/test_critic_gradients.py` holds it to autograd.
+terms' weight gradients become one product each. The dual-purpose classifier has layers of its own, so its
+gradient is a term apart. `tests/test_critic_gradients.py` holds it to autograd.
 Source: ours.
 """
 
@@ -79,6 +80,37 @@ def wgan_gp_gradients(
         "label.weight": _by_label(params["label.weight"], labels, low1),
         "score.weight": _by_label(params["score.weight"], labels, by_out + up2),
     }, gap
+
+
+def classifier_gradients(params: Params, real: Tensor, fake: Tensor, labels: Tensor) -> Params:
+    """Gradients of the dual-purpose classifier's cross-entropy, mean over real plus mean over fake images.
+
+    Args:
+        params: stacked `MLPCritic` parameters, each (k, ...); the classifier's layers are its own.
+        real: the owners' codes (k, b, d).
+        fake: public codes of the same labels (k, b, d).
+        labels: (k, b).
+
+    Returns:
+        The gradient by name of the classifier's parameters, shaped as in `params`.
+    """
+    first, second = (
+        params["classifier.0.weight"],
+        params["classifier.2.weight"],
+    )  # (k, w, d), (k, c, w)
+    inputs = torch.cat([real, fake], dim=1)  # (k, 2b, d)
+    before = torch.baddbmm(params["classifier.0.bias"][:, None], inputs, first.mT)  # (k, 2b, w)
+    hidden = F.leaky_relu(before, SLOPE)
+    logits = torch.baddbmm(params["classifier.2.bias"][:, None], hidden, second.mT)  # (k, 2b, c)
+    wanted = F.one_hot(labels.repeat(1, 2), logits.shape[2])
+    error2 = (logits.softmax(2) - wanted) / labels.shape[1]
+    error1 = _through(torch.bmm(error2, second), before)  # (k, 2b, w)
+    return {
+        "classifier.0.weight": torch.bmm(error1.mT, inputs),
+        "classifier.0.bias": error1.sum(1),
+        "classifier.2.weight": torch.bmm(error2.mT, hidden),
+        "classifier.2.bias": error2.sum(1),
+    }
 
 
 def _through(error: Tensor, before: Tensor) -> Tensor:

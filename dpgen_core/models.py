@@ -241,7 +241,7 @@ class MLPCritic(nn.Module):
         nn.init.normal_(self.score.weight, std=width**-0.5)
         self.classifier = (
             nn.Sequential(
-                nn.Linear(basis.dim, width), nn.LeakyReLU(0.2), nn.Linear(width, num_classes)
+                nn.Linear(basis.dim, width), nn.LeakyReLU(SLOPE), nn.Linear(width, num_classes)
             )
             if classify
             else None

@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.func import functional_call, grad, stack_module_state, vmap
 
 from dpgen_core.checks import check_int, require
-from dpgen_core.critic_gradients import Params, wgan_gp_gradients
+from dpgen_core.critic_gradients import Params, classifier_gradients, wgan_gp_gradients
 from dpgen_core.losses import (
     adversarial_loss,
     classification_loss,
@@ -188,7 +188,7 @@ class ShardEnsemble:
 
     @property
     def _written_out(self) -> bool:
-        return isinstance(self._critic, MLPCritic) and not self.settings.classifier_weight
+        return isinstance(self._critic, MLPCritic)
 
     def _parts(self, count: int) -> list[slice]:
         """The joining shards in parts to be trained side by side; a GPU takes all at once.
@@ -241,8 +241,10 @@ class ShardEnsemble:
     ) -> tuple[Params, Tensor]:
         """Each shard's gradient of its critic's loss, and the loss without penalty (k,)."""
         if self._written_out:
-            weight = self.settings.gradient_penalty
-            return wgan_gp_gradients(params, *batch, weight)
+            gradients, gap = wgan_gp_gradients(params, *batch, self.settings.gradient_penalty)
+            if self.settings.classifier_weight:
+                gradients |= classifier_gradients(params, *batch[:3])
+            return gradients, gap
         loss = partial(self._critic_loss, critic)
         return vmap(grad(loss, has_aux=True))(params, *batch)
 

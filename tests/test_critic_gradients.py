@@ -6,18 +6,21 @@ import pytest
 import torch
 from torch import Tensor
 from torch.func import functional_call, grad, vmap
+from torch.nn.functional import cross_entropy
 
 from dpgen_core.basis import FrequencyBasis
-from dpgen_core.critic_gradients import Params, wgan_gp_gradients
+from dpgen_core.critic_gradients import Params, classifier_gradients, wgan_gp_gradients
 from dpgen_core.losses import gradient_penalty, wasserstein_loss
 from dpgen_core.models import MLPCritic, doubled
 
 BASIS = FrequencyBasis((1, 8, 8), 4, "cpu")
 
 
-def case(k: int, b: int, classes: int, width: int, seed: int) -> tuple[MLPCritic, Params, Tensor]:
+def case(
+    k: int, b: int, classes: int, width: int, seed: int, classify: bool = False
+) -> tuple[MLPCritic, Params, Tensor]:
     torch.manual_seed(seed)
-    critic = MLPCritic(BASIS, classes, width, classify=False).double()
+    critic = MLPCritic(BASIS, classes, width, classify).double()
     stacked = {n: v.detach().repeat(k, *[1] * v.dim()) for n, v in critic.named_parameters()}
     params = {n: v + 0.1 * torch.randn_like(v) for n, v in stacked.items()}
     return critic, params, torch.randint(classes, (k, b))
@@ -43,6 +46,24 @@ def test_agrees_with_autograd(k: int, b: int, classes: int, width: int, penalty:
     for name in wanted:
         torch.testing.assert_close(found[name], wanted[name], rtol=1e-9, atol=1e-12)
     torch.testing.assert_close(found_gap, gap)
+
+
+@pytest.mark.parametrize("k, b, classes, width", [(1, 1, 1, 1), (3, 5, 2, 4), (2, 16, 12, 7)])
+def test_classifier_agrees_with_autograd(k: int, b: int, classes: int, width: int) -> None:
+    critic, params, labels = case(k, b, classes, width, seed=k + b, classify=True)
+    real, fake = torch.randn(2, k, b, BASIS.dim, dtype=torch.float64)
+    assert critic.classifier is not None
+    own = {n.removeprefix("classifier."): v for n, v in params.items() if "classifier" in n}
+
+    def loss(p: Params, r: Tensor, f: Tensor, y: Tensor) -> Tensor:
+        both = (functional_call(critic.classifier, p, (codes,)) for codes in (r, f))
+        return sum((cross_entropy(logits, y) for logits in both), torch.zeros(()))
+
+    wanted = vmap(grad(loss))(own, real, fake, labels)
+    found = classifier_gradients(params, real, fake, labels)
+    assert {n.removeprefix("classifier.") for n in found} == wanted.keys()
+    for name in wanted:
+        torch.testing.assert_close(found[f"classifier.{name}"], wanted[name], rtol=1e-9, atol=1e-12)
 
 
 def test_a_shard_sees_its_own_records_only() -> None:
