@@ -80,10 +80,9 @@ def switched_table(records: Sequence[Record], *methods: str) -> pd.DataFrame:
     return _against(records, [(name, name.partition("/")[0]) for name in methods])
 
 
-def critics_table(records: Sequence[Record]) -> pd.DataFrame:
-    """What a memory on the server buys at its price: `efsgd-critic` against itself without, and DP-SGD."""
-    ours = "efsgd-critic"
-    return _against(records, [(ours, f"{ours}/no-error-feedback"), (ours, "dp-sgd-critic")])
+def compared_table(records: Sequence[Record], method: str, *others: str) -> pd.DataFrame:
+    """One method against each of `others` at the same budget."""
+    return _against(records, [(method, other) for other in others])
 
 
 def _against(records: Sequence[Record], pairs: Sequence[tuple[str, str]]) -> pd.DataFrame:

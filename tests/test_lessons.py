@@ -8,7 +8,7 @@ from made_records import make_record
 
 from dpgen_core.campaign import NON_PRIVATE
 from dpgen_core.lessons import (
-    critics_table,
+    compared_table,
     lessons,
     rounds_table,
     switched_table,
@@ -131,12 +131,11 @@ def test_rounds_on_a_prior_for_photographs_are_judged_against_the_same_releases(
     assert targets_table(records)["by"].tolist() == ["gaussian/with-color"]
 
 
-def test_the_memory_on_the_server_is_judged_without_it_and_against_dp_sgd(tmp_path: Path) -> None:
-    seeds(tmp_path, "efsgd-critic", 0.66, 0.662)
+def test_methods_without_records_are_left_out_of_a_comparison(tmp_path: Path) -> None:
     seeds(tmp_path, "dp-sgd-critic", 0.70, 0.702)
-    table = critics_table(committed_records(tmp_path))
-    assert table.index.tolist() == ["dp-sgd-critic"]  # none without the memory yet
-    seeds(tmp_path, "efsgd-critic/no-error-feedback", 0.65, 0.67)
-    table = critics_table(committed_records(tmp_path))
-    assert table.index.tolist() == ["efsgd-critic/no-error-feedback", "dp-sgd-critic"]
-    assert table["g2r CNN (%)"].tolist() == ["+0.1, undecided", "-4.0, worse"]
+    seeds(tmp_path, "efsgd", 0.65, 0.67)
+    seeds(tmp_path, "gs-wgan", 0.8)
+    others = ("efsgd", "dp-gan-dpac", "gs-wgan")
+    table = compared_table(committed_records(tmp_path), "dp-sgd-critic", *others)
+    assert table.index.tolist() == ["efsgd", "gs-wgan"]
+    assert table["g2r CNN (%)"].tolist() == ["+4.1, better", "-9.9, undecided"]
