@@ -1,7 +1,7 @@
 """``make audit``: attack the guarantee from three sides, print the table, note the outcome.
 
 1. The worst case of one step, played a million times (`step_audit`): the lineage's and ours.
-2. The training code as it is and with planted faults (`fault_audit`).
+2. The training code as it is and with planted faults (`fault_audit`, `faults`).
 3. Membership inference against generators trained on half of a data set (`membership`).
 
 The outcome is ``results/audit.json``, from which the book's chapter is built.

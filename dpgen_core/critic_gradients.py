@@ -94,10 +94,8 @@ def classifier_gradients(params: Params, real: Tensor, fake: Tensor, labels: Ten
     Returns:
         The gradient by name of the classifier's parameters, shaped as in `params`.
     """
-    first, second = (
-        params["classifier.0.weight"],
-        params["classifier.2.weight"],
-    )  # (k, w, d), (k, c, w)
+    first = params["classifier.0.weight"]  # (k, w, d)
+    second = params["classifier.2.weight"]  # (k, c, w)
     inputs = torch.cat([real, fake], dim=1)  # (k, 2b, d)
     before = torch.baddbmm(params["classifier.0.bias"][:, None], inputs, first.mT)  # (k, 2b, w)
     hidden = F.leaky_relu(before, SLOPE)

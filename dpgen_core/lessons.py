@@ -67,7 +67,7 @@ def rounds_table(records: Sequence[Record], *, ours: str = "efsgd-prior") -> pd.
     A release that can has the switch of `ours`, too: else frames or colors would count as rounds.
     """
     switched = ((base, ours.replace("efsgd-prior", base)) for base in ("gaussian", "mixture"))
-    return _against(records, [(ours, name if name in WHOLE else base) for base, name in switched])
+    return compared_table(records, ours, *(n if n in WHOLE else base for base, n in switched))
 
 
 def switched_table(records: Sequence[Record], *methods: str) -> pd.DataFrame:
@@ -193,7 +193,7 @@ def _presets(table: pd.DataFrame, dataset: str) -> Iterator[str]:
     ]
     yield (
         f"**The lineage's settings under an accounting that holds**, on {DATASET_TITLES[dataset]} at "
-        f"epsilon 10. " + ". ".join(figures) + "."
+        "epsilon 10. " + ". ".join(figures) + "."
     )
 
 

@@ -364,7 +364,7 @@ Markdown(lessons(records))
 # classifier that learns from samples learns that noise. The table of the prior for photographs shows what one matrix for all is
 # worth there; the refiner that saw the label may have been the same fault in another place.
 #
-# *The lineage's settings are no straw man.* Under an accounting that holds and with cohorts in place of single draws, its plain
+# *The lineage's settings are no straw man.* Under an accounting that holds and with cohorts in place of single draws, plain
 # adversarial training makes images that are far more diverse than those of the paper's parts with our settings, and on
 # clothes it serves a classifier better, too; the sentences above have the figures. Our settings of `efsgd` were chosen by
 # accuracy on held-out MNIST, which does not ask for diversity, and there the reconstruction loss pays.
