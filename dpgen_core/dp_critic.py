@@ -17,10 +17,12 @@ from __future__ import annotations
 
 import copy
 import math
+import warnings
 
 import torch
 from opacus import GradSampleModule
 from torch import Tensor
+from torch.func import functional_call
 from torch.nn import functional as F
 
 from dpgen_core.accounting import Event, SampledGaussianEvent
@@ -138,7 +140,7 @@ class CriticTrainer(PublicSide):
         codes, labels = self.pool(number - 1)
         self._zero()
         with torch.enable_grad():
-            fake_loss = F.softplus(self._wrapped._module(codes, labels)).mean()
+            fake_loss = F.softplus(self._score(codes, labels)).mean()
             by_fakes = torch.autograd.grad(fake_loss, self._weights)
         start = 0
         for p, public in zip(self._weights, by_fakes, strict=True):
@@ -172,9 +174,14 @@ class CriticTrainer(PublicSide):
         noise = stream(config.seed, "injection", number, device=self.device)
         codes = self.codes(latents, labels, noise)
         self.optimizer.zero_grad(set_to_none=True)
-        F.softplus(-self._wrapped._module(codes, labels)).mean().backward()
+        F.softplus(-self._score(codes, labels)).mean().backward()
         self._zero()
         self.step_generator(number)
+
+    def _score(self, codes: Tensor, labels: Tensor) -> Tensor:
+        """Scores (n,) of public codes, past the hooks that make single records' gradients."""
+        weights = dict(self._wrapped._module.named_parameters())
+        return functional_call(self.critic, weights, (codes, labels))
 
     def _gradients(self, joined: Tensor) -> Tensor:
         """Each joining record's gradient of its loss softplus(-score), (n, P)."""
@@ -184,7 +191,10 @@ class CriticTrainer(PublicSide):
         for _, rows in batches(joined, 512):
             self._zero()
             scores = self._wrapped(self._codes[rows], self._labels[rows])
-            F.softplus(-scores).sum().backward()
+            with warnings.catch_warnings():
+                # Labels are integers and need no gradient; the hooks want the outputs' alone.
+                warnings.filterwarnings("ignore", message="Full backward hook is firing")
+                F.softplus(-scores).sum().backward()
             parts.append(torch.cat([p.grad_sample.flatten(1) for p in self._weights], dim=1))
         self._wrapped.disable_hooks()
         self._zero()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -81,6 +82,14 @@ def test_efsgd_uses_every_record_once_an_epoch(tiny_glyphs: ImageData) -> None:
     for epoch in range(2):
         seen = torch.cat([made._join(20 * epoch + block, 0) for block in range(20)])
         assert sorted(seen.tolist()) == list(range(600))
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_reader_of_the_log_is_not_warned_of_hooks(method: str, tiny_glyphs: ImageData) -> None:
+    made = trainer(configure(method, critic_steps=1), tiny_glyphs)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        made.apply(made.compute(0))
 
 
 @pytest.mark.parametrize("method", METHODS)
