@@ -82,6 +82,7 @@ class ExperimentConfig:
     critic_learning_rate: float = 2e-3
     gradient_penalty: float = 10.0
     fake_pool: int = 320
+    keep_pool: bool = False  # one critic: fakes drawn once for each step of the generator
 
     # the generator
     latent_dim: int = 32
@@ -267,6 +268,10 @@ def _check_settings(
             able = settings["rounds"] > 0 and not settings.get("prior_modes")
             rule = "off where a prior makes the images: it has a spread of its own"
             require(able, name, True, rule, "method='efsgd' with this setting")
+    if settings.get("keep_pool"):
+        rule = "off for owners: a round of theirs is a step of the generator and has one pool"
+        alone = settings.get("learner", "owners") != "owners"
+        require(alone, "keep_pool", True, rule, "learner='dp-sgd'")
     if settings.get("rounds_frame"):
         rule = "'mlp' with rounds_frame: codes with a frame are no image's"
         require(

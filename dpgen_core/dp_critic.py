@@ -72,6 +72,7 @@ class CriticTrainer(PublicSide):
         self.critic_optimizer = torch.optim.Adam(
             self._weights, lr=config.critic_learning_rate, betas=(0.5, 0.99)
         )
+        self._fakes: tuple[int, tuple[Tensor, Tensor]] | None = None  # number of the pool, pool
         self.feedback = (
             build_efsgd(
                 self._weights,
@@ -137,7 +138,7 @@ class CriticTrainer(PublicSide):
         """Step of the critic, and now and then of the generator. Post-processing."""
         config, number = self.config, int(report.public["round"])
         expected = config.sampling_rate * config.num_records
-        codes, labels = self.pool(number - 1)
+        codes, labels = self._pool_of(number - 1)
         self._zero()
         with torch.enable_grad():
             fake_loss = F.softplus(self._score(codes, labels)).mean()
@@ -163,10 +164,20 @@ class CriticTrainer(PublicSide):
         """Restore what `tensors` gave."""
         state = {name: value.to(self.device) for name, value in state.items()}
         self.load_public(state)
+        self._fakes = None
         self._wrapped._module.load_state_dict(below(state, "critic"))
         load_optimizer(self.critic_optimizer, below(state, "critic_optimizer"))
         if self.feedback is not None:
             load_optimizer(self.feedback, below(state, "feedback"))
+
+    def _pool_of(self, round_index: int) -> tuple[Tensor, Tensor]:
+        """The fakes a step judges. The generator moves every `critic_steps` rounds, so they may be kept."""
+        if not self.config.keep_pool:
+            return self.pool(round_index)
+        number = round_index // self.config.critic_steps
+        if self._fakes is None or self._fakes[0] != number:
+            self._fakes = (number, self.pool(number))
+        return self._fakes[1]
 
     def _step_generator(self, number: int) -> None:
         config = self.config

@@ -22,7 +22,7 @@ from dpgen_core.outcome import SNAPSHOT_IMAGES, FinishedRun, to_bytes
 from dpgen_core.prior import FrequencyPrior, prior_events
 from dpgen_core.release import RoundReport
 from dpgen_core.spread import Ranks
-from dpgen_core.training import Trainer, make_prior, round_event
+from dpgen_core.training import Trainer, make_prior, round_event, trainer_kind
 from dpgen_core.workspace import JournalLine, Workspace
 
 _SNAPSHOT = "snapshot."
@@ -131,8 +131,7 @@ class Session:
         elif self.config.prior_modes:
             released = self._release_prior().tensors() if self.ranks.first else None
             prior = self._prior_from(self.ranks.share(released))
-        kind = Trainer if self.config.learner == "owners" else CriticTrainer
-        self.trainer: Trainer | CriticTrainer = kind(
+        self.trainer: Trainer | CriticTrainer = trainer_kind(self.config)(
             *(self.config, self.real, self.workspace.key),
             device=self.device,
             prior=prior,

@@ -15,6 +15,7 @@ from torch import Tensor
 from dpgen_core.accounting import SampledGaussianEvent
 from dpgen_core.config import ExperimentConfig
 from dpgen_core.data import ImageData
+from dpgen_core.dp_critic import CriticTrainer
 from dpgen_core.efsgd import ErrorMemory, sanitize
 from dpgen_core.generation import PublicSide, batches, below, prior_basis
 from dpgen_core.losses import annealed, class_statistics
@@ -266,11 +267,18 @@ def make_prior(
     )
 
 
-def train_alone(config: ExperimentConfig, data: ImageData, *, device: torch.device) -> Trainer:
+def trainer_kind(config: ExperimentConfig) -> type[Trainer] | type[CriticTrainer]:
+    """Who learns: owners with a critic each, or one critic. Either is built and called alike."""
+    return Trainer if config.learner == "owners" else CriticTrainer
+
+
+def train_alone(
+    config: ExperimentConfig, data: ImageData, *, device: torch.device
+) -> Trainer | CriticTrainer:
     """All rounds of `config` without ledger, journal or checkpoints: for audits and tuning only."""
     key = secret_key(config.noise_source, config.seed)
     prior = make_prior(config, data, key, device=device) if config.prior_modes else None
-    trainer = Trainer(config, data, key, device=device, prior=prior)
+    trainer = trainer_kind(config)(config, data, key, device=device, prior=prior)
     trainer.warm_up()
     for index in range(config.rounds):
         trainer.apply(trainer.compute(index))

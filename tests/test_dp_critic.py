@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import warnings
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from dpgen_core.config import ExperimentConfig, make_config
 from dpgen_core.data import ImageData
 from dpgen_core.dp_critic import CriticTrainer, critic_events
 from dpgen_core.experiment import run_experiment
+from dpgen_core.training import train_alone
 
 CPU = torch.device("cpu")
 METHODS = ("dp-sgd-critic", "efsgd-critic")
@@ -90,6 +92,24 @@ def test_a_reader_of_the_log_is_not_warned_of_hooks(method: str, tiny_glyphs: Im
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         made.apply(made.compute(0))
+
+
+def test_a_kept_pool_is_drawn_once_for_each_step_of_the_generator(tiny_glyphs: ImageData) -> None:
+    made = trainer(configure("dp-sgd-critic", critic_steps=3, keep_pool=True), tiny_glyphs)
+    pools = []
+    for index in range(7):
+        pools.append(made._pool_of(index)[0])
+        made.apply(made.compute(index))
+    assert [torch.equal(a, b) for a, b in pairwise(pools)] == [True, True, False] * 2
+    anew = trainer(configure("dp-sgd-critic", critic_steps=3), tiny_glyphs)
+    assert not torch.equal(anew._pool_of(0)[0], anew._pool_of(1)[0])
+    with pytest.raises(InvalidArgument, match="keep_pool"):
+        configure("efsgd", keep_pool=True)
+
+
+def test_training_alone_trains_the_learner_that_is_named(tiny_glyphs: ImageData) -> None:
+    config = configure("dp-sgd-critic", rounds=2, critic_steps=1)
+    assert isinstance(train_alone(config, tiny_glyphs, device=CPU), CriticTrainer)
 
 
 @pytest.mark.parametrize("method", METHODS)
