@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dpgen_core.config import ExperimentConfig, make_config
-from dpgen_core.presets import COLORED, PARTS, PRIOR_FRAMED, ROUNDS_FRAMED, VARIED
+from dpgen_core.presets import COLORED, PARTS, PRIOR_FRAMED, REFINED, ROUNDS_FRAMED, VARIED
 from dpgen_core.sweep import run_all
 from dpgen_core.tables import project_root
 
@@ -79,6 +79,10 @@ def _runs() -> Iterator[Run]:
         for epsilon in (10.0, 1.0):
             for method in COLORED:
                 yield Run("celeba", method, epsilon, seed)
+    # One critic in place of owners, on the same prior.
+    for seed in SEEDS:
+        for dataset in ("mnist", "fashion_mnist"):
+            yield Run(dataset, REFINED, 10.0, seed)
     # Does the refiner need the label?
     for dataset, epsilon in (
         ("celeba", 1.0),

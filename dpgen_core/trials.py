@@ -1,7 +1,7 @@
 """The settings that were tried: one list, which `tuning` runs and judges.
 
-All are on MNIST but for what MNIST cannot tell, which is color: those trials name their data set among the
-settings.
+All are on MNIST but for what MNIST cannot tell or was not asked alone: those trials name their data set among
+the settings.
 """
 
 from __future__ import annotations
@@ -43,6 +43,13 @@ def _on_the_prior(share: float, rate: float, **more: Any) -> dict[str, Any]:
     return {"prior_share": share, "generator_learning_rate": rate, "label_in_refiner": True, **more}
 
 
+_ONE_CRITIC: Mapping[str, Any] = {
+    "learner": "dp-sgd",
+    "sampling_rate": 0.005,
+    "rounds": 6000,
+    "prior_share": 0.5,
+    "keep_pool": True,
+}
 # From the plain release to `presets.COLOR`, one setting after the other; the radii go with the colors.
 COLOR_STEPS: tuple[Mapping[str, Any], ...] = (
     {},
@@ -117,4 +124,8 @@ TRIALS: tuple[Trial, ...] = (
         for s in (0, 1, 2)
         for drawn in (True, False)
     ),
+    # One critic under DP-SGD on the prior, in place of owners: on digits, on digits in frames, on clothes.
+    ("efsgd-prior", 10.0, _ONE_CRITIC),
+    ("efsgd-prior", 10.0, {**_ONE_CRITIC, "prior_frame": True}),
+    ("efsgd-prior", 10.0, {**_ONE_CRITIC, "dataset": "fashion_mnist"}),
 )
