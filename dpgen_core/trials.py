@@ -1,7 +1,7 @@
 """The settings that were tried: one list, which `tuning` runs and judges.
 
-All are on MNIST but for what MNIST cannot tell or was not asked alone: those trials name their data set among
-the settings.
+All are on MNIST but for what MNIST cannot tell or was not asked alone: those trials name their data set
+among the settings.
 """
 
 from __future__ import annotations
