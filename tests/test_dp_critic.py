@@ -19,6 +19,8 @@ from dpgen_core.config import ExperimentConfig, make_config
 from dpgen_core.data import ImageData
 from dpgen_core.dp_critic import CriticTrainer, critic_events
 from dpgen_core.experiment import run_experiment
+from dpgen_core.presets import REFINED
+from dpgen_core.prior import prior_events
 from dpgen_core.training import train_alone
 
 CPU = torch.device("cpu")
@@ -38,9 +40,8 @@ def test_gradients_are_those_of_single_records(tiny_glyphs: ImageData) -> None:
     made = trainer(configure("dp-sgd-critic"), tiny_glyphs)
     rows = torch.tensor([3, 0, 77])
     together = made._gradients(rows)
-    critic = made._wrapped._module
     for row, gradient in zip(rows.tolist(), together, strict=True):
-        score = critic(made._codes[[row]], made._labels[[row]])
+        score = made._score(made._codes[[row]], made._labels[[row]])
         alone = torch.autograd.grad(F.softplus(-score).sum(), made._weights)
         torch.testing.assert_close(gradient, torch.cat([g.flatten() for g in alone]))
 
@@ -112,10 +113,12 @@ def test_training_alone_trains_the_learner_that_is_named(tiny_glyphs: ImageData)
     assert isinstance(train_alone(config, tiny_glyphs, device=CPU), CriticTrainer)
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", (*METHODS, REFINED))
 def test_the_whole_run_spends_its_budget_and_no_more(method: str) -> None:
     config = configure(method, epsilon=3.0)
     events = [e for index in range(config.rounds) for e in critic_events(config, index, 0)]
+    if config.prior_modes:
+        events += prior_events(config.prior_noise_multiplier, config.prior_cells)
     spent = epsilon_of_events(events, delta=1e-5, relation="replace-one", accountant="rdp")
     assert 2.99 < spent <= 3.0
 
@@ -142,12 +145,14 @@ class _Killed(Exception):
     pass
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", (*METHODS, REFINED))
 def test_a_killed_run_ends_as_if_it_had_not_been(
     method: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(outcome, "evaluate", lambda *arguments, **keywords: {})
-    config = configure(method, rounds=24, checkpoint_every=5, synthetic_records=40)
+    # Four steps share a kept pool, so the checkpoint after the tenth lies in the middle of one.
+    changes = {"rounds": 24, "checkpoint_every": 5, "critic_steps": 4, "synthetic_records": 40}
+    config = configure(method, **changes)
 
     def kill(done: int) -> None:
         if done == 13:
