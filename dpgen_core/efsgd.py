@@ -198,7 +198,7 @@ def _sums(rows: Tensor, factors: Tensor) -> Tensor:
     lines take hardly longer than one: a block is read from memory once.
     """
     if rows.numel() < _LARGE or rows.shape[1] < _COLUMNS:
-        return torch.stack([line @ rows for line in factors])
+        return factors @ rows
     whole = rows.shape[1] // _COLUMNS * _COLUMNS
     blocks = rows[:, :whole].unflatten(1, (-1, _COLUMNS)).transpose(0, 1)  # (blocks, n, columns)
     sums = torch.bmm(factors.expand(len(blocks), -1, -1), blocks)  # (blocks, r, columns)
