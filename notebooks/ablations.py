@@ -396,8 +396,8 @@ Markdown(lessons(records))
 # with a release.
 #
 # *A release and one critic go together.* The release brings what a classifier needs, the critic what makes a picture look like one:
-# together they are nearer to the real images than either, at next to no loss of accuracy against the release alone, whose
-# budget was halved for it. {ref}`The last table of that section <one-critic-measured>` has the verdicts.
+# together they are nearer to the real images than either, at no loss of accuracy that the seeds decide against a release that has
+# the whole budget. {ref}`The last table of that section <one-critic-measured>` has the verdicts.
 #
 # *Error feedback needs a bias to feed on.* Owners' contributions have nearly the same norm, so clipping them all to one
 # bound shortens their sum and hardly turns it; the sentences above say what leaving the memory out does. Where an owner's
