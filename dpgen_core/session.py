@@ -16,13 +16,13 @@ from tqdm import tqdm
 from dpgen_core.accounting import BudgetExceeded, Event, Ledger
 from dpgen_core.config import ExperimentConfig
 from dpgen_core.data import ImageData
-from dpgen_core.dp_critic import CriticTrainer, critic_events
+from dpgen_core.dp_critic import critic_events
 from dpgen_core.generation import prior_basis
 from dpgen_core.outcome import SNAPSHOT_IMAGES, FinishedRun, to_bytes
 from dpgen_core.prior import FrequencyPrior, prior_events
 from dpgen_core.release import RoundReport
 from dpgen_core.spread import Ranks
-from dpgen_core.training import Trainer, make_prior, round_event, trainer_kind
+from dpgen_core.training import make_prior, round_event, trainer_kind
 from dpgen_core.workspace import JournalLine, Workspace
 
 _SNAPSHOT = "snapshot."
@@ -131,7 +131,7 @@ class Session:
         elif self.config.prior_modes:
             released = self._release_prior().tensors() if self.ranks.first else None
             prior = self._prior_from(self.ranks.share(released))
-        self.trainer: Trainer | CriticTrainer = trainer_kind(self.config)(
+        self.trainer = trainer_kind(self.config)(
             *(self.config, self.real, self.workspace.key),
             device=self.device,
             prior=prior,

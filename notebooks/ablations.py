@@ -187,7 +187,7 @@ Image(png_bytes(budget_curve(frame(shown), value="frechet_distance", y_label="Fr
 # out, with a smaller protocol than the records have. The trials do not look at test images, and the other data sets run
 # with MNIST's settings. There are exceptions. The rule for smaller steps, found on MNIST, was taken back for what it
 # did to CelebA's records, which are judged on test images. What MNIST cannot tell was asked of held-out training records: brightness
-# in {ref}`how an image is shown <appearance-measured>` of Fashion-MNIST's, and the {ref}`prior for photographs <colors-measured>` of CelebA's,
+# in {ref}`how an image is shown <appearance-measured>` of Fashion-MNIST's, {ref}`one critic on a prior <one-critic-measured>` of these again, and the {ref}`prior for photographs <colors-measured>` of CelebA's,
 # in trials that name their data set. The trial with an enormous epsilon has next to no noise, and shows what noise costs this
 # method and what it does not.
 #
@@ -391,8 +391,8 @@ Markdown(lessons(records))
 #
 # *Owners are an expensive way to learn a critic.* One public critic, trained by DP-SGD on all records, makes digits and clothes
 # that are far nearer to the real ones than those of any method with owners and no prior, and serves a classifier as well as the
-# best of them on digits, better on clothes: {ref}`the table has the verdicts <critic-measured>`. It learns from every record, an owner's critic from a few dozen.
-# What owners buy is that no record and no critic leaves its owner; who does not need that should begin there, or
+# best of them on digits, better on clothes: {ref}`the table has the verdicts <critic-measured>`. It learns from every record, an
+# owner's critic from a few dozen. What owners buy is that no record and no critic leaves its owner; who does not need that should begin there, or
 # with a release.
 #
 # *A release and one critic go together.* The release brings what a classifier needs, the critic what makes a picture look like one:
