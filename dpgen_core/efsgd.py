@@ -25,10 +25,11 @@ ClipMode = Literal["joint", "per-image"]
 CLIP_MODES: tuple[ClipMode, ...] = ("joint", "per-image")
 _TINY = 1e-12
 # Norms are summed in float64 over blocks of float32: in float32 alone the error grows with the length of a
-# contribution. What is left, at worst 64 roundings of 2^-24 in a block and one in each scaled entry, is
-# below 4e-6 of the norm; scaling to just below the bound covers it.
-_BLOCK, _SHRINK = 64, 1.0 - 4e-6
-_LARGE, _COLUMNS = 2**23, 1024  # entries from which a product by blocks pays; columns of a block
+# contribution. In a block n squares are rounded and summed: at worst n roundings of 2^-24, whose effect the
+# root halves; it, the factor and each scaled entry add one each. Scaling to that much below
+# the bound covers it. Shorter blocks waste less of the bound, but below this length they take longer.
+_BLOCK = 512
+_SHRINK = 1.0 - (_BLOCK / 2 + 4) * 2.0**-24
 
 
 def _norms(rows: Tensor) -> Tensor:
@@ -191,20 +192,6 @@ def sanitize(
     return total + noise_multiplier * max_grad_norm * noise
 
 
-def _sums(rows: Tensor, factors: Tensor) -> Tensor:
-    """Weighted sums of rows (n, m), one for each line of factors (r, n): (r, m).
-
-    A product of few lines with a large matrix takes as long as many lines would. By blocks of columns, two
-    lines take hardly longer than one: a block is read from memory once.
-    """
-    if rows.numel() < _LARGE or rows.shape[1] < _COLUMNS:
-        return factors @ rows
-    whole = rows.shape[1] // _COLUMNS * _COLUMNS
-    blocks = rows[:, :whole].unflatten(1, (-1, _COLUMNS)).transpose(0, 1)  # (blocks, n, columns)
-    sums = torch.bmm(factors.expand(len(blocks), -1, -1), blocks)  # (blocks, r, columns)
-    return torch.cat([sums.transpose(0, 1).flatten(1), factors @ rows[:, whole:]], dim=1)
-
-
 class EFSGD(torch.optim.Optimizer):
     """Error-feedback DP-SGD over per-sample gradients (DiceSGD form).
 
@@ -292,7 +279,7 @@ class EFSGD(torch.optim.Optimizer):
         start = 0
         for group in self.param_groups:
             for p in group["params"]:
-                p -= group["lr"] * released[start : start + p.numel()].view_as(p)
+                p.sub_(released[start : start + p.numel()].view_as(p), alpha=group["lr"])
                 start += p.numel()
                 p.grad_sample = None
 
@@ -319,27 +306,33 @@ class EFSGD(torch.optim.Optimizer):
         if self.max_error_norm:
             lost = 1.0 - kept
             factors.append(lost * _factor(lost * norms, self.max_residual_norm))
-        weights = torch.stack(factors).to(parts[0])  # (1 or 2, n)
-        sums = torch.cat([_sums(part, weights) for part in parts], dim=1)
-        sums /= self.expected_batch_size  # (1 or 2, P)
+        weights = (torch.stack(factors) / self.expected_batch_size).to(parts[0])  # (1 or 2, n)
+        sizes = [part.shape[1] for part in parts]
+        sums = weights.new_empty(len(weights), sum(sizes))  # (1 or 2, P)
+        for part, into in zip(parts, sums.split(sizes, dim=1), strict=True):
+            torch.mm(weights, part, out=into)
         released = sums[0]
         if self.max_error_norm:
-            released += self._feed_back(sums[1])
+            self._feed_back(released, sums[1])
         if self.noise_multiplier:
             std = self.noise_multiplier * self.max_grad_norm / self.expected_batch_size
-            released += std * torch.randn(released.shape, generator=self.generator).to(released)
+            noise = torch.randn(released.shape, generator=self.generator).to(released)
+            released.add_(noise, alpha=std)
         return released
 
-    def _feed_back(self, residual: Tensor) -> Tensor:
-        """The clipped memory; updates the memory, which is kept in the state of the first parameter."""
+    def _feed_back(self, released: Tensor, residual: Tensor) -> None:
+        """Move the clipped memory into `released`, and the residual into the memory.
+
+        The memory is kept in the state of the first parameter. A residual is finite and bounded, so it is
+        finite too.
+        """
         state = self.state[self.param_groups[0]["params"][0]]
         if "error" not in state:
             state["error"] = torch.zeros_like(residual)
         memory = state["error"]
-        fed_back = clip_rows(memory[None], self.max_error_norm)[0][0]
-        memory += residual
-        memory -= fed_back
-        return fed_back
+        part = _factor(_norms(memory[None]), self.max_error_norm).to(memory)  # (1,)
+        released.addcmul_(memory, part)
+        memory.mul_(1 - part).add_(residual)
 
     def event(self, *, steps: int, participations: int, name: str = "efsgd") -> GaussianEvent:
         """The price of `steps` steps under replace-one, each record used `participations` times.

@@ -68,8 +68,8 @@ optimizer_table(found)
 
 # %% [markdown]
 # With a memory, a step takes two weighted sums over the batch, that of the clipped gradients and that of the
-# residuals, where `DPOptimizer` takes one. Reading the gradients is most of the work, so the second sum is taken while
-# they are still in the processor's cache; it is not free even so. Without a memory there is one sum. The norms are
+# residuals, where `DPOptimizer` takes one. Reading the gradients is most of the work, so one product of two lines of
+# factors takes both; it is not free even so. Without a memory there is one sum. The norms are
 # accumulated more carefully than Opacus does, because the bound must hold for contributions of any length.
 #
 # ## Across processes
