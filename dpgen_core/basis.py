@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from scipy.fft import dct
 from torch import Tensor
+from torch.nn import functional as F
 
 from dpgen_core.checks import check_int, check_real, require
 
@@ -64,17 +65,24 @@ class FrequencyBasis:
 
     def encode(self, images: Tensor) -> Tensor:
         """Project images (n, c, h, w) on the basis: codes (n, d). Never increases a norm."""
-        codes = self._rows @ images @ self._rows.T  # (n, c, m, m)
-        if self._colors is not None:
-            codes = torch.einsum("oc,ncij->noij", self._colors, codes)
-        return codes.flatten(1)
+        return self._joined(self._rows @ images @ self._rows.T)
 
     def decode(self, codes: Tensor) -> Tensor:
         """Images (n, c, h, w) with the given codes (n, d); the transpose of `encode`."""
-        grid = codes.unflatten(1, (self.image_shape[0], self.modes, self.modes))  # (n, c, m, m)
+        return self._rows.T @ self._parted(codes) @ self._rows
+
+    def _parted(self, codes: Tensor) -> Tensor:
+        """Codes (n, d) by channel of the image and mode, (n, c, m, m)."""
+        grid = codes.unflatten(1, (self.image_shape[0], self.modes, self.modes))
+        if self._colors is None:
+            return grid
+        return torch.einsum("oc,noij->ncij", self._colors, grid)
+
+    def _joined(self, grid: Tensor) -> Tensor:
+        """The transpose of `_parted`."""
         if self._colors is not None:
-            grid = torch.einsum("oc,noij->ncij", self._colors, grid)
-        return self._rows.T @ grid @ self._rows
+            grid = torch.einsum("oc,ncij->noij", self._colors, grid)
+        return grid.flatten(1)
 
     def falloff(self, corner: float) -> Tensor:
         """Public scale per mode (d,): 1 / sqrt(1 + (i^2 + j^2) / corner^2), a natural spectrum.
@@ -89,3 +97,43 @@ class FrequencyBasis:
         if self._chroma is None:
             return scale.repeat(self.image_shape[0])
         return torch.cat([scale, scale * self._chroma, scale * self._chroma])
+
+
+class Windows:
+    """What a convolution's windows see of decoded codes, taken from the codes without an image between.
+
+    A window of a cosine is a part of that cosine, so the windows are two small products away, along either
+    axis; the copy that windows of an image would need is not made.
+
+    Args:
+        basis: the public basis.
+        size: pixels along each side of a window.
+        stride: pixels from one window to the next.
+        padding: zeros around the image.
+    """
+
+    def __init__(self, basis: FrequencyBasis, *, size: int, stride: int, padding: int) -> None:
+        self._basis, self.size = basis, size
+        taps = F.pad(basis._rows, (padding, padding)).unfold(1, size, stride)  # (m, side, size)
+        self.side = taps.shape[1]  # windows along each axis
+        self._taps = taps.permute(2, 1, 0).flatten(0, 1).contiguous()  # (size * side, m)
+
+    @property
+    def entries(self) -> int:
+        """Entries of one window over all channels."""
+        return self._basis.image_shape[0] * self.size**2
+
+    def patches(self, codes: Tensor) -> Tensor:
+        """Codes (n, d) -> windows (n, c * size * size, side * side), entries by (channel, column, row)."""
+        grid = self._basis._parted(codes)  # (n, c, m, m)
+        across = (grid @ self._taps.T).unflatten(3, (self.size, self.side))
+        across = across.transpose(2, 3)  # (n, c, size, m, side): columns are windowed
+        windows = self._taps @ across  # (n, c, size, size * side, side)
+        return windows.reshape(len(codes), self.entries, self.side**2)
+
+    def adjoint(self, patches: Tensor) -> Tensor:
+        """The transpose of `patches`: (n, c * size * size, side * side) -> codes (n, d)."""
+        shape = (self._basis.image_shape[0], self.size, self.size * self.side, self.side)
+        across = self._taps.T @ patches.unflatten(1, (*shape[:2], self.size)).reshape(-1, *shape)
+        across = across.transpose(2, 3).flatten(3)  # (n, c, m, size * side)
+        return self._basis._joined(across @ self._taps)

@@ -15,13 +15,14 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from dpgen_core.appearance import DRAWS, AppearanceNoise
-from dpgen_core.basis import FrequencyBasis
+from dpgen_core.basis import FrequencyBasis, Windows
 from dpgen_core.checks import check_choice, require
 from dpgen_core.prior import FrequencyPrior
 
 CriticName = Literal["mlp", "conv"]
 CRITICS: tuple[CriticName, ...] = ("mlp", "conv")
-SLOPE = 0.2  # of the MLP critic's leaky ReLU; `critic_gradients` differentiates it
+SLOPE = 0.2  # of the critics' leaky ReLU; `critic_gradients` and `conv_gradients` differentiate it
+KERNEL, STRIDE, PADDING = 5, 2, 2  # of the convolutional critic's layers
 
 
 @dataclass(frozen=True)
@@ -273,16 +274,17 @@ class ConvCritic(nn.Module):
         super().__init__()
         channels, side, _ = basis.image_shape
         self._decode: Callable[[Tensor], Tensor] = basis.decode
-        self.conv1 = nn.Conv2d(channels, width, 5, stride=2, padding=2)
-        self.conv2 = nn.Conv2d(width, 2 * width, 5, stride=2, padding=2)
+        self.windows = Windows(basis, size=KERNEL, stride=STRIDE, padding=PADDING)  # of conv1
+        self.conv1 = nn.Conv2d(channels, width, KERNEL, STRIDE, PADDING)
+        self.conv2 = nn.Conv2d(width, 2 * width, KERNEL, STRIDE, PADDING)
         flat = 2 * width * (side // 4) ** 2
         self.label = nn.Embedding(num_classes, 2 * width)
         self.score = nn.Linear(flat, 1)
         self.classifier = nn.Linear(flat, num_classes) if classify else None
 
     def _features(self, codes: Tensor, shift: Tensor | float) -> Tensor:
-        x = F.leaky_relu(self.conv1(self._decode(codes)), 0.2)  # (n, width, h/2, w/2)
-        return F.leaky_relu(self.conv2(x) + shift, 0.2).flatten(1)  # (n, flat)
+        x = F.leaky_relu(self.conv1(self._decode(codes)), SLOPE)  # (n, width, h/2, w/2)
+        return F.leaky_relu(self.conv2(x) + shift, SLOPE).flatten(1)  # (n, flat)
 
     def forward(self, codes: Tensor, labels: Tensor) -> Tensor:
         """Codes (n, d), labels (n,) -> scores (n,)."""

@@ -18,6 +18,7 @@ from torch import Tensor
 from torch.func import functional_call, grad, stack_module_state, vmap
 
 from dpgen_core.checks import check_int, require
+from dpgen_core.conv_gradients import conv_gradients
 from dpgen_core.critic_gradients import Params, classifier_gradients, wgan_gp_gradients
 from dpgen_core.losses import (
     adversarial_loss,
@@ -27,12 +28,15 @@ from dpgen_core.losses import (
     reconstruction_loss,
     wasserstein_loss,
 )
-from dpgen_core.models import Critic, MLPCritic
+from dpgen_core.models import ConvCritic, Critic, MLPCritic
 from dpgen_core.streams import stream
 from dpgen_core.threads import parted, side_by_side
 
 Batch = tuple[Tensor, Tensor, Tensor, Tensor]  # records, fakes, labels, mixing weights; by shard
-_AT_ONCE = 10  # shards in a part whose gradients the framework takes, on a CPU
+# On a CPU, convolutions of so many channels are faster shard by shard with their gradient written out. Those
+# that are narrower, have a classifier or are on a GPU are grouped; on a CPU, so many shards at once.
+_WIDE = 16
+_AT_ONCE = 10
 
 
 def assign_shards(num_records: int, num_shards: int, *, seed: int) -> Tensor:
@@ -188,19 +192,22 @@ class ShardEnsemble:
 
     @property
     def _written_out(self) -> bool:
-        return isinstance(self._critic, MLPCritic)
+        """Whether the critic's gradient is; the framework differentiates the others, see `_WIDE`."""
+        if isinstance(self._critic, MLPCritic):
+            return True
+        wide = self._critic.conv1.out_channels >= _WIDE and self.codes.device.type == "cpu"
+        return wide and not self.settings.classifier_weight
 
     def _parts(self, count: int) -> list[slice]:
         """The joining shards in parts to be trained side by side; a GPU takes all at once.
 
-        Where the framework differentiates the parts are small: what it remembers on the way then stays
-        in the cache.
+        Convolutions come in small parts: what they remember on the way then stays in the cache.
         """
         if self.codes.device.type != "cpu":
             return [slice(0, count)]
         number = min(torch.get_num_threads(), count)
-        if not self._written_out:
-            number = max(number, -(-count // _AT_ONCE))
+        if isinstance(self._critic, ConvCritic):
+            number = count if self._written_out else max(number, -(-count // _AT_ONCE))
         return [slice(part.start, part.stop) for part in parted(count, number)]
 
     @torch.no_grad()  # `torch.func.grad` still differentiates; nothing leads back to the fakes
@@ -213,7 +220,9 @@ class ShardEnsemble:
     ) -> Tensor:
         """`train` for some of the joining shards, a step for each of `draws`."""
         own, own_labels = self.codes[joined], self.labels[joined]  # (k, n, d), (k, n)
-        state = [{name: value[joined] for name, value in group.items()} for group in self._groups()]
+        alone = len(joined) == 1  # then its state is a view, with nothing to write back
+        where = slice(int(joined), int(joined) + 1) if alone else joined
+        state = [{name: value[where] for name, value in group.items()} for group in self._groups()]
         count, (pool, size) = self.steps[joined], by_label
         rows = torch.arange(len(joined), device=joined.device)[:, None]
         losses = torch.zeros(len(joined), device=self.codes.device)
@@ -228,7 +237,7 @@ class ShardEnsemble:
             count = count + 1
             self._adam(state, gradients, count)
         for group, new in zip(self._groups(), state, strict=True):
-            for name, value in new.items():
+            for name, value in () if alone else new.items():
                 group[name][joined] = value
         self.steps[joined] = count
         return losses
@@ -240,11 +249,17 @@ class ShardEnsemble:
         self, critic: Critic, params: Params, batch: Batch
     ) -> tuple[Params, Tensor]:
         """Each shard's gradient of its critic's loss, and the loss without penalty (k,)."""
-        if self._written_out:
-            gradients, gap = wgan_gp_gradients(params, *batch, self.settings.gradient_penalty)
+        penalty = self.settings.gradient_penalty
+        if isinstance(critic, MLPCritic):
+            gradients, gap = wgan_gp_gradients(params, *batch, penalty)
             if self.settings.classifier_weight:
                 gradients |= classifier_gradients(params, *batch[:3])
             return gradients, gap
+        if self._written_out:
+            one = {name: value[0] for name, value in params.items()}  # a shard is a part
+            real, fake, labels, mix = (value[0] for value in batch)
+            gradients, gap = conv_gradients(critic.windows, one, real, fake, labels, mix, penalty)
+            return {name: value[None] for name, value in gradients.items()}, gap[None]
         loss = partial(self._critic_loss, critic)
         return vmap(grad(loss, has_aux=True))(params, *batch)
 

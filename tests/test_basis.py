@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from dpgen_core.basis import FrequencyBasis
+from dpgen_core.basis import FrequencyBasis, Windows
 from dpgen_core.checks import InvalidArgument
 
 
@@ -65,3 +65,23 @@ def test_the_scale_of_colors() -> None:
         FrequencyBasis((3, 8, 8), 4, chroma=0.0)
     with pytest.raises(InvalidArgument, match="three channels"):
         FrequencyBasis((1, 8, 8), 4, chroma=0.3)
+
+
+@pytest.mark.parametrize("size, stride, padding", [(5, 2, 2), (3, 1, 1), (4, 4, 0)])
+@pytest.mark.parametrize("color", [False, True])
+def test_windows_of_codes_are_windows_of_their_images(
+    size: int, stride: int, padding: int, color: bool
+) -> None:
+    basis = FrequencyBasis((3, 12, 12), 5, chroma=0.3) if color else FrequencyBasis((1, 8, 8), 4)
+    windows = Windows(basis, size=size, stride=stride, padding=padding)
+    codes = torch.randn(4, basis.dim, generator=torch.Generator().manual_seed(0))
+    found = windows.patches(codes)
+    unfolded = torch.nn.functional.unfold(
+        basis.decode(codes), size, padding=padding, stride=stride
+    )  # entries by (channel, row, column)
+    by_column = unfolded.unflatten(1, (-1, size, size)).transpose(2, 3).flatten(1, 3)
+    assert found.shape == (4, windows.entries, windows.side**2)
+    torch.testing.assert_close(found, by_column, atol=1e-5, rtol=1e-4)
+    other = torch.randn(found.shape, generator=torch.Generator().manual_seed(1))
+    back = windows.adjoint(other)
+    torch.testing.assert_close((found * other).sum(), (codes * back).sum(), rtol=1e-4, atol=1e-4)

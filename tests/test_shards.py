@@ -23,7 +23,8 @@ BASIS = FrequencyBasis((1, 8, 8), 4)
 def make_critic(name: str, classify: bool = False) -> Critic:
     torch.manual_seed(0)
     basis = FrequencyBasis((1, 8, 8), 4)  # of the default dtype of the test
-    return build_critic(name, basis=basis, num_classes=CLASSES, width=8, classify=classify)
+    kind, width = ("conv", 16) if name == "wide conv" else (name, 8)
+    return build_critic(kind, basis=basis, num_classes=CLASSES, width=width, classify=classify)
 
 
 def make_ensemble(
@@ -69,7 +70,7 @@ def play(ensemble: ShardEnsemble, rounds: int = 3) -> list[torch.Tensor]:
     return answers
 
 
-@pytest.mark.parametrize("critic", ["mlp", "conv"])
+@pytest.mark.parametrize("critic", ["mlp", "conv", "wide conv"])
 def test_another_record_in_one_shard_changes_no_other_shard(critic: str) -> None:
     base = make_ensemble(critic=critic)
     codes = base.codes.clone()
@@ -105,7 +106,8 @@ def test_shards_that_do_not_join_stay_as_they_are() -> None:
 
 
 @pytest.mark.parametrize(
-    ("critic", "classifier_weight"), [("mlp", 0.0), ("mlp", 0.2), ("conv", 0.0)]
+    ("critic", "classifier_weight"),
+    [("mlp", 0.0), ("mlp", 0.2), ("conv", 0.0), ("wide conv", 0.0)],
 )
 def test_threads_never_mix_shards(critic: str, classifier_weight: float) -> None:
     """One critic object may not serve two threads; each would train on the other's parameters."""
@@ -169,7 +171,8 @@ def double() -> Iterator[None]:
 
 
 @pytest.mark.parametrize(
-    ("critic", "classifier_weight"), [("mlp", 0.0), ("mlp", 0.2), ("conv", 0.0), ("conv", 0.2)]
+    ("critic", "classifier_weight"),
+    [("mlp", 0.0), ("mlp", 0.2), ("conv", 0.0), ("conv", 0.2), ("wide conv", 0.0)],
 )
 def test_batched_ensemble_equals_a_plain_loop(
     critic: str, classifier_weight: float, double: None
