@@ -19,6 +19,7 @@ from dpgen_core.provenance import provenance
 from dpgen_core.speed import FILE, load_benchmarks
 from dpgen_core.tables import project_root
 
+MLP_WIDTHS = (16, 64)
 CONV_WIDTHS = (4, 8, 16, 32)  # from where Python's overhead dominates to where arithmetic does
 
 
@@ -38,9 +39,13 @@ def accountants() -> dict[str, float]:
 
 
 def loops() -> list[dict[str, Any]]:
-    """A batched critic step against a loop, for both kinds of critics."""
-    rows = [ensembles.against_the_loop("mlp", width) for width in (16, 64)]
-    return rows + [ensembles.against_the_loop("conv", width) for width in CONV_WIDTHS]
+    """A batched critic step against a loop, for both kinds of critics, and on a GPU where there is one."""
+    return [
+        ensembles.against_the_loop(critic, width, device=device)
+        for device in (["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"])
+        for critic, widths in (("mlp", MLP_WIDTHS), ("conv", CONV_WIDTHS))
+        for width in widths
+    ]
 
 
 def steps() -> list[dict[str, Any]]:

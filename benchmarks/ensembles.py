@@ -1,4 +1,7 @@
-"""A critic step of the joining shards: one batched call against the lineage's loop over critics."""
+"""A critic step of the joining shards: one batched call against the lineage's loop over critics.
+
+On the processor, and on a GPU where there is one.
+"""
 
 from __future__ import annotations
 
@@ -30,27 +33,37 @@ class Case:
     """An ensemble on made codes, and the same critics one by one with torch's own autograd and Adam."""
 
     def __init__(
-        self, critic: str, shape: tuple[int, int, int], num_shards: int, width: int
+        self,
+        critic: str,
+        shape: tuple[int, int, int],
+        num_shards: int,
+        width: int,
+        device: str = "cpu",
     ) -> None:
         torch.manual_seed(0)
-        basis = FrequencyBasis(shape, 14)
+        basis = FrequencyBasis(shape, 14, device)
+        self.device = torch.device(device)
         self.critic: Critic = build_critic(
             critic, basis=basis, num_classes=CLASSES, width=width, classify=False
+        ).to(device)
+        settings = OwnerSettings(
+            CLASSES, BATCH, 1e-3, 10.0, 1.0, 0.0, torch.ones(basis.dim).to(device)
         )
-        settings = OwnerSettings(CLASSES, BATCH, 1e-3, 10.0, 1.0, 0.0, torch.ones(basis.dim))
         self.ensemble = ShardEnsemble(
             self.critic,
-            torch.randn(num_shards, RECORDS, basis.dim),
-            torch.randint(CLASSES, (num_shards, RECORDS)),
+            torch.randn(num_shards, RECORDS, basis.dim).to(device),
+            torch.randint(CLASSES, (num_shards, RECORDS)).to(device),
             settings,
             seed=0,
         )
-        self.pool, self.labels = torch.randn(POOL, basis.dim), torch.arange(POOL) % CLASSES
+        self.pool = torch.randn(POOL, basis.dim).to(device)
+        self.labels = torch.arange(POOL, device=device) % CLASSES
 
     def batched(self, cohort: int, steps: int) -> None:
         """All joining shards at once."""
-        joined = torch.arange(cohort)
+        joined = torch.arange(cohort, device=self.device)
         self.ensemble.train(joined, self.pool, self.labels, steps=steps, round_index=0)
+        self._finish()
 
     def own(self, cohort: int) -> list[tuple[Critic, torch.optim.Adam]]:
         """A critic and an optimizer of its own for each joining shard."""
@@ -62,10 +75,11 @@ class Case:
         codes, labels = self.ensemble.codes, self.ensemble.labels
         for shard, (critic, optimizer) in enumerate(owners):
             for _ in range(steps):
-                pick = torch.randint(RECORDS, (BATCH,))
+                pick = torch.randint(RECORDS, (BATCH,), device=self.device)
                 real, classes = codes[shard][pick], labels[shard][pick]
-                fake = self.pool[classes + CLASSES * torch.randint(POOL // CLASSES, (BATCH,))]
-                mix = torch.rand(BATCH, 1)
+                turn = torch.randint(POOL // CLASSES, (BATCH,), device=self.device)
+                fake = self.pool[classes + CLASSES * turn]
+                mix = torch.rand(BATCH, 1, device=self.device)
                 between = (mix * real + (1 - mix) * fake).requires_grad_(True)
                 total = critic(between, classes).sum()
                 (slope,) = torch.autograd.grad(total, between, create_graph=True)
@@ -74,6 +88,12 @@ class Case:
                 optimizer.zero_grad()
                 loss.backward()
                 optimizer.step()
+        self._finish()
+
+    def _finish(self) -> None:
+        """A GPU is told what to do and goes on by itself: wait for it."""
+        if self.device.type == "cuda":
+            torch.cuda.synchronize()
 
 
 def _operations(case: Case) -> float:
@@ -83,22 +103,25 @@ def _operations(case: Case) -> float:
     return STEP_PASSES * counter.get_total_flops()
 
 
-def against_the_loop(critic: str, width: int, cohort: int = 100) -> dict[str, Any]:
+def against_the_loop(
+    critic: str, width: int, cohort: int = 100, device: str = "cpu"
+) -> dict[str, Any]:
     """Seconds per step of the whole cohort, batched and looped, each with the threads that suit it best."""
-    case, steps = Case(critic, SHAPES[0], cohort, width), STEPS[critic]
+    case, steps = Case(critic, SHAPES[0], cohort, width, device), STEPS[critic]
     cores = os.cpu_count() or 1
     owners = case.own(cohort)
     best: dict[str, float] = {}
     for number in sorted({1, cores}):
         with using_threads(number):
             batched, looped = alternate(
-                lambda: case.batched(cohort, steps), lambda: case.loop(owners, steps), repeats=3
+                lambda: case.batched(cohort, steps), lambda: case.loop(owners, steps), repeats=5
             )
         best["batched"] = min(batched / steps, best.get("batched", batched))
         best["loop"] = min(looped / steps, best.get("loop", looped))
     operations = cohort * _operations(case)
-    rate = matmul_rate(cores)
+    rate = matmul_rate(cores, device)
     return {
+        "device": device,
         "critic": critic,
         "width": width,
         "cohort": cohort,

@@ -16,7 +16,7 @@ from dpgen_core.config import make_config
 from dpgen_core.spread import connected
 from dpgen_core.training import Trainer
 
-ROUNDS = 8
+ROUNDS, REPEATS = 10, 3
 COHORTS = (100, 400)  # shards that join a round on average; sampling rate 0.1
 
 
@@ -32,7 +32,11 @@ def compare() -> list[dict[str, Any]]:
     """Seconds per round and speed-up of the second rank."""
     rows = []
     for cohort in COHORTS:
-        one, two = (min(measure(ranks, cohort) for _ in range(2)) for ranks in (1, 2))
+        found: dict[int, list[float]] = {1: [], 2: []}  # by ranks, in turns
+        for _ in range(REPEATS):
+            for ranks, seconds in found.items():
+                seconds.append(measure(ranks, cohort))
+        one, two = min(found[1]), min(found[2])
         rows.append(
             {
                 "cohort": cohort,

@@ -33,8 +33,8 @@ from dpgen_core.streams import stream
 from dpgen_core.threads import parted, side_by_side
 
 Batch = tuple[Tensor, Tensor, Tensor, Tensor]  # records, fakes, labels, mixing weights; by shard
-# On a CPU, convolutions of so many channels are faster shard by shard with their gradient written out. Those
-# that are narrower, have a classifier or are on a GPU are grouped; on a CPU, so many shards at once.
+# On a CPU, convolutions of so many channels are faster shard by shard, with their gradient written out.
+# Others, and those with a classifier or on a GPU, are grouped; on a CPU, so many shards at once.
 _WIDE = 16
 _AT_ONCE = 10
 

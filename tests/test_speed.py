@@ -13,6 +13,7 @@ ROOT = Path(__file__).parents[1]
 MADE = {
     "loop": [
         {
+            "device": device,
             "critic": "mlp",
             "width": 64,
             "batched_seconds": 0.01,
@@ -20,6 +21,7 @@ MADE = {
             "ratio": 10.0,
             "loop_share_of_matmul": 0.05,
         }
+        for device in ("cpu", "cuda")
     ],
     "optimizers": [
         {
@@ -53,6 +55,7 @@ def test_tables_show_what_was_measured(tmp_path: Path) -> None:
     found = speed.load_benchmarks(tmp_path)
     loop, optimizer, ranks, cost = (table(found) for table in TABLES)
     assert loop.loc["mlp, width 64", ["batched (ms)", "ratio", "goal"]].tolist() == [10, 10, 8]
+    assert loop.loc["mlp, width 64, GPU", "goal"] == 30
     assert optimizer.loc["17,000 weights, with memory", "ratio"] == 1.5
     assert ranks.loc[100, "ratio"] == 1.6 and cost["step (s)"].tolist() == [0.001, 0.01]
     (line,) = speed.cost_curve(found).axes[0].lines
