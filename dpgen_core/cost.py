@@ -220,7 +220,7 @@ def generator_operations(public: PublicSide) -> float:
 
 @cache
 def matmul_rate(threads: int, device: str = "cpu") -> float:
-    """Float32 operations per second of a large matrix product on so many threads, at best; measured once."""
+    """Float32 operations per second of a large matrix product on so many threads, at best; kept."""
     size, seconds = 1024 if device == "cpu" else 8192, []
     a, b = torch.randn(2, size, size, generator=stream(0, "matmul")).to(device)
     with using_threads(threads):
