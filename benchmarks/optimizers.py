@@ -13,7 +13,7 @@ from torch import nn
 
 from dpgen_core.efsgd import EFSGD
 
-BATCH, REPEATS = 256, 41
+BATCH, REPEATS = 256, 101
 MODELS = {"small": (196, 64, 64, 10), "large": (784, 256, 10)}
 
 

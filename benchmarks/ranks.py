@@ -16,7 +16,7 @@ from dpgen_core.config import make_config
 from dpgen_core.spread import connected
 from dpgen_core.training import Trainer
 
-ROUNDS, REPEATS = 10, 3
+ROUNDS, REPEATS = 10, 5
 COHORTS = (100, 400)  # shards that join a round on average; sampling rate 0.1
 
 

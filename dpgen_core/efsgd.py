@@ -32,15 +32,16 @@ _BLOCK = 512
 _SHRINK = 1.0 - (_BLOCK / 2 + 4) * 2.0**-24
 
 
-def _norms(rows: Tensor) -> Tensor:
-    """Euclidean norm of each row (n,), float64; by blocks, see `_BLOCK`."""
-    whole = rows.shape[1] // _BLOCK * _BLOCK
-    blocks = torch.linalg.vector_norm(rows[:, :whole].unflatten(1, (-1, _BLOCK)), dim=2)
-    norms = torch.linalg.vector_norm(blocks, dim=1, dtype=torch.float64)
-    if whole == rows.shape[1]:
-        return norms
-    rest = torch.linalg.vector_norm(rows[:, whole:], dim=1, dtype=torch.float64)
-    return torch.hypot(norms, rest)
+def _norms(*parts: Tensor) -> Tensor:
+    """Euclidean norm (n,) of the rows that `parts` (n, m_j) make side by side, float64; see `_BLOCK`."""
+    norms = []
+    for part in parts:
+        whole = part.shape[1] // _BLOCK * _BLOCK
+        blocks = part[:, :whole].unflatten(1, (-1, _BLOCK))
+        norms.append(torch.linalg.vector_norm(blocks, dim=2))
+        if whole < part.shape[1]:
+            norms.append(torch.linalg.vector_norm(part[:, whole:], dim=1, keepdim=True))
+    return torch.linalg.vector_norm(torch.cat(norms, dim=1), dim=1, dtype=torch.float64)
 
 
 def _factor(norms: Tensor, max_norm: float) -> Tensor:
@@ -294,9 +295,7 @@ class EFSGD(torch.optim.Optimizer):
         A clipped gradient and its residual are both multiples of the gradient, so either is summed over
         the batch by factors alone.
         """
-        norms = torch.linalg.vector_norm(
-            torch.stack([_norms(part) for part in parts]), dim=0
-        )  # (n,)
+        norms = _norms(*parts)  # (n,)
         finite = norms.isfinite()
         if not finite.all():  # one broken gradient must not void the bound
             parts = [torch.where(finite[:, None], part, 0.0) for part in parts]
@@ -330,9 +329,9 @@ class EFSGD(torch.optim.Optimizer):
         if "error" not in state:
             state["error"] = torch.zeros_like(residual)
         memory = state["error"]
-        part = _factor(_norms(memory[None]), self.max_error_norm).to(memory)  # (1,)
-        released.addcmul_(memory, part)
-        memory.mul_(1 - part).add_(residual)
+        part = float(_factor(_norms(memory[None]), self.max_error_norm))
+        released.add_(memory, alpha=part)
+        torch.add(residual, memory, alpha=1 - part, out=memory)
 
     def event(self, *, steps: int, participations: int, name: str = "efsgd") -> GaussianEvent:
         """The price of `steps` steps under replace-one, each record used `participations` times.
