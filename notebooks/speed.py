@@ -53,10 +53,14 @@ loop_table(found)
 # written out instead of differentiated twice by the framework, which would visit the same numbers several times over.
 # And each core takes whole shards, rather than a piece of every small operation.
 #
-# For convolutional critics the last column decides. It is the rate at which the *loop* already does arithmetic, as a
-# share of the machine's rate in a large matrix product. One over that share is the most that batching could gain on
-# this machine, and only if convolutions ran as fast as that product. The wider the critic, the less is left to gain.
-# A GPU is another matter, since one small critic leaves most of it idle; that has not been measured here.
+# Convolutions do more arithmetic in each call, so a loop loses less on them. Narrow ones are grouped, some shards to
+# a call. Wide ones go shard by shard: their gradient is written out as well, the first layer takes its windows straight
+# from the codes, since a window of a cosine is a part of that cosine, and channels lie last in memory, as the
+# processor's kernels want them. The last column bounds all of this. It is the rate at which the *loop* already does
+# arithmetic, as a share of the machine's rate in a large matrix product. One over that share is the most that
+# batching could gain on this machine, and only if convolutions ran as fast as that product. The wider the critic, the
+# less is left to gain. A GPU is another matter, since one small critic leaves most of it idle: `make bench` measures that
+# where there is one, and the table then has rows for it.
 #
 # ## Against Opacus
 #
