@@ -18,8 +18,10 @@ MODELS = {"small": (196, 64, 64, 10), "large": (784, 256, 10)}
 
 
 def step(model: str, memory: bool) -> dict[str, Any]:
-    """Median seconds of either step, taken in turns, and of their ratio in one turn, as a machine shared with
-    others is faster or slower for seconds at a time. Setting the gradients is not timed.
+    """Median seconds of either step, taken in turns, and the median of their ratio within a turn.
+
+    A machine that is shared is faster or slower for seconds at a time, which a turn's ratio does not see.
+    Setting the gradients is not timed.
     """
     torch.manual_seed(0)
     sizes = MODELS[model]
