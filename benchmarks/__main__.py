@@ -66,7 +66,7 @@ PARTS: dict[str, Callable[[], Any]] = {
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """All parts, which take a quarter of an hour on two cores, or those that are named."""
+    """All parts, which take half an hour on two cores, or those that are named."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=main.__doc__)
     parser.add_argument("parts", nargs="*", help=f"of {', '.join(PARTS)}; default: all")
     chosen = parser.parse_args(arguments).parts or list(PARTS)

@@ -158,14 +158,12 @@ def _peak_kilobytes() -> int:
 
 
 def grid() -> list[dict[str, Any]]:
-    """`grid_case` over both critics and image sizes; convolutions up to a cohort of a hundred."""
+    """`grid_case` over both critics and image sizes."""
     context = get_context("spawn")
     rows = []
     for critic in WIDTHS:
         for shape in SHAPES:
             for num_shards, cohort in GRID:
-                if critic == "conv" and cohort > 100:
-                    continue  # half a minute and ten gigabytes for each step
                 with ProcessPoolExecutor(1, mp_context=context) as pool:
                     row = pool.submit(grid_case, critic, shape, num_shards, cohort).result()
                 print(row, flush=True)
