@@ -24,6 +24,7 @@ from dpgen_core.config import ExperimentConfig
 from dpgen_core.generation import PublicSide, prior_basis
 from dpgen_core.metrics import EvaluationSettings
 from dpgen_core.prior import FrequencyPrior
+from dpgen_core.shards import WIDE
 from dpgen_core.speed import Benchmarks, load_benchmarks
 from dpgen_core.streams import stream
 from dpgen_core.threads import using_threads
@@ -36,6 +37,7 @@ _IMAGE_PASSES = 3  # of a generated image that is differentiated
 WORK = {
     "mlp": "10^9 operations of MLP critics",
     "conv": "10^9 operations of convolutional critics",
+    "narrow": "10^9 operations of convolutional critics of few channels",
     "state": "10^9 weights of critics that take a step",
     "contributions": "10^9 entries of contributions",
     "images": "10^9 operations of the generator",
@@ -147,7 +149,7 @@ def warm_up_work(public: PublicSide) -> Work:
     config = public.config
     steps = config.num_shards * config.critic_warmup_steps
     return {
-        config.critic: steps * STEP_PASSES * config.critic_batch * critic_operations(public),
+        _critics(config): steps * STEP_PASSES * config.critic_batch * critic_operations(public),
         "state": steps * _weights(public) / 1e9,
         "images": config.fake_pool * generator_operations(public) if steps else 0.0,
     }
@@ -161,7 +163,7 @@ def round_work(public: PublicSide) -> Work:
     passes = steps * STEP_PASSES * config.critic_batch + joined * _ANSWER_PASSES * batch
     images = config.fake_pool + _IMAGE_PASSES * batch
     return {
-        config.critic: passes * critic_operations(public),
+        _critics(config): passes * critic_operations(public),
         "state": steps * _weights(public) / 1e9,
         "contributions": joined * batch * public.basis.dim / 1e9,
         "images": images * generator_operations(public),
@@ -203,6 +205,11 @@ def public_side(config: ExperimentConfig) -> PublicSide:
     """Generator and critic of a run, untrained, on a prior that knows nothing: only their sizes matter."""
     prior = _blank_prior(config) if config.prior_modes else None
     return PublicSide(config, device=torch.device("cpu"), prior=prior)
+
+
+def _critics(config: ExperimentConfig) -> str:
+    """The term of its critics; narrow convolutions are computed otherwise, see `shards`."""
+    return "narrow" if config.critic == "conv" and config.critic_width < WIDE else config.critic
 
 
 def critic_operations(public: PublicSide) -> float:

@@ -35,7 +35,7 @@ from dpgen_core.threads import parted, side_by_side
 Batch = tuple[Tensor, Tensor, Tensor, Tensor]  # records, fakes, labels, mixing weights; by shard
 # On a CPU, convolutions of so many channels are faster shard by shard, with their gradient written out.
 # Others, and those with a classifier or on a GPU, are grouped; on a CPU, so many shards at once.
-_WIDE = 16
+WIDE = 16
 _AT_ONCE = 10
 
 
@@ -192,10 +192,10 @@ class ShardEnsemble:
 
     @property
     def _written_out(self) -> bool:
-        """Whether the critic's gradient is; the framework differentiates the others, see `_WIDE`."""
+        """Whether the critic's gradient is; the framework differentiates the others, see `WIDE`."""
         if isinstance(self._critic, MLPCritic):
             return True
-        wide = self._critic.conv1.out_channels >= _WIDE and self.codes.device.type == "cpu"
+        wide = self._critic.conv1.out_channels >= WIDE and self.codes.device.type == "cpu"
         return wide and not self.settings.classifier_weight
 
     def _parts(self, count: int) -> list[slice]:

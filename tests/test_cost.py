@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from dpgen_core import cost, experiment
+from dpgen_core import cost, experiment, shards
 from dpgen_core.config import ExperimentConfig, make_config
 from dpgen_core.cost import WORK, CostModel
 from dpgen_core.data import load
@@ -104,6 +104,12 @@ def test_rounds_and_warm_up_are_all_of_training() -> None:
     assert work["images"] == pytest.approx(7 * one["images"] + warm["images"] + sampled)
     assert cost.training_work(config("gaussian")) == {}
     assert cost.evaluation_work(config("gaussian"))["classifiers"] > 0
+
+
+def test_narrow_convolutions_are_counted_apart() -> None:
+    for width, term in ((shards.WIDE - 1, "narrow"), (shards.WIDE, "conv")):
+        work = cost.training_work(config(critic="conv", critic_width=width))
+        assert work[term] > 0 and not {"narrow", "conv", "mlp"} - {term} & work.keys()
 
 
 def test_nothing_is_said_of_what_was_never_measured() -> None:
