@@ -175,8 +175,8 @@ Markdown(score_line(mutation))
 
 # %% [markdown]
 # A part of the mutants was tried again on later code, and there were holes: the tests did
-# not notice when a broken gradient went into the sum of `EFSGD` or when its noise took the sum's place, did not run the sum by blocks,
-# and looked at one sign of the steps in the noise's tails only. They do now; the score has not been measured anew since.
+# not notice when a broken gradient went into the sum of `EFSGD` or when its noise took the sum's place, and
+# looked at one sign of the steps in the noise's tails only. They do now; the score has not been measured anew since.
 #
 # A survivor is a hole in the tests, or a change that changes nothing that matters. This is why those that are left are
 # held to be of the second kind; each of them is in `results/mutants.json` with its change.
