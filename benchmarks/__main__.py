@@ -74,9 +74,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         check_choice("parts", part, PARTS)
     target = project_root() / "results" / FILE
     found = load_benchmarks(target.parent)
+    made_with = provenance(torch.device("cpu"))  # before this run's own file makes the tree differ
     for part in chosen:
         found[part] = PARTS[part]()
-        found.setdefault("made_with", {})[part] = provenance(torch.device("cpu"))
+        found.setdefault("made_with", {})[part] = made_with
         print(part, json.dumps(found[part], indent=1), flush=True)
         partial = target.with_suffix(".partial")  # what was measured is kept, whatever comes next
         partial.write_text(json.dumps(found, indent=2) + "\n")
