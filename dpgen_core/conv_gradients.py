@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from dpgen_core.basis import Windows
-from dpgen_core.critic_gradients import Params
+from dpgen_core.critic_gradients import Params, through
 from dpgen_core.models import KERNEL, PADDING, SLOPE, STRIDE
 
 
@@ -62,21 +62,19 @@ def conv_gradients(
 
     # Down again: one pass gives the gap's errors and, in the last third, the penalty's path. There the
     # score's own slope is wanted, so the sign and 1/b of the mean come later.
-    error2 = torch.stack([out / -b, out / b, out]).repeat_interleave(b, 0)  # (3b, t, t, 2w)
-    _through(error2, later)
-    error1 = _through(_backward(error2, hidden, second, by_input=True), hidden)  # (3b, s, s, w)
+    slopes = torch.stack([out / -b, out / b, out]).repeat_interleave(b, 0)
+    error2 = through(slopes, later)  # (3b, t, t, 2w)
+    error1 = through(_backward(error2, hidden, second, by_input=True), hidden)  # (3b, s, s, w)
     path = error1[2 * b :].flatten(1, 2)  # (b, s s, w)
-    slope = windows.adjoint(
-        torch.matmul(first, path.mT)
-    )  # (b, d), the gradient of D at the mixture
+    slope = windows.adjoint(first @ path.mT)  # (b, d), the gradient of D at the mixture
     length = (slope.square().sum(1, keepdim=True) + 1e-12).sqrt()
     pull = slope.mul_((2 * penalty / b) * (length - 1) / length)  # d penalty / d slope, (b, d)
 
     # The penalty's path is linear given its masks: back up through the same two layers.
     pulled = windows.patches(pull)  # (b, f, s s)
     up1 = torch.bmm(pulled.mT, first.expand(b, -1, -1)).view(b, side, side, width)
-    hidden[2 * b :] = _through(up1, hidden[2 * b :])
-    up2 = _through(_convolved(hidden[2 * b :], second), later[2 * b :])  # d penalty / d out
+    hidden[2 * b :] = through(up1, hidden[2 * b :])
+    up2 = through(_convolved(hidden[2 * b :], second), later[2 * b :])  # d penalty / d out
 
     by_first = torch.bmm(inputs, error1[: 2 * b].flatten(1, 2)).sum(0)  # (f, w)
     by_first += torch.bmm(pulled, path).sum(0)
@@ -93,13 +91,6 @@ def conv_gradients(
         "score.weight": (by_out + up2.sum(0)).permute(2, 0, 1).reshape(1, -1),
         "score.bias": torch.zeros_like(params["score.bias"]),
     }, gap
-
-
-def _through(error: Tensor, after: Tensor) -> Tensor:
-    """Pull an error back, or push a slope up, through the leaky ReLU that gave `after`; in place."""
-    return torch.ops.aten.leaky_relu_backward.grad_input(
-        error, after, SLOPE, True, grad_input=error
-    )
 
 
 def _convolved(maps: Tensor, weight: Tensor) -> Tensor:

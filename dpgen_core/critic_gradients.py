@@ -55,15 +55,15 @@ def wgan_gp_gradients(
     # Down again: one pass gives the gap's errors and, in the last third, the penalty's path. There the
     # score's own slope is wanted, so the sign and 1/b of the mean come later.
     error2 = torch.stack([out / -b, out / b, out], dim=1).flatten(1, 2)  # (k, 3b, w)
-    error2 = _through(error2, later)
-    error1 = _through(torch.bmm(error2, second), before)  # (k, 3b, w)
+    error2 = through(error2, later)
+    error1 = through(torch.bmm(error2, second), before)  # (k, 3b, w)
     slope = torch.bmm(error1[:, 2 * b :], first)  # (k, b, d), the gradient of D at the mixture
     length = (slope.square().sum(2, keepdim=True) + 1e-12).sqrt()
     pull = slope.mul_((2 * penalty / b) * (length - 1) / length)  # d penalty / d slope, (k, b, d)
 
     # The penalty's path is linear given its masks: back up through the same two layers.
-    up1 = _through(torch.bmm(pull, first.mT), before[:, 2 * b :])  # (k, b, w)
-    up2 = _through(torch.bmm(up1, second.mT), later[:, 2 * b :])  # (k, b, w), d penalty / d out
+    up1 = through(torch.bmm(pull, first.mT), before[:, 2 * b :])  # (k, b, w)
+    up2 = through(torch.bmm(up1, second.mT), later[:, 2 * b :])  # (k, b, w), d penalty / d out
 
     by_first = torch.bmm(error1.mT, torch.cat([inputs, pull], dim=1))
     hidden[:, 2 * b :] = up1
@@ -102,7 +102,7 @@ def classifier_gradients(params: Params, real: Tensor, fake: Tensor, labels: Ten
     logits = torch.baddbmm(params["classifier.2.bias"][:, None], hidden, second.mT)  # (k, 2b, c)
     wanted = F.one_hot(labels.repeat(1, 2), logits.shape[2])
     error2 = (logits.softmax(2) - wanted) / labels.shape[1]
-    error1 = _through(torch.bmm(error2, second), before)  # (k, 2b, w)
+    error1 = through(torch.bmm(error2, second), before)  # (k, 2b, w)
     return {
         "classifier.0.weight": torch.bmm(error1.mT, inputs),
         "classifier.0.bias": error1.sum(1),
@@ -111,9 +111,14 @@ def classifier_gradients(params: Params, real: Tensor, fake: Tensor, labels: Ten
     }
 
 
-def _through(error: Tensor, before: Tensor) -> Tensor:
-    """An error pulled back, or a slope pushed up, through the leaky ReLU at `before`."""
-    return torch.ops.aten.leaky_relu_backward(error, before, SLOPE, False)
+def through(error: Tensor, beside: Tensor) -> Tensor:
+    """An error pulled back, or a slope pushed up, through a leaky ReLU; in place.
+
+    Its input or its output stands `beside`: they have the same sign.
+    """
+    return torch.ops.aten.leaky_relu_backward.grad_input(
+        error, beside, SLOPE, False, grad_input=error
+    )
 
 
 def _by_label(table: Tensor, labels: Tensor, rows: Tensor) -> Tensor:

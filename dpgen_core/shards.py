@@ -236,9 +236,10 @@ class ShardEnsemble:
             gradients, losses = self._critic_gradients(critic, state[0], batch)
             count = count + 1
             self._adam(state, gradients, count)
-        for group, new in zip(self._groups(), state, strict=True):
-            for name, value in () if alone else new.items():
-                group[name][joined] = value
+        if not alone:
+            for group, new in zip(self._groups(), state, strict=True):
+                for name, value in new.items():
+                    group[name][joined] = value
         self.steps[joined] = count
         return losses
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,18 @@ def _no_remembered_answers() -> None:
     if "MUTANT_UNDER_TEST" in os.environ:
         for remembered in (events._epsilon, pld._one_round, rdp.cached_curve):
             remembered.cache_clear()
+
+
+@pytest.fixture
+def double() -> Iterator[None]:
+    """Everything in float64: no wrong term can hide in rounding.
+
+    Nor can Adam, which divides by a gradient's size, make a step of the rounding error of a zero.
+    """
+    kept = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)
+    yield
+    torch.set_default_dtype(kept)
 
 
 @pytest.fixture(scope="session")

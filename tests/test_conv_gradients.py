@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 import torch
 from torch import Tensor
@@ -16,15 +14,6 @@ from dpgen_core.losses import gradient_penalty, wasserstein_loss
 from dpgen_core.models import ConvCritic
 
 Batch = tuple[Tensor, Tensor, Tensor, Tensor]
-
-
-@pytest.fixture
-def double() -> Iterator[None]:
-    """Everything in float64, so that a wrong term cannot hide in rounding."""
-    kept = torch.get_default_dtype()
-    torch.set_default_dtype(torch.float64)
-    yield
-    torch.set_default_dtype(kept)
 
 
 def case(b: int, classes: int, width: int, color: bool = False) -> tuple[ConvCritic, Params, Batch]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 import torch
 from torch.func import functional_call
@@ -159,15 +157,6 @@ def loop_train(ensemble: ShardEnsemble, critic: Critic, shard: int, steps: int) 
         loss.backward()
         optimizer.step()
     return critic
-
-
-@pytest.fixture
-def double() -> Iterator[None]:
-    """Adam turns the rounding error of a gradient that is zero into a step; float64 leaves room."""
-    kept = torch.get_default_dtype()
-    torch.set_default_dtype(torch.float64)
-    yield
-    torch.set_default_dtype(kept)
 
 
 @pytest.mark.parametrize(
