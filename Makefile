@@ -32,11 +32,11 @@ help: ## List the targets
 		"EPSILON=$(EPSILON) SEED=$(SEED)"
 
 book: $(STAMP) ## Run the notebooks and build the book (PROFILE=smoke, quick or paper)
-	$(BIN)/python -m dpgen_core.notebooks execute --profile $(PROFILE)
-	$(BIN)/python -m dpgen_core.notebooks mathjax
-	$(BIN)/python -m dpgen_core.tables findings
-	$(BIN)/python -m dpgen_core.site
-	$(BIN)/python -m dpgen_core.status
+	$(BIN)/python -m companion.book.notebooks execute --profile $(PROFILE)
+	$(BIN)/python -m companion.book.notebooks mathjax
+	$(BIN)/python -m companion.book.tables findings
+	$(BIN)/python -m companion.book.site
+	$(BIN)/python -m companion.book.status
 	$(BIN)/jupyter-book build -W -n --keep-going .
 	@echo "Open _build/html/index.html"
 
@@ -56,29 +56,30 @@ experiment: $(STAMP) ## Run one experiment (DATASET=, EPSILON=, METHOD=, PROFILE
 		-p profile $(PROFILE) -p seed $(SEED)
 
 experiments: $(STAMP) ## Run every committed experiment whose record is missing
-	$(BIN)/python -m dpgen_core.campaign
+	$(BIN)/python -m companion.studies.campaign
 
 results: $(STAMP) ## Write README, statements and tables anew from the records
-	$(BIN)/python -m dpgen_core.statement
-	$(BIN)/python -m dpgen_core.readme
-	$(BIN)/python -m dpgen_core.tables findings
+	$(BIN)/python -m companion.book.statements
+	$(BIN)/python -m companion.book.readme
+	$(BIN)/python -m companion.book.tables findings
 
 audit: $(STAMP) ## Attack the guarantee: a million simulated runs, planted faults, membership
-	$(BIN)/python -m dpgen_core.audit
+	$(BIN)/python -m companion.studies.privacy_audit
 
 mutants: $(STAMP) ## Mutation score of the accounting, the mechanism and its noise (an hour)
-	$(BIN)/python -m dpgen_core.mutants
+	$(BIN)/python -m companion.studies.mutants
 
 bench: $(STAMP) ## Measure speed: against a loop, Opacus, across processes; fit the forecast
-	$(BIN)/python -m benchmarks
+	$(BIN)/python -m companion.studies.benchmarks
 
 timings: $(STAMP) ## Time `make test` and `make book` on a fresh clone
-	$(BIN)/python -m dpgen_core.timings
+	$(BIN)/python -m companion.studies.clone_timings
 
 lint: $(STAMP) ## Check style and types
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check --quiet
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache | tail -n 4
 
 lock: $(BIN)/uv ## Pin the versions anew (LOCKFLAGS=--upgrade takes newer ones)
 	$(BIN)/uv pip compile --universal --no-header --no-annotate --python-version 3.11 \
@@ -87,7 +88,7 @@ lock: $(BIN)/uv ## Pin the versions anew (LOCKFLAGS=--upgrade takes newer ones)
 pair: $(STAMP) ## Bring each notebook and its text form in step, without outputs
 	$(BIN)/jupytext --sync notebooks/*.py
 	$(BIN)/nbstripout notebooks/*.ipynb
-	$(BIN)/python -m dpgen_core.notebooks check-pairs
+	$(BIN)/python -m companion.book.notebooks check-pairs
 
 clean: ## Remove what the build made; records and the environment stay
 	rm -rf _build book/_executed book/_generated book/_static/mathjax
@@ -106,5 +107,6 @@ $(BIN)/uv:
 
 $(STAMP): requirements.lock pyproject.toml | $(BIN)/uv
 	$(BIN)/uv pip install --python $(BIN)/python --compile-bytecode --requirements requirements.lock
-	$(BIN)/uv pip install --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	$(BIN)/uv pip install --python $(BIN)/python --no-deps --no-build-isolation \
+		--config-settings editable_mode=compat --editable .
 	@touch $@

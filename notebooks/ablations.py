@@ -31,11 +31,8 @@
 import pandas as pd
 from IPython.display import Image, Markdown
 
-from dpgen_core.aggregate import ablation, comparison
-from dpgen_core.campaign import NON_PRIVATE, missing
-from dpgen_core.figures import budget_curve, png_bytes
-from dpgen_core.gallery import switched_gallery
-from dpgen_core.lessons import (
+from companion.book.aggregate import ablation, comparison
+from companion.book.conclusions import (
     TARGETS,
     compared_table,
     lessons,
@@ -43,8 +40,13 @@ from dpgen_core.lessons import (
     switched_table,
     targets_table,
 )
-from dpgen_core.presets import COLORED, PRIOR_FRAMED, REFINED, ROUNDS_FRAMED, VARIED
-from dpgen_core.tables import committed_records, frame, project_root
+from companion.book.figures import budget_curve
+from companion.book.gallery import switched_gallery
+from companion.book.tables import frame
+from companion.studies.campaign import NON_PRIVATE, missing
+from companion.studies.committed import committed_records, project_root
+from dpgen_core.config.presets import COLORED, PRIOR_FRAMED, REFINED, ROUNDS_FRAMED, VARIED
+from dpgen_core.records.sheets import png_bytes
 
 pd.set_option("display.max_rows", None)  # a row that is not shown was not reported
 pd.set_option("display.max_colwidth", None)  # nor is a setting that is cut off
@@ -173,7 +175,7 @@ Image(switched_gallery(records, dataset="fashion_mnist", methods=refined, epsilo
 shown = [
     r
     for r in records
-    if r.config.dataset == "mnist" and "/" not in r.config.method and r.config.epsilon < NON_PRIVATE
+    if r.config.dataset == "mnist" and "/" not in r.config.method and r.config.privacy.epsilon < NON_PRIVATE
 ]
 Image(png_bytes(budget_curve(frame(shown))))
 
@@ -195,7 +197,7 @@ Image(png_bytes(budget_curve(frame(shown), value="frechet_distance", y_label="Fr
 # charges for that, and neither do the records here; the table is published so that it can be seen how much was tried.
 
 # %% tags=["hide-input", "output_scroll"]
-from dpgen_core.tuning import (
+from companion.book.search_tables import (
     color_table,
     compute_curve,
     noise_table,
@@ -211,7 +213,7 @@ tuning_table(root / "results")
 #
 # The more Gaussians a class has, the nearer it can be to the data, and the fewer records and the less budget each of
 # them gets. So many cells help where the budget carries them, and where it does not they bring no accuracy or cost some, though the Frechet
-# distance still gains. A few cells are no middle way: at the smallest budget they did worse than either. The rule that decides, `dpgen_core.mixture.affordable_cells`,
+# distance still gains. A few cells are no middle way: at the smallest budget they did worse than either. The rule that decides, `dpgen_core.prior.mixture.affordable_cells`,
 # looks at the noise alone; its one constant lies between the two larger budgets of this table, over three seeds of the
 # noise:
 
@@ -229,7 +231,7 @@ seeds_table(root / "results", "prior_cells")
 seeds_table(root / "results", "prior_share")
 
 # %% [markdown]
-# So the rounds are left a twentieth where a class gets one Gaussian (`dpgen_core.budget.prior_share`). MNIST did not ask for
+# So the rounds are left a twentieth where a class gets one Gaussian (`dpgen_core.config.budget`). MNIST did not ask for
 # that: it only does not speak against it. The question came from Fashion-MNIST's records, where the rounds lost accuracy
 # at a small budget, and those are judged on test images. The reason is the noise: a release uses whatever it gets, and there the rounds' gradients are far below theirs.
 # The records that were made anew moved by less than the spread of their seeds, so the share is not all that the rounds cost. What is left to blame is the steps they take under such noise; that was not measured.

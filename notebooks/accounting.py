@@ -26,6 +26,7 @@ import math
 import matplotlib.pyplot as plt
 import pandas as pd
 
+from companion.studies.lineage_accounting import claimed_epsilon, shared_draw_epsilon
 from dpgen_core.accounting import (
     BudgetExceeded,
     GaussianEvent,
@@ -36,8 +37,7 @@ from dpgen_core.accounting import (
     epsilon_spent,
     max_rounds,
 )
-from dpgen_core.lineage import claimed_epsilon, shared_draw_epsilon
-from dpgen_core.rdp import ORDERS, gaussian_rdp, rdp_to_epsilon, sampled_gaussian_rdp
+from dpgen_core.accounting.rdp import ORDERS, gaussian_rdp, rdp_to_epsilon, sampled_gaussian_rdp
 
 delta = 1e-5
 target_epsilon = 10.0
@@ -98,7 +98,7 @@ pd.Series(
 #
 # and a half-line attains both bounds when $v = +1$ and $v' = -1$ on a line. The antipodal pair is
 # therefore the worst, in any dimension and for every hockey-stick divergence. The proof is written
-# out in the docstring of `dpgen_core.rdp`; the tests try random directions in the plane against
+# out in the docstring of `dpgen_core.accounting.rdp`; the tests try random directions in the plane against
 # it.
 #
 # :::{note}

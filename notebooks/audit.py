@@ -27,8 +27,10 @@
 import pandas as pd
 from IPython.display import Markdown
 
-from dpgen_core import lineage
-from dpgen_core.audit import (
+from companion.book.notebooks import statement_block
+from companion.studies import lineage_accounting as lineage
+from companion.studies.committed import committed_records, project_root
+from companion.studies.privacy_audit import (
     failures,
     fault_table,
     finding_table,
@@ -36,8 +38,6 @@ from dpgen_core.audit import (
     mechanism_table,
     membership_table,
 )
-from dpgen_core.notebooks import statement_block
-from dpgen_core.tables import committed_records, project_root
 
 pd.options.display.max_colwidth = 200
 root = project_root()
@@ -168,7 +168,7 @@ Markdown(
 # that a test failed on, or that no longer ended.
 
 # %% tags=["hide-input"]
-from dpgen_core.mutants import load_mutants, score_line, survivor_table
+from companion.studies.mutants import load_mutants, score_line, survivor_table
 
 mutation = load_mutants(root / "results")
 Markdown(score_line(mutation))

@@ -26,9 +26,14 @@
 import matplotlib.pyplot as plt
 import pandas as pd
 
-from dpgen_core.bias import descend, memory_price, settling_point, train_classifier
-from dpgen_core.owner_bias import SETTINGS, owners_over_time, recorded_bias, setting_bias
-from dpgen_core.tables import committed_records, project_root
+from companion.studies.clipping_bias import descend, memory_price, settling_point, train_classifier
+from companion.studies.committed import committed_records, project_root
+from companion.studies.owner_clipping_bias import (
+    SETTINGS,
+    owners_over_time,
+    recorded_bias,
+    setting_bias,
+)
 
 pd.set_option("display.max_rows", None)  # a row that is not shown was not reported
 

@@ -44,8 +44,8 @@ wanted = dataset  # the data set the page is about, should it run on a stand-in
 # The settings are checked before anything is run or written. The noise follows from the budget.
 
 # %%
-from dpgen_core.config import make_config
-from dpgen_core.notebooks import check_parameters
+from companion.book.notebooks import check_parameters
+from dpgen_core.config.make import make_config
 
 check_parameters(globals())
 config = make_config(
@@ -60,7 +60,7 @@ config = make_config(
 )
 
 # %% tags=["hide-input"]
-from dpgen_core.notebooks import banner
+from companion.book.notebooks import banner
 
 banner(config.dataset, config.profile, wanted)
 
@@ -82,7 +82,7 @@ record = run_experiment(config, results_dir=results_dir)
 # data sets are neighbors if one record differs.
 
 # %%
-from dpgen_core.summary import privacy_table
+from companion.book.summary import privacy_table
 
 privacy_table(record)
 
@@ -92,7 +92,7 @@ privacy_table(record)
 # One row per class. Every picture is made from public random numbers and the sanitized generator.
 
 # %%
-from dpgen_core.notebooks import samples_image
+from companion.book.notebooks import samples_image
 
 samples_image(record)
 
@@ -100,7 +100,7 @@ samples_image(record)
 # The same latents after ever more rounds, top to bottom:
 
 # %%
-from dpgen_core.notebooks import rounds_image
+from companion.book.notebooks import rounds_image
 
 rounds_image(record)
 
@@ -110,7 +110,7 @@ rounds_image(record)
 # its floor is what real training images score against real test images.
 
 # %%
-from dpgen_core.summary import metrics_table
+from companion.book.summary import metrics_table
 
 metrics_table(record)
 
@@ -121,7 +121,7 @@ metrics_table(record)
 # their noise. A method without rounds has no such curves.
 
 # %%
-from dpgen_core.notebooks import history_image
+from companion.book.notebooks import history_image
 
 history_image(record)
 
@@ -129,7 +129,7 @@ history_image(record)
 # From private state, **outside the guarantee**: how much of the direction survives the clipping.
 
 # %%
-from dpgen_core.notebooks import diagnostics_image
+from companion.book.notebooks import diagnostics_image
 
 diagnostics_image(record)
 
@@ -137,7 +137,7 @@ diagnostics_image(record)
 # ## What the guarantee does not cover
 
 # %%
-from dpgen_core.notebooks import caveats
+from companion.book.notebooks import caveats
 
 caveats(record)
 

@@ -22,8 +22,9 @@
 # measured differently; it says what one may and may not conclude.
 
 # %% tags=["hide-input"]
-from dpgen_core.aggregate import comparison
-from dpgen_core.tables import committed_records, project_root, published_table
+from companion.book.aggregate import comparison
+from companion.book.tables import published_table
+from companion.studies.committed import committed_records, project_root
 
 root = project_root()
 records = committed_records(root / "results")

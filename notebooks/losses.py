@@ -37,12 +37,13 @@ import pandas as pd
 import torch
 from IPython.display import Image
 
-from dpgen_core import data
-from dpgen_core.collapse import follow_targets
-from dpgen_core.config import make_config
-from dpgen_core.figures import COLORS, compare_sheets, png_bytes
+from companion.book.figures import COLORS, compare_sheets
+from companion.studies.reconstruction_diversity import follow_targets
+from dpgen_core.config.make import make_config
+from dpgen_core.config.presets import METHODS
+from dpgen_core.data import sets as data
 from dpgen_core.losses import annealed, gradient_penalty
-from dpgen_core.presets import METHODS
+from dpgen_core.records.sheets import png_bytes
 
 # %% [markdown]
 # ## A critic with a bounded slope
@@ -155,8 +156,8 @@ figure, axis = plt.subplots(figsize=(6.4, 2.6))
 for method, color in zip(("efsgd", "efsgd-prior"), COLORS, strict=False):
     config = make_config(dataset="glyphs", method=method, profile="quick")
     weights = [
-        annealed(config.reconstruction_weight, t, config.rounds, config.reconstruction_until)
-        for t in range(config.rounds)
+        annealed(config.contribution.reconstruction_weight, t, config.privacy.rounds, config.contribution.reconstruction_until)
+        for t in range(config.privacy.rounds)
     ]
     axis.plot(weights, color=color, label=method)
 axis.set(xlabel="round", ylabel=r"$\lambda_{\mathrm{rec}}$", ylim=(0, None))
@@ -175,7 +176,7 @@ plt.show()
 
 # %%
 pd.Series(
-    {method: make_config(dataset="glyphs", method=method).classifier_weight for method in METHODS},
+    {method: make_config(dataset="glyphs", method=method).contribution.classifier_weight for method in METHODS},
     name="classifier weight",
 ).to_frame()
 

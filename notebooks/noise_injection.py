@@ -39,11 +39,11 @@ import matplotlib.pyplot as plt
 import torch
 from IPython.display import Image
 
-from dpgen_core.aggregate import ablation
-from dpgen_core.gallery import switched_gallery
-from dpgen_core.models import ConvGenerator
+from companion.book.aggregate import ablation
+from companion.book.gallery import switched_gallery
+from companion.studies.committed import committed_records, project_root
+from dpgen_core.models.generators import ConvGenerator
 from dpgen_core.streams import stream
-from dpgen_core.tables import committed_records, project_root
 
 torch.manual_seed(0)
 generator = ConvGenerator((1, 28, 28), 10, latent_dim=32, width=16, noise_injection=True)
@@ -121,8 +121,8 @@ Image(
 # that happens to lean is matched with a record that leans, and that is what teaches a class how much to lean.
 
 # %% mystnb={"figure": {"caption": "A drawn digit as it is and with one number changed at a time.", "name": "fig-appearance"}, "image": {"alt": "Seven pictures of a digit: plain, brighter, moved right, moved down, wider, higher, slanted"}} tags=["hide-input"]
-from dpgen_core.appearance import DRAWS, show
-from dpgen_core.data import load
+from dpgen_core.data.sets import load
+from dpgen_core.models.appearance import DRAWS, show
 
 digit = load("glyphs", "test", num_records=10, seed=0).images[4:5] * 0.6
 titles = ("as it is", "brightness", "center x", "center y", "log width", "log height", "slant")
@@ -144,8 +144,8 @@ plt.show()
 # alone, at the same total budget:
 
 # %% tags=["hide-input"]
-from dpgen_core.lessons import switched_table
-from dpgen_core.presets import VARIED
+from companion.book.conclusions import switched_table
+from dpgen_core.config.presets import VARIED
 
 switched_table(records, VARIED)
 

@@ -52,8 +52,8 @@ folder = None  # your own; None draws an example into a temporary folder
 import tempfile
 from pathlib import Path
 
-from dpgen_core.glyphs import draw_glyphs
-from dpgen_core.own_data import write_images
+from dpgen_core.cli import write_images
+from dpgen_core.data.glyphs import draw_glyphs
 
 scratch = tempfile.TemporaryDirectory()
 if folder is None:
@@ -71,7 +71,7 @@ print(*sorted(path.name for path in Path(folder).iterdir()))
 # anybody, and so the noise can be subtracted by anybody.
 
 # %% tags=["remove-stderr"]
-from dpgen_core.config import make_config
+from dpgen_core.config.make import make_config
 from dpgen_core.experiment import run_experiment
 
 config = make_config(
@@ -85,7 +85,7 @@ config = make_config(
 record = run_experiment(config, results_dir=Path(scratch.name) / "results", root=folder)
 
 # %%
-from dpgen_core.notebooks import samples_image
+from companion.book.notebooks import samples_image
 
 samples_image(record)
 
@@ -96,7 +96,7 @@ samples_image(record)
 # the guarantee: look at them, do not hand them over, and do not try ten settings and keep the best.
 
 # %%
-from dpgen_core.summary import metrics_table
+from companion.book.summary import metrics_table
 
 metrics_table(record)
 
@@ -107,7 +107,7 @@ metrics_table(record)
 # noise would be refused here.
 
 # %%
-from dpgen_core.own_data import hand_over
+from dpgen_core.cli import hand_over
 
 released = hand_over(record, Path(scratch.name) / "released", root=folder)
 print(*sorted(path.name for path in released.iterdir()))
@@ -117,7 +117,7 @@ print(len(list(released.glob("*/*.png"))), "synthetic images")
 # The statement, as it lies in the folder:
 
 # %% tags=["hide-input"]
-from dpgen_core.notebooks import statement_markdown
+from companion.book.notebooks import statement_markdown
 
 statement_markdown(record)
 
@@ -125,7 +125,7 @@ statement_markdown(record)
 # ## The same from the command line
 #
 # ```
-# python -m dpgen_core.own_data path/to/images path/to/released --epsilon 3
+# python -m dpgen_core.cli path/to/images path/to/released --epsilon 3
 # ```
 #
 # Add `--color` for color pictures at 32x32; for photographs of few classes take `--method gaussian/with-color`, a

@@ -27,6 +27,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import norm
 
+from companion.book.figures import COLORS
 from dpgen_core.accounting import (
     GaussianEvent,
     calibrate_gaussian,
@@ -34,7 +35,6 @@ from dpgen_core.accounting import (
     epsilon_spent,
     total_variation,
 )
-from dpgen_core.figures import COLORS
 
 setting = {"delta": 1e-5, "relation": "replace-one"}
 

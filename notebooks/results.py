@@ -49,12 +49,9 @@
 import pandas as pd
 from IPython.display import Image
 
-from dpgen_core.gallery import gallery
-from dpgen_core.tables import (
-    committed_records,
-    project_root,
-    results_table,
-)
+from companion.book.gallery import gallery
+from companion.book.tables import results_table
+from companion.studies.committed import committed_records, project_root
 
 pd.set_option("display.max_rows", None)  # a row that is not shown was not reported
 records = committed_records(project_root() / "results")

@@ -43,10 +43,11 @@
 import matplotlib.pyplot as plt
 import torch
 
-from dpgen_core.basis import FrequencyBasis
-from dpgen_core.config import make_config
-from dpgen_core.figures import COLORS
-from dpgen_core.models import ConvGenerator, build_critic
+from companion.book.figures import COLORS
+from dpgen_core.codes.basis import FrequencyBasis
+from dpgen_core.config.make import make_config
+from dpgen_core.models.critics import build_critic
+from dpgen_core.models.generators import ConvGenerator
 from dpgen_core.streams import HiddenStream, stream
 
 torch.manual_seed(0)
@@ -101,12 +102,12 @@ print(
 # %% mystnb={"figure": {"caption": "How many shards join a round of the default settings, under Poisson sampling, over two thousand rounds. A draw of fixed size would be the dashed line.", "name": "fig-draws"}, "image": {"alt": "Histogram of cohort sizes around their mean"}} tags=["hide-input"]
 config = make_config(dataset="glyphs", method="efsgd", profile="quick")
 sizes = [
-    int((HiddenStream("demo", "coins", t).uniform(config.num_shards) < config.sampling_rate).sum())
+    int((HiddenStream("demo", "coins", t).uniform(config.privacy.num_shards) < config.privacy.sampling_rate).sum())
     for t in range(2000)
 ]
 figure, axis = plt.subplots(figsize=(6.4, 2.8))
 axis.hist(sizes, bins=range(min(sizes), max(sizes) + 2), color=COLORS[0])
-axis.axvline(config.sampling_rate * config.num_shards, color="black", linestyle="--", linewidth=1)
+axis.axvline(config.privacy.sampling_rate * config.privacy.num_shards, color="black", linestyle="--", linewidth=1)
 axis.set(xlabel="joining shards", ylabel="rounds")
 plt.show()
 
@@ -123,19 +124,19 @@ plt.show()
 # many shards have in common: $qK$ contributions that agree add up to $qKC$.
 
 # %%
-entries = config.generated_batch * FrequencyBasis((1, 28, 28), config.basis_modes).dim
-noise_norm = config.noise_multiplier * config.max_grad_norm * entries**0.5
-cohort = config.sampling_rate * config.num_shards * config.max_grad_norm
-print(f"one contribution: at most {config.max_grad_norm:g}")
+entries = config.contribution.generated_batch * FrequencyBasis((1, 28, 28), config.contribution.basis_modes).dim
+noise_norm = config.privacy.noise_multiplier * config.privacy.max_grad_norm * entries**0.5
+cohort = config.privacy.sampling_rate * config.privacy.num_shards * config.privacy.max_grad_norm
+print(f"one contribution: at most {config.privacy.max_grad_norm:g}")
 print(f"a cohort that agrees: {cohort:g}")
 print(f"noise of one round: {noise_norm:.0f}, in {entries} entries")
-print(f"noise along one fixed direction: {config.noise_multiplier * config.max_grad_norm:.2f}")
+print(f"noise along one fixed direction: {config.privacy.noise_multiplier * config.privacy.max_grad_norm:.2f}")
 
 # %% [markdown]
 # The noise is much longer than the signal, and yet training works: it points in a random direction among
 # thousands, different in each round, while the signal points the same way from round to round. Projecting both
 # on a *public basis*, the low-frequency modes in which natural images live, cuts the noise further and leaves the
-# signal nearly whole; that is the projection in `dpgen_core.basis`.
+# signal nearly whole; that is the projection in `dpgen_core.codes.basis`.
 #
 # ## Exercises
 #

@@ -23,9 +23,9 @@
 # magnitude.
 
 # %% tags=["hide-input"]
-from dpgen_core.forecasts import memory_table, time_table
-from dpgen_core.speed import load_benchmarks
-from dpgen_core.tables import project_root
+from companion.book.cost_tables import memory_table, time_table
+from companion.studies.benchmark_results import load_benchmarks
+from companion.studies.committed import project_root
 
 found = load_benchmarks(project_root() / "results")
 

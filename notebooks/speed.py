@@ -25,17 +25,17 @@
 # %% tags=["hide-input"]
 from IPython.display import Image
 
-from dpgen_core.figures import png_bytes
-from dpgen_core.forecasts import cost_curves, forecast_figure, forecast_table
-from dpgen_core.speed import (
+from companion.book.benchmark_tables import (
     cost_curve,
     cost_table,
-    load_benchmarks,
     loop_table,
     optimizer_table,
     ranks_table,
 )
-from dpgen_core.tables import project_root
+from companion.book.cost_tables import cost_curves, forecast_figure, forecast_table
+from companion.studies.benchmark_results import load_benchmarks
+from companion.studies.committed import project_root
+from dpgen_core.records.sheets import png_bytes
 
 found = load_benchmarks(project_root() / "results")
 
@@ -80,7 +80,7 @@ optimizer_table(found)
 #
 # Shards are data owners, so they part naturally:
 # ```
-# torchrun --nproc-per-node=2 -m dpgen_core.run --dataset mnist --method efsgd --epsilon 10
+# torchrun --nproc-per-node=2 -m dpgen_core.cli --dataset mnist --method efsgd --epsilon 10
 # ```
 # Each rank owns its part of the shards, draws their coins, trains their critics, clips their contributions. Sums meet,
 # one rank adds the noise, charges the release and writes it to the journal, and only then does any rank use it. Every

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from dpgen_core import events, pld, rdp
-from dpgen_core.data import ImageData, data_root, load
+from dpgen_core.accounting import events, pld, rdp
+from dpgen_core.data.sets import ImageData, data_root, load
 
 
 @pytest.fixture(autouse=True, scope="session")

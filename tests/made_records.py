@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +10,8 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from dpgen_core.config import make_config
-from dpgen_core.record import Record, write_record
+from dpgen_core.config.make import make_config
+from dpgen_core.records.record import Record, write_record
 
 # The prepared subset by its public size, so that it need not be there.
 CELEBA: dict[str, Any] = {"dataset": "celeba", "num_records": 37_540}
@@ -38,13 +37,12 @@ def make_record(
 ) -> Record:
     on = CELEBA if dataset == "celeba" else {"dataset": "mnist"}
     preset = make_config(**on, method=method, profile=profile, **(settings or {}))
-    config = replace(
-        preset,
+    config = preset.replace(
         dataset=dataset,
         seed=seed,
         epsilon=epsilon,
-        noise_multiplier=1.875 if preset.rounds else 0.0,
-        prior_noise_multiplier=0.5 if preset.prior_modes else 0.0,
+        noise_multiplier=1.875 if preset.privacy.rounds else 0.0,
+        prior_noise_multiplier=0.5 if preset.prior.modes else 0.0,
     )
     values = {"g2r_cnn": 0.8125, "training_seconds": 90.0, "fid": None} | metrics
     return write_record(
@@ -54,8 +52,8 @@ def make_record(
         privacy={
             "epsilon": {"rdp": 0.99 * epsilon, "pld": 0.95 * epsilon},
             "delta": 1e-5,
-            "num_records": config.num_records,
-            "rounds": config.rounds,
+            "num_records": config.privacy.num_records,
+            "rounds": config.privacy.rounds,
         },
         metrics=values,
         history=pd.DataFrame({"round": [1]}),

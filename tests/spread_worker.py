@@ -10,11 +10,14 @@ from pathlib import Path
 import torch
 from safetensors.torch import save_file
 
-from dpgen_core import data, outcome
-from dpgen_core.config import ExperimentConfig, make_config
+from dpgen_core import experiment as outcome
+from dpgen_core.config.make import make_config
+from dpgen_core.config.schema import ExperimentConfig
+from dpgen_core.data import sets as data
 from dpgen_core.experiment import run_experiment
-from dpgen_core.spread import Ranks, connected
-from dpgen_core.training import Trainer, make_prior
+from dpgen_core.training.owner_trainer import OwnerTrainer
+from dpgen_core.training.ranks import Ranks, connected
+from dpgen_core.training.session import make_prior
 
 ROUNDS, KILLED_IN = 5, 4
 METHOD = "efsgd-prior"
@@ -45,10 +48,10 @@ def configure(method: str = METHOD) -> ExperimentConfig:
 def train(ranks: Ranks, method: str = METHOD) -> dict[str, torch.Tensor]:
     """Five rounds; releases, private figures and everything a checkpoint would hold."""
     config = configure(method)
-    records = data.load("glyphs", "train", num_records=config.num_records, seed=0)
-    on_prior = config.prior_modes > 0
+    records = data.load("glyphs", "train", num_records=config.privacy.num_records, seed=0)
+    on_prior = config.prior.modes > 0
     prior = make_prior(config, records, "key", device=ranks.device) if on_prior else None
-    trainer = Trainer(config, records, "key", device=ranks.device, prior=prior, ranks=ranks)
+    trainer = OwnerTrainer(config, records, "key", device=ranks.device, prior=prior, ranks=ranks)
     trainer.warm_up()
     seen = {}
     for index in range(ROUNDS):

@@ -18,13 +18,15 @@ import pandas as pd
 import pytest
 import torch
 
-from dpgen_core import experiment, training
+from dpgen_core import experiment
 from dpgen_core.checks import InvalidArgument
-from dpgen_core.config import ExperimentConfig, make_config
+from dpgen_core.config.make import make_config
+from dpgen_core.config.presets import COLORED, method_names
+from dpgen_core.config.schema import ExperimentConfig
 from dpgen_core.experiment import run_experiment
-from dpgen_core.presets import COLORED, method_names
-from dpgen_core.record import Record, load_records
-from dpgen_core.workspace import JournalLine, Workspace
+from dpgen_core.records.record import Record, load_records
+from dpgen_core.training import owner_trainer as training
+from dpgen_core.training.workspace import JournalLine, Workspace
 
 VOLATILE = ("training_seconds", "evaluation_seconds", "peak_memory_gb")
 
@@ -79,7 +81,7 @@ def test_killed_and_resumed_equals_uninterrupted(method: str, tmp_path: Path) ->
     resumed = run(config, tmp_path / "cut")
     same(whole, resumed)
     assert resumed.privacy["restarts"] == 2
-    assert resumed.privacy["rounds"] == config.rounds
+    assert resumed.privacy["rounds"] == config.privacy.rounds
 
 
 def test_history_says_what_was_spent_by_a_round_not_what_a_killed_run_spent_later(
@@ -109,12 +111,15 @@ def test_record_holds_what_was_promised(tmp_path: Path) -> None:
     assert record.config == config
     assert record.privacy["epsilon"]["pld"] <= record.privacy["epsilon"]["rdp"] <= 3.0
     counts = [event["count"] for event in record.privacy["ledger"]["events"]]
-    assert counts == [1, 1, 1, 2, 2, 1, config.rounds]
+    assert counts == [1, 1, 1, 2, 2, 1, config.privacy.rounds]
     assert record.rounds_png is not None
-    assert record.privacy["ledger"]["events"][-1]["noise_multiplier"] == config.noise_multiplier
+    assert (
+        record.privacy["ledger"]["events"][-1]["noise_multiplier"]
+        == config.privacy.noise_multiplier
+    )
     assert record.privacy["releasable"] is False
     assert "subtracted" in record.privacy["why_not_releasable"]
-    assert len(record.history) == config.rounds
+    assert len(record.history) == config.privacy.rounds
     assert record.history["epsilon_rdp"].is_monotonic_increasing
     assert record.history["epsilon_rdp"].iloc[-1] == pytest.approx(
         record.privacy["epsilon"]["rdp"], rel=1e-4
@@ -153,8 +158,8 @@ def test_secret_run_resumes_under_its_own_secret(tmp_path: Path) -> None:
     with pytest.raises(Killed):
         run(config, tmp_path, kill_after=3)
     record = run(config, tmp_path)
-    assert record.privacy["rounds"] == config.rounds
-    assert sum(e["count"] for e in record.privacy["ledger"]["events"]) == 8 + config.rounds
+    assert record.privacy["rounds"] == config.privacy.rounds
+    assert sum(e["count"] for e in record.privacy["ledger"]["events"]) == 8 + config.privacy.rounds
 
 
 def test_release_that_cannot_be_repeated_is_charged_again(
@@ -171,19 +176,19 @@ def test_release_that_cannot_be_repeated_is_charged_again(
     altered = json.loads(lines[-1]) | {"digest": "0" * 64}  # as if it had been another release
     (folder / "journal.jsonl").write_text("\n".join([*lines[:-1], json.dumps(altered)]) + "\n")
     attempts: list[tuple[int, int]] = []
-    compute = training.Trainer.compute
+    compute = training.OwnerTrainer.compute
 
-    def spy(self: training.Trainer, index: int, attempt: int = 0):
+    def spy(self: training.OwnerTrainer, index: int, attempt: int = 0):
         attempts.append((index, attempt))
         return compute(self, index, attempt)
 
-    monkeypatch.setattr(training.Trainer, "compute", spy)
+    monkeypatch.setattr(training.OwnerTrainer, "compute", spy)
     record = run(config, tmp_path)
     assert attempts[:3] == [(2, 0), (2, 1), (3, 0)]
-    assert record.privacy["rounds"] == config.rounds - 1
-    assert record.privacy["planned_rounds"] == config.rounds
-    assert record.privacy["ledger"]["events"][-1]["count"] == config.rounds
-    assert record.privacy["epsilon"]["rdp"] <= config.epsilon
+    assert record.privacy["rounds"] == config.privacy.rounds - 1
+    assert record.privacy["planned_rounds"] == config.privacy.rounds
+    assert record.privacy["ledger"]["events"][-1]["count"] == config.privacy.rounds
+    assert record.privacy["epsilon"]["rdp"] <= config.privacy.epsilon
 
 
 def test_kill_between_journal_and_checkpoint_never_undercounts(tmp_path: Path) -> None:
@@ -230,7 +235,7 @@ def test_kill_dash_nine_then_resume(tmp_path: Path) -> None:
         f"""
         import json, os, signal, torch
         from pathlib import Path
-        from dpgen_core.config import ExperimentConfig
+        from dpgen_core.config.schema import ExperimentConfig
         from dpgen_core.experiment import run_experiment
         torch.set_num_threads(1)
         config = ExperimentConfig.from_dict(json.loads(Path({str(tmp_path / "c.json")!r}).read_text()))
@@ -254,14 +259,14 @@ def test_kill_dash_nine_then_resume(tmp_path: Path) -> None:
 
 
 def test_training_stops_at_its_budget(tmp_path: Path) -> None:
-    config = dataclasses.replace(small(method="efsgd"), rounds=50)  # planned for 6 rounds' noise
+    config = small(method="efsgd").replace(rounds=50)  # planned for 6 rounds' noise
     record = run(config, tmp_path)
     assert record.privacy["rounds"] == 6
-    assert record.privacy["epsilon"]["rdp"] <= config.epsilon
+    assert record.privacy["epsilon"]["rdp"] <= config.privacy.epsilon
 
 
 def test_data_that_do_not_fit_are_refused(tmp_path: Path) -> None:
-    config = dataclasses.replace(small(), image_shape=(1, 32, 32))
+    config = small().replace(image_shape=(1, 32, 32))
     with pytest.raises(InvalidArgument, match="image_shape"):
         run(config, tmp_path)
     assert not tmp_path.joinpath(".work").exists()
@@ -283,7 +288,7 @@ def test_incomplete_record_is_refused(tmp_path: Path) -> None:
 def test_every_method_runs(method: str, tmp_path: Path) -> None:
     one_shot = method.partition("/")[0] in ("gaussian", "mixture")
     record = run(small(method=method, rounds=0 if one_shot else 2), tmp_path)
-    assert record.privacy["epsilon"]["rdp"] <= record.config.epsilon
+    assert record.privacy["epsilon"]["rdp"] <= record.config.privacy.epsilon
     assert torch.isfinite(torch.tensor(record.metrics["g2r_cnn"]))
 
 

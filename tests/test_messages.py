@@ -26,9 +26,11 @@ from dpgen_core.accounting import (
     max_rounds,
     total_variation,
 )
+from dpgen_core.accounting.rdp import gaussian_rdp, rdp_to_epsilon, sampled_gaussian_rdp
 from dpgen_core.checks import InvalidArgument
-from dpgen_core.efsgd import EFSGD, ErrorMemory, sanitize
-from dpgen_core.rdp import gaussian_rdp, rdp_to_epsilon, sampled_gaussian_rdp
+from dpgen_core.mechanism.efsgd import EFSGD
+from dpgen_core.mechanism.error_memory import ErrorMemory
+from dpgen_core.mechanism.release import sanitize
 from dpgen_core.streams import HiddenStream, secret_key
 
 ROUND = {"noise_multiplier": 2.0, "sampling_rate": 0.1, "rounds": 3, "delta": 1e-5}

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-PACKAGE = sorted((Path(__file__).parents[1] / "dpgen_core").glob("*.py"))
+ROOT = Path(__file__).parents[1]
+PACKAGE = sorted(p for d in ("dpgen_core", "companion") for p in (ROOT / d).rglob("*.py"))
 MODULES = {"pickle", "cPickle", "dill", "joblib", "marshal", "shelve", "cloudpickle"}
 CALLS = {"eval", "exec", "compile"}
 

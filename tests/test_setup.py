@@ -13,7 +13,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 import dpgen_core
-from dpgen_core.notebooks import EXPERIMENT_PAGES
+from companion.book.notebooks import EXPERIMENT_PAGES
 
 ROOT = Path(__file__).parents[1]
 # Assembled, so that this file does not hold what it forbids.

@@ -18,15 +18,18 @@ from typing import Any
 import pytest
 import torch
 
-from dpgen_core import data as datasets
-from dpgen_core import experiment, outcome, workspace
+from dpgen_core import experiment
+from dpgen_core import experiment as outcome
 from dpgen_core.checks import InvalidArgument
-from dpgen_core.config import ExperimentConfig, make_config
-from dpgen_core.data import ImageData
+from dpgen_core.config.make import make_config
+from dpgen_core.config.schema import ExperimentConfig
+from dpgen_core.data import sets as datasets
+from dpgen_core.data.sets import ImageData
 from dpgen_core.experiment import run_experiment
-from dpgen_core.record import Record, load_records
-from dpgen_core.release import RoundReport
-from dpgen_core.training import Trainer
+from dpgen_core.records.record import Record, load_records
+from dpgen_core.training import workspace
+from dpgen_core.training.owner_trainer import OwnerTrainer
+from dpgen_core.training.report import RoundReport
 
 KILLS = 30
 ROUNDS = 12
@@ -70,14 +73,14 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
 def used(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[], set[str]]:
     """Digests of all releases that any process has used, noted beside the run's own books."""
     side = tmp_path / "used"
-    honest = Trainer.apply
+    honest = OwnerTrainer.apply
 
-    def listening(trainer: Trainer, report: RoundReport) -> None:
+    def listening(trainer: OwnerTrainer, report: RoundReport) -> None:
         with open(side, "a") as file:
             file.write(report.digest() + "\n")
         honest(trainer, report)
 
-    monkeypatch.setattr(Trainer, "apply", listening)
+    monkeypatch.setattr(OwnerTrainer, "apply", listening)
     return lambda: set(side.read_text().split()) if side.exists() else set()
 
 

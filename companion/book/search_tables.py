@@ -1,0 +1,143 @@
+"""Tables and a figure of the search for settings (``results/tuning.csv``)."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator
+
+from companion.book.figures import COLORS
+from companion.studies.search_space import COLOR_STEPS, NEXT_TO_NO_NOISE
+from companion.studies.settings_search import FILE
+
+
+def tuning_table(results: Path) -> pd.DataFrame:
+    """The committed trials, best g2r first within a method and budget.
+
+    Args:
+        results: the folder that holds `FILE`.
+    """
+    table = pd.read_csv(results / FILE)
+    table["overrides"] = [_readable(text) for text in table["overrides"]]
+    table = table.sort_values(["epsilon", "method", "g2r"], ascending=[False, True, False])
+    return table.rename(columns={"overrides": "settings changed"}).set_index("method")
+
+
+def noise_table(results: Path) -> pd.DataFrame:
+    """What is left to gain without noise: g2r in percent at epsilon 10 and next to no noise.
+
+    A setting appears when it was tried both ways, or without noise alone.
+
+    Args:
+        results: the folder that holds `FILE`.
+    """
+    table = pd.read_csv(results / FILE)
+    key = ["method", "overrides"]
+    free = table[table["epsilon"] > NEXT_TO_NO_NOISE].set_index(key)["g2r"]
+    noisy = table[table["epsilon"] == 10.0].set_index(key)["g2r"].reindex(free.index)
+    both = pd.DataFrame({"epsilon 10 (%)": 100 * noisy, "next to no noise (%)": 100 * free})
+    both["gain"] = both["next to no noise (%)"] - both["epsilon 10 (%)"]
+    both = both.round(1).reset_index()
+    both["overrides"] = [_readable(text) for text in both["overrides"]]
+    return both.rename(columns={"overrides": "settings changed"}).set_index("method")
+
+
+def seeds_table(results: Path, setting: str) -> pd.DataFrame:
+    """Trials that changed one setting alone, by budget: mean and standard deviation over seeds.
+
+    Args:
+        results: the folder that holds `FILE`.
+        setting: a field of `config.ExperimentConfig`.
+    """
+    table = pd.read_csv(results / FILE)
+    changed = table["overrides"].map(json.loads)
+    table = table[[set(c) == {setting, "seed"} for c in changed]]
+    table[setting] = [changed[row][setting] for row in table.index]
+    return _over_seeds(table, ["method", "epsilon", setting])
+
+
+def color_table(results: Path) -> pd.DataFrame:
+    """What a prior for photographs is made of: mean and standard deviation over seeds, by budget.
+
+    Args:
+        results: the folder that holds `FILE`.
+    """
+    table = pd.read_csv(results / FILE)
+    changed = table["overrides"].map(json.loads)
+    rows = table[[c.get("dataset") == "celeba" for c in changed]].copy()
+    rows["step"] = [
+        COLOR_STEPS.index({n: v for n, v in c.items() if n not in ("dataset", "seed")})
+        for c in changed[rows.index]
+    ]
+    found = _over_seeds(rows, ["epsilon", "step"]).reset_index()
+    found.insert(1, "setting added", [_added(step) for step in found.pop("step")])
+    return found.set_index("epsilon").sort_index(ascending=False, kind="stable")
+
+
+def compute_curve(results: Path, *, floor: float) -> Figure:
+    """g2r of every trial of `efsgd` against what it took.
+
+    Frames, appearance noise, and next to no privacy noise have colors of their own.
+
+    Args:
+        results: the folder that holds `FILE`.
+        floor: what was asked for, in percent.
+    """
+    table = pd.read_csv(results / FILE)
+    table = table[table["method"] == "efsgd"]
+    changed = table["overrides"].map(json.loads)
+    framed = changed.map(lambda fields: fields.get("rounds_frame", False))
+    varied = changed.map(lambda fields: fields.get("appearance_noise", False))
+    free = table["epsilon"] > NEXT_TO_NO_NOISE
+    figure = Figure(figsize=(6.4, 3.4), layout="constrained")
+    axis = figure.subplots()
+    for color, (label, rows) in zip(
+        COLORS,
+        {
+            "epsilon 10": table[~free & ~varied & ~framed],
+            "epsilon 10, with frames": table[~free & framed],
+            "epsilon 10, with appearance noise": table[~free & varied],
+            "next to no privacy noise": table[free],
+        }.items(),
+        strict=False,
+    ):
+        axis.plot(rows["minutes"], 100 * rows["g2r"], "o", color=color, label=label)
+    axis.axhline(floor, color="gray", lw=1, ls="--", label="asked for")
+    axis.set_xscale("log")
+    axis.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axis.xaxis.set_major_formatter("{x:g}")
+    axis.minorticks_off()
+    axis.set(xlabel="minutes of one core (log scale)", ylabel="g2r, held-out records (%)")
+    axis.legend(frameon=False)
+    return figure
+
+
+def _added(step: int) -> str:
+    """What this one of `COLOR_STEPS` has that the one before has not."""
+    before = COLOR_STEPS[step - 1] if step else {}
+    added = {n: v for n, v in COLOR_STEPS[step].items() if n not in before}
+    return _readable(json.dumps(added, sort_keys=True))
+
+
+def _over_seeds(table: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
+    """Accuracy, distance and recall of each group of trials, as mean and standard deviation."""
+    columns = {"g2r": "g2r (%)", "frechet_distance": "Frechet distance", "recall": "recall (%)"}
+    percent = table.assign(g2r=100 * table["g2r"], recall=100 * table["recall"])
+    groups = percent.rename(columns=columns).groupby(keys)[list(columns.values())]
+
+    def text(seeds: pd.Series) -> str:
+        return f"{seeds.mean():.1f} ± {seeds.std():.1f}"
+
+    return groups.agg(text)
+
+
+def _readable(text: str) -> str:
+    changed = json.loads(text)
+    words = [
+        f"{name}={value if isinstance(value, str | bool) else f'{value:g}'}"
+        for name, value in changed.items()
+    ]
+    return ", ".join(words) or "the preset"

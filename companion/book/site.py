@@ -1,0 +1,123 @@
+"""What the book's two interactive pages need, written as static files beside the pages.
+
+``python -m companion.book.site`` writes ``book/_static/explorer-data.js`` (Renyi curves of one round, from
+`accounting`'s own function) and ``book/_static/browser-data.js`` with the sample sheets of the committed
+records. The pages' scripts, ``explorer.js`` and ``browser.js``, only compose, convert and show: there is no
+server, and nothing is fetched, so the pages work from disk and with the network off.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import os
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from companion.book.tables import DATASET_TITLES, rank
+from companion.studies.committed import committed_records, project_root
+from dpgen_core.accounting.rdp import ORDERS, sampled_gaussian_rdp
+from dpgen_core.config.presets import WHOLE
+from dpgen_core.records.record import UNPUBLISHED, Record
+
+RATES = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
+# Denser where the curves bend: below a multiplier of two they leave their low branch.
+NOISES = tuple(float(x) for x in (*np.geomspace(0.3, 2, 60), *np.geomspace(2, 200, 41)[1:]))
+_EVERY = 2  # orders kept; a coarser set can only raise epsilon
+
+
+def explorer_data(
+    rates: Sequence[float] = RATES, noises: Sequence[float] = NOISES
+) -> dict[str, Any]:
+    """Logarithms of one round's Renyi curves, replace-one, on a grid of rates and noise multipliers.
+
+    Args:
+        rates: sampling rates.
+        noises: noise multipliers, rising.
+
+    Returns:
+        ``orders`` (a,), ``rates`` (q,), ``log_noises`` (s,), and ``log_rdp`` (q, s, a) with None where a
+        curve is infinite. Between two noise multipliers the page draws a straight line in logarithms.
+    """
+    orders = ORDERS[::_EVERY]
+    curves = [[sampled_gaussian_rdp(s, q, "replace-one", orders) for s in noises] for q in rates]
+    return {
+        "orders": [round(float(order), 6) for order in orders],
+        "rates": list(rates),
+        "log_noises": [round(math.log(s), 6) for s in noises],
+        "log_rdp": [[[_log(v) for v in curve] for curve in row] for row in curves],
+    }
+
+
+def browser_data(records: Sequence[Record], folder: Path) -> list[dict[str, Any]]:
+    """Copy the sheets of records whose pictures may be shown; one entry per record.
+
+    Args:
+        records: from `tables.committed_records`.
+        folder: where the pictures go; emptied first.
+    """
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    rows = []
+    for record in sorted(records, key=_order):
+        config = record.config
+        if config.dataset in UNPUBLISHED:
+            continue
+        row: dict[str, Any] = {
+            "dataset": DATASET_TITLES[config.dataset],
+            "method": config.method,
+            "epsilon": config.privacy.epsilon,
+            "seed": config.seed,
+            "spent": round(record.privacy["epsilon"]["rdp"], 3),
+            "g2r": round(100 * record.metrics["g2r_cnn"], 1),
+        }
+        for kind, path in (("samples", record.samples_png), ("rounds", record.rounds_png)):
+            if path is not None:
+                name = f"{record.path.name}-{kind}.png"
+                shutil.copy(path, folder / name)
+                row[kind] = f"{folder.name}/{name}"
+        rows.append(row)
+    return rows
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(prog="python -m companion.book.site")
+    parser.add_argument("--root", type=Path, default=None, help="the clone; default: found")
+    root = project_root(parser.parse_args(arguments).root)
+    static = root / "book" / "_static"
+    static.mkdir(exist_ok=True)
+    records = browser_data(committed_records(root / "results"), static / "records")
+    _write(static / "explorer-data.js", "DPGEN_CURVES", explorer_data())
+    _write(static / "browser-data.js", "DPGEN_RECORDS", records)
+
+
+def _log(value: float) -> float | None:
+    return round(math.log(value), 5) if 0 < value < math.inf else None
+
+
+def _order(record: Record) -> tuple[object, ...]:
+    config = record.config
+    return (
+        *rank(config.dataset, config.method),
+        config.method not in WHOLE,
+        config.method,
+        -config.privacy.epsilon,
+        config.seed,
+    )
+
+
+def _write(path: Path, name: str, value: object) -> None:
+    """A script that sets one global: read by a page from disk, where fetching is not allowed."""
+    partial = path.with_suffix(".partial")
+    partial.write_text(f"window.{name} = {json.dumps(value, allow_nan=False)};\n")
+    os.replace(partial, path)
+
+
+if __name__ == "__main__":
+    main()

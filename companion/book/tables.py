@@ -1,0 +1,342 @@
+"""Tables of the book, built from records and nothing else.
+
+No figure of the book is typed: pages show what these functions read from the committed records and
+from ``book/published.csv``. ``python -m companion.book.tables findings`` writes the two short tables
+that the introduction includes, and `readme.py` the README's.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from types import MappingProxyType
+
+import pandas as pd
+
+from companion.studies.committed import committed_records, project_root
+from dpgen_core.accounting import bound_text
+from dpgen_core.checks import InvalidArgument, check_choice
+from dpgen_core.config.make import make_config
+from dpgen_core.config.presets import METHODS, WHOLE
+from dpgen_core.data.sets import DATASETS
+from dpgen_core.records.record import Record
+
+MISSING = "n/a"
+
+
+DATASET_TITLES: Mapping[str, str] = MappingProxyType(
+    {
+        "mnist": "MNIST",
+        "fashion_mnist": "Fashion-MNIST",
+        "celeba": "CelebA 32x32 subset",
+        "glyphs": "glyphs",
+    }
+)
+
+
+# Columns of the views: name of the raw column, title, decimals (None: text).
+Columns = tuple[tuple[str, str, int | None], ...]
+
+
+_WHO: Columns = (
+    ("method", "method", None),
+    ("profile", "profile", None),
+    ("seed", "seed", 0),
+    ("epsilon_rdp", "epsilon (RDP)", 2),
+    ("epsilon_pld", "epsilon (PLD)", 2),
+)
+
+
+VIEWS: Mapping[str, Columns] = MappingProxyType(
+    {
+        "quality": (
+            *_WHO,
+            ("g2r_cnn", "g2r CNN (%)", 1),
+            ("g2r_mlp", "g2r MLP (%)", 1),
+            ("r2g_cnn", "r2g CNN (%)", 1),
+            ("inception_score", "inception score (own classifier)", 2),
+            ("frechet_distance", "Frechet distance (own classifier)", 2),
+            ("frechet_floor", "its floor, real against real", 2),
+            ("fid", "FID", 1),
+            ("precision", "precision", 2),
+            ("recall", "recall", 2),
+            ("spread", "spread (real = 1)", 2),
+        ),
+        "privacy": (
+            *_WHO,
+            ("delta", "delta", None),
+            ("num_records", "N", 0),
+            ("noise_multiplier", "sigma", 3),
+            ("prior_noise_multiplier", "prior noise", 3),
+            ("sampling_rate", "q", 4),
+            ("rounds", "T", 0),
+            ("num_shards", "K", 0),
+            ("noise_source", "noise", None),
+        ),
+        "cost": (
+            *_WHO,
+            ("minutes", "training minutes", 1),
+            ("peak_memory_gb", "peak memory (GB)", 2),
+            ("device", "device", None),
+            ("cores", "cores", 0),
+            ("command", "command", None),
+        ),
+    }
+)
+
+
+_FRONT_DOOR = (
+    "dataset",
+    "method",
+    "profile",
+    "epsilon",
+    "delta",
+    "accountant",
+    "seed",
+    "num_records",
+)
+
+
+_COMPUTED = ("noise_multiplier", "prior_noise_multiplier", "relation", "image_shape", "num_classes")
+
+
+_AVERAGED = ("epsilon_rdp", "epsilon_pld", "g2r_cnn", "g2r_mlp", "frechet_distance", "minutes")
+
+
+_FINDINGS: Columns = (
+    ("title", "data set", None),
+    ("method", "method", None),
+    ("profile", "profile", None),
+    ("epsilon_rdp", "epsilon (RDP)", 2),
+    ("epsilon_pld", "epsilon (PLD)", 2),
+    ("g2r_cnn", "g2r CNN (%)", 1),
+    ("frechet_distance", "Frechet distance", 1),
+    ("minutes", "minutes", 1),
+    ("runs", "runs", 0),
+)
+
+
+_PUBLISHED: Mapping[str, str] = MappingProxyType(
+    {
+        "method": "method",
+        "epsilon": "epsilon (as published)",
+        "delta": "delta",
+        "metric": "metric",
+        "value": "value",
+        "source": "source",
+        "checked": "how we know",
+        "note": "caveat",
+    }
+)
+
+
+_METRICS = {
+    "fid": "FID",
+    "is": "inception score",
+    "g2r": "g2r (%)",
+    "g2r_cnn": "g2r CNN (%)",
+    "g2r_mlp": "g2r MLP (%)",
+}
+
+
+def command(record: Record) -> str:
+    """What makes the record again: a papermill line, or Python where settings were overridden."""
+    config = record.config
+    settings = config.to_dict()
+    front = {name: settings[name] for name in _FRONT_DOOR}
+    preset: dict[str, object] = {}
+    with suppress(InvalidArgument):  # a preset that is gone, or fewer records here: name them all
+        preset = make_config(**front, noise_source=config.privacy.noise_source).to_dict()
+    changed = {
+        name: value
+        for name, value in settings.items()
+        if name not in _COMPUTED and (name not in preset or value != preset[name])
+    }
+    if config.privacy.noise_source != "seeded":
+        changed["noise_source"] = config.privacy.noise_source
+    if not changed:
+        given = " ".join(f"-p {name} {_plain(value)}" for name, value in front.items())
+        return f"papermill notebooks/experiment.ipynb out.ipynb {given}"
+    given = ", ".join(f"{name}={value!r}" for name, value in (front | changed).items())
+    return f"run_experiment(make_config({given}))"
+
+
+def frame(records: Sequence[Record]) -> pd.DataFrame:
+    """One row per record with everything the views choose from, as numbers.
+
+    Accuracies are in percent; a figure that a record does not have is NaN. Rows are ordered by data
+    set, method, profile, epsilon, seed.
+    """
+    rows = [_row(record) for record in records]
+    columns = list(rows[0]) if rows else ["dataset", "method", "profile"]
+    table = pd.DataFrame(rows, columns=columns)
+    if table.empty:
+        return table
+    keys = ["method", "profile", "target_epsilon", "seed"]
+    table["_order"] = [rank(d, m) for d, m in zip(table["dataset"], table["method"], strict=True)]
+    return table.sort_values(["_order", *keys]).drop(columns="_order").reset_index(drop=True)
+
+
+def results_table(records: Sequence[Record], *, dataset: str, view: str) -> pd.DataFrame:
+    """A table of the book: the records of one data set, formatted as text.
+
+    Args:
+        records: from `committed_records`.
+        dataset: a key of `DATASETS`.
+        view: ``quality``, ``privacy`` or ``cost``.
+
+    Raises:
+        InvalidArgument: unknown data set or view.
+    """
+    check_choice("dataset", dataset, DATASETS)
+    check_choice("view", view, VIEWS)
+    return _formatted(frame([r for r in records if r.config.dataset == dataset]), VIEWS[view])
+
+
+def published_table(path: Path, *, dataset: str) -> pd.DataFrame:
+    """Figures that others published, with source and caveat; unchecked ones are left out.
+
+    Args:
+        path: ``book/published.csv``; accuracies are in percent there.
+        dataset: a key of `DATASETS`.
+    """
+    check_choice("dataset", dataset, DATASETS)
+    table = _published(path)
+    table = table[table["dataset"] == dataset].copy()
+    table["metric"] = table["metric"].map(lambda name: _METRICS.get(name, name))
+    return table.rename(columns=_PUBLISHED)[list(_PUBLISHED.values())].reset_index(drop=True)
+
+
+def findings(records: Sequence[Record]) -> str:
+    """What was found, as a Markdown table: the full methods, averaged over seeds."""
+    table = frame([r for r in records if r.config.method in WHOLE])
+    if table.empty:
+        return "No record is committed yet.\n"
+    keys = ["dataset", "title", "method", "profile", "target_epsilon"]
+    means = table.groupby(keys, sort=False)[list(_AVERAGED)].mean()
+    means["runs"] = table.groupby(keys, sort=False).size()
+    return markdown_table(_formatted(means.reset_index(), _FINDINGS))
+
+
+def claims(path: Path, *, key: str = "ma2026efsgd") -> str:
+    """What the paper reports, as a Markdown table quoted from ``book/published.csv``."""
+    table = _published(path)
+    table = table[table["bibkey"] == key].copy()
+    table["dataset"] = table["dataset"].map(lambda name: DATASET_TITLES.get(name, name))
+    table["dataset"] = table["dataset"].str.replace(" 32x32 subset", "")  # theirs is not ours
+    table["metric"] = table["metric"].map(lambda name: _METRICS.get(name, name))
+    return markdown_table(table[["dataset", "metric", "value", "source", "note"]])
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Command line: ``python -m companion.book.tables findings [--root FOLDER]``."""
+    parser = argparse.ArgumentParser(
+        prog="python -m companion.book.tables", description=main.__doc__
+    )
+    parser.add_argument("what", choices=["findings"], help="the introduction's two tables")
+    parser.add_argument("--root", type=Path, default=None, help="the clone; default: found")
+    root = project_root(parser.parse_args(arguments).root)
+    target = root / "book" / "_generated"
+    target.mkdir(exist_ok=True)
+    (target / "findings.md").write_text(findings(committed_records(root / "results")))
+    (target / "claims.md").write_text(claims(root / "book" / "published.csv"))
+
+
+def rank(dataset: str, method: str) -> tuple[int, int]:
+    """Order of the book: data sets as listed, whole methods as listed, then parts off."""
+    base = method.partition("/")[0]
+    return list(DATASETS).index(dataset), list(METHODS).index(base)
+
+
+def _row(record: Record) -> dict[str, object]:
+    config, privacy, metrics = record.config, record.privacy, record.metrics
+
+    def metric(name: str, factor: float = 1.0) -> float:
+        value = metrics.get(name)
+        return float("nan") if value is None else factor * float(value)
+
+    return {
+        "dataset": config.dataset,
+        "title": DATASET_TITLES[config.dataset],
+        "method": config.method,
+        "profile": config.profile,
+        "seed": config.seed,
+        "target_epsilon": config.privacy.epsilon,
+        "epsilon_rdp": float(privacy["epsilon"]["rdp"]),
+        "epsilon_pld": float(privacy["epsilon"]["pld"]),
+        "delta": f"{privacy['delta']:g}",
+        "num_records": privacy["num_records"],
+        # sigma, q, T and K say nothing about a method that stops after the prior
+        "noise_multiplier": config.privacy.noise_multiplier
+        if config.privacy.rounds
+        else float("nan"),
+        "prior_noise_multiplier": config.privacy.prior_noise_multiplier or float("nan"),
+        "sampling_rate": config.privacy.sampling_rate if config.privacy.rounds else float("nan"),
+        "rounds": privacy["rounds"],
+        "num_shards": config.privacy.num_shards if config.privacy.rounds else float("nan"),
+        "noise_source": config.privacy.noise_source,
+        **{
+            name: metric(name, 100.0)
+            for name in ("g2r_cnn", "g2r_mlp", "r2g_cnn", "r2g_mlp", "real_cnn")
+        },
+        **{
+            name: metric(name)
+            for name in (
+                "inception_score",
+                "frechet_distance",
+                "frechet_floor",
+                "fid",
+                "precision",
+                "recall",
+                "peak_memory_gb",
+            )
+        },
+        "spread": metric("class_distance_synthetic")
+        / (metric("class_distance_real") or float("nan")),
+        "minutes": metric("training_seconds", 1 / 60),
+        "device": record.run.get("device", MISSING),
+        "cores": record.run.get("cores", float("nan")),
+        "command": command(record),
+    }
+
+
+def _formatted(table: pd.DataFrame, columns: Columns) -> pd.DataFrame:
+    """The chosen columns under their titles, every cell as text."""
+    out = pd.DataFrame(index=table.index)
+    for name, title, decimals in columns:
+        values = table[name] if name in table else pd.Series(dtype=object)
+        bound = name in ("epsilon_rdp", "epsilon_pld")
+        out[title] = [_cell(value, decimals, bound=bound) for value in values]
+    return out.reset_index(drop=True)
+
+
+def _cell(value: object, decimals: int | None, *, bound: bool = False) -> str:
+    if decimals is None:
+        return str(value)
+    number = float(value)  # type: ignore[arg-type]
+    if number != number:
+        return MISSING
+    return bound_text(number, decimals) if bound else f"{number:.{decimals}f}"
+
+
+def _plain(value: object) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _published(path: Path) -> pd.DataFrame:
+    """All cells as text; figures nobody has checked are dropped."""
+    table = pd.read_csv(path, dtype=str, keep_default_na=False)
+    return table[table["checked"] != "no"]
+
+
+def markdown_table(table: pd.DataFrame) -> str:
+    """A pipe table; bars inside a cell are escaped."""
+    rows = [list(table.columns), ["---"] * len(table.columns), *table.to_numpy().tolist()]
+    lines = ["| " + " | ".join(str(c).replace("|", "\\|") for c in row) + " |" for row in rows]
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    main()

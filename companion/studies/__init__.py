@@ -1,0 +1,1 @@
+"""Studies: audits, benchmarks, campaigns and searches. They measure, and write ``results/``."""

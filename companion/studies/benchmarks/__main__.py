@@ -1,0 +1,91 @@
+"""Run the benchmarks and write ``results/benchmarks.json``: ``python -m companion.studies.benchmarks [PART ...]``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+from collections.abc import Callable, Sequence
+from itertools import count
+from typing import Any
+
+import torch
+
+from companion.studies.benchmark_results import FILE, load_benchmarks
+from companion.studies.benchmarks import costs, ensembles, optimizers, ranks
+from companion.studies.benchmarks.timing import alternate
+from companion.studies.committed import project_root
+from dpgen_core.accounting import Accountant, Ledger, SampledGaussianEvent
+from dpgen_core.checks import check_choice
+from dpgen_core.records.provenance import provenance
+
+MLP_WIDTHS = (16, 64)
+CONV_WIDTHS = (4, 8, 16, 32)  # from where Python's overhead dominates to where arithmetic does
+
+
+def accountants() -> dict[str, float]:
+    """Seconds to account for 300 rounds, by accountant."""
+    fresh = count()  # a noise nobody has asked about yet: the accountants remember answers
+
+    def account(name: Accountant) -> float:
+        ledger = Ledger(relation="replace-one", delta=1e-5, accountant=name)
+        noise = 2.0 + 1e-6 * next(fresh)
+        for _ in range(300):
+            ledger.charge(SampledGaussianEvent("rounds", noise, 0.1))
+        return ledger.epsilon(name)
+
+    rdp, pld = alternate(lambda: account("rdp"), lambda: account("pld"), repeats=3)
+    return {"rdp": rdp, "pld": pld}
+
+
+def loops() -> list[dict[str, Any]]:
+    """A batched critic step against a loop, for both kinds of critics, and on a GPU where there is one."""
+    return [
+        ensembles.against_the_loop(critic, width, device=device)
+        for device in (["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"])
+        for critic, widths in (("mlp", MLP_WIDTHS), ("conv", CONV_WIDTHS))
+        for width in widths
+    ]
+
+
+def steps() -> list[dict[str, Any]]:
+    """A step of `EFSGD` against one of Opacus, with and without a memory."""
+    return [
+        optimizers.step(model, memory) for model in optimizers.MODELS for memory in (False, True)
+    ]
+
+
+PARTS: dict[str, Callable[[], Any]] = {
+    "loop": loops,
+    "optimizers": steps,
+    "ranks": ranks.compare,
+    "accountants": accountants,
+    "cost": costs.measure,
+    "grid": ensembles.grid,
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """All parts, which take half an hour on two cores, or those that are named."""
+    parser = argparse.ArgumentParser(
+        prog="python -m companion.studies.benchmarks", description=main.__doc__
+    )
+    parser.add_argument("parts", nargs="*", help=f"of {', '.join(PARTS)}; default: all")
+    chosen = parser.parse_args(arguments).parts or list(PARTS)
+    for part in chosen:
+        check_choice("parts", part, PARTS)
+    target = project_root() / "results" / FILE
+    found = load_benchmarks(target.parent)
+    made_with = provenance(torch.device("cpu"))  # before this run's own file makes the tree differ
+    for part in chosen:
+        found[part] = PARTS[part]()
+        found.setdefault("made_with", {})[part] = made_with
+        print(part, json.dumps(found[part], indent=1), flush=True)
+        partial = target.with_suffix(".partial")  # what was measured is kept, whatever comes next
+        partial.write_text(json.dumps(found, indent=2) + "\n")
+        os.replace(partial, target)
+    print(target)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,189 @@
+"""``make mutants``: would the tests notice if the code that the guarantee rests on were changed?
+
+Runs mutmut over the modules named in ``pyproject.toml`` (accounting, mechanism, noise), prints the share
+of mutants that the tests kill, lists those that survive, and notes the outcome in
+``results/mutants.json``. It takes an hour or so on two cores; what is unchanged is not run again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import pandas as pd
+
+from companion.studies.committed import project_root
+from dpgen_core.checks import require
+from dpgen_core.records.provenance import commit
+
+FILE = "mutants.json"
+GOAL = 0.9
+_STATS = Path("mutants") / "mutmut-cicd-stats.json"
+_KILLED = ("killed", "timeout", "segfault")  # a mutant that hangs or crashes is noticed as well
+_ALIVE = ("survived", "no_tests", "suspicious")
+
+# Why the survivors of each function are no holes in the guarantee. A test wants an entry for every function
+# with a survivor, and no other.
+ARGUED: Mapping[str, str] = MappingProxyType(
+    {
+        "ledger.Ledger._fits": "Only the speed: the search goes by another accountant's path, or the "
+        "key under which its answer is kept is another, equally unique one. The bound asked of a charge is "
+        "tested at the last round that fits and at the next.",
+        "calibration._check_rest": "A message comes earlier or later by a target that is spent to the last "
+        "bit; the calibration that follows refuses all the same.",
+        "calibration._least_noise": "Where a search starts, how far it steps and how it is bracketed. It "
+        "ends at a noise whose epsilon is computed anew and is within the budget; two tests hold that.",
+        "calibration.calibrate_gaussian": "The name of an event that never leaves the search; the relation "
+        "means nothing to a release in units of its own sensitivity.",
+        "calibration.calibrate_noise": "The name of an event that never leaves the search; an unknown "
+        "accountant reads as the tight one, and the calibration that follows asks the right one.",
+        "calibration.epsilon_spent": "The name of an event that never leaves the function.",
+        "calibration.max_rounds": "The name of an event that never leaves the function.",
+        "calibration.most_fitting": "Where the search starts and how far it steps; a test holds that one "
+        "more round does not fit and that the last one does.",
+        "calibration.total_variation": "Steps of a bisection, within its tolerance; an unknown accountant "
+        "reads as the tight one, which is the one meant.",
+        "efsgd.EFSGD.__init__": "The value shown in a message that appears only when that value is None.",
+        "error_memory.ErrorMemory.__init__": "The device: the tests run where there is one only.",
+        "error_memory.ErrorMemory.feed_back": "What None means to these two calls is what was written.",
+        "clipping.clip_contributions": "A default that mutmut hides: it calls the changed function with every "
+        "argument filled in from the sound one.",
+        "events._compose": "Rate one as a sampled release: the same mechanism, and by both accountants the "
+        "same figure.",
+        "events.check_setting": "A delta of one or more is refused by a second check, behind this one.",
+        "pld.pld_epsilon": "The grid of losses: coarser or finer, so the figure moves within the tolerance "
+        "of its tests, and upwards, as the distribution is pessimistic; margins against rounding, a "
+        "thousand times smaller than the tolerance of the tests.",
+        "rdp._add_or_remove_rdp": "Margins of 1e-12 and the last order before Opacus's series overflows.",
+        "rdp._check_orders": "What None means as a type of number is what was written.",
+        "rdp._default_orders": "An order exactly on the border between two ways of spacing them.",
+        "rdp._log_integrand": "The size of rounding errors, a term of 1e-15.",
+        "rdp._log_moment": "Reach and step of a quadrature that doubles its points until two rules agree: "
+        "a worse start costs time. Tails and rounding terms lie below the tolerance.",
+        "rdp.rdp_to_epsilon": "What None means as a type of number is what was written.",
+        "rdp.sampled_gaussian_rdp": "What None means as a type of number is what was written.",
+        "streams.HiddenStream.normal": "What None means as a type of number is what was written; the one "
+        "value in the very middle counts to the lower half or to the upper.",
+        "streams.secret_key": "The key's length: the system's own default, which is as long.",
+        "streams.stream": "The device, and the order of bytes, whose default is the one written.",
+    }
+)
+
+
+def score(stats: dict[str, int]) -> float:
+    """Share of the mutants that were noticed.
+
+    Args:
+        stats: mutmut's counts by outcome.
+
+    Raises:
+        InvalidArgument: there is no mutant.
+    """
+    killed = sum(stats.get(name, 0) for name in _KILLED)
+    total = killed + sum(stats.get(name, 0) for name in _ALIVE)
+    require(total > 0, "stats", stats, "counts of at least one mutant", "mutmut run")
+    return killed / total
+
+
+def run(root: Path, children: int) -> dict[str, Any]:
+    """Run mutmut in the clone `root`; the score, the counts, and the survivors with their change."""
+    subprocess.run([*_mutmut(), "run", "--max-children", str(children)], cwd=root, check=False)
+    subprocess.run([*_mutmut(), "export-cicd-stats"], cwd=root, check=True, capture_output=True)
+    stats = json.loads((root / _STATS).read_text())
+    listed = _output([*_mutmut(), "results"], root)
+    alive = [line.split(":")[0].strip() for line in listed.splitlines() if "survived" in line]
+    survivors = {name: _change(_output([*_mutmut(), "show", name], root)) for name in alive}
+    return {
+        "commit": commit(),
+        "score": round(score(stats), 4),
+        "stats": stats,
+        "survivors": survivors,
+    }
+
+
+def load_mutants(results: Path) -> dict[str, Any]:
+    """The committed outcome of ``make mutants``."""
+    return json.loads((results / FILE).read_text())
+
+
+def score_line(outcome: Mapping[str, Any]) -> str:
+    """The outcome in a sentence, as Markdown."""
+    stats = outcome["stats"]
+    tried = sum(stats.get(name, 0) for name in (*_KILLED, *_ALIVE))
+    where = outcome.get("commit")
+    measured = f"Measured at commit `{where}`." if where else "The run did not note its commit."
+    return (
+        f"**Mutation score: {outcome['score']:.1%}** of {tried} mutants were noticed, "
+        f"{stats.get('timeout', 0)} of them because they did not end; {len(outcome['survivors'])} survive. "
+        f"{measured} What was changed later is not in it."
+    )
+
+
+def function_of(mutant: str) -> str:
+    """``module.function`` or ``module.Class.method`` of a mutant's name, as `ARGUED` has it.
+
+    Example:
+        >>> function_of("dpgen_core.accounting.rdp.x__log_moment__mutmut_12")
+        'rdp._log_moment'
+        >>> function_of("dpgen_core.mechanism.efsgd.xǁEFSGDǁ__init____mutmut_89")
+        'efsgd.EFSGD.__init__'
+    """
+    *_, module, mangled = mutant.rsplit("__mutmut_", 1)[0].split(".")
+    parts = mangled.split("ǁ")[1:] if "ǁ" in mangled else [mangled.removeprefix("x_")]
+    return ".".join([module, *parts])
+
+
+def survivor_table(outcome: Mapping[str, Any]) -> pd.DataFrame:
+    """Survivors by function, with why they are no holes.
+
+    Args:
+        outcome: contents of ``results/mutants.json``.
+    """
+    counts = pd.Series([function_of(name) for name in outcome["survivors"]]).value_counts()
+    rows = [
+        (name, int(counts[name]), ARGUED.get(name, "not argued")) for name in sorted(counts.index)
+    ]
+    return pd.DataFrame(rows, columns=["function", "survivors", "why"]).set_index("function")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Command line; 0 when the score reaches the goal."""
+    parser = argparse.ArgumentParser(prog="python -m companion.studies.mutants")
+    parser.add_argument("--children", type=int, default=os.cpu_count() or 1)
+    root = project_root()
+    outcome = run(root, parser.parse_args(arguments).children)
+    target = root / "results" / FILE
+    partial = target.with_suffix(".partial")
+    partial.write_text(json.dumps(outcome, indent=2, ensure_ascii=False) + "\n")
+    os.replace(partial, target)
+    for name, change in outcome["survivors"].items():
+        print(name, *change, sep="\n    ")
+    print(f"mutation score {outcome['score']:.1%}, goal {GOAL:.0%}")
+    return 0 if outcome["score"] >= GOAL else 1
+
+
+def _mutmut() -> list[str]:
+    return [sys.executable, "-m", "mutmut"]
+
+
+def _output(command: list[str], root: Path) -> str:
+    return subprocess.run(command, cwd=root, check=True, capture_output=True, text=True).stdout
+
+
+def _change(shown: str) -> list[str]:
+    """The changed lines of a diff."""
+    lines = [
+        line for line in shown.splitlines() if line[:1] in "+-" and line[:3] not in ("+++", "---")
+    ]
+    return [" ".join(line.split()) for line in lines]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,97 @@
+"""What reconstruction alone does to diversity: images that follow their targets, step by step.
+
+A demonstration for the chapter on losses, without generator, noise or privacy: a class's images move freely
+along the gradient of the reconstruction loss, towards the nearest record or towards the matched one, of
+one owner or of many whose gradients are summed.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import pandas as pd
+import torch
+from torch import Tensor
+
+from dpgen_core.checks import check_choice, check_int
+from dpgen_core.data.sets import ImageData
+from dpgen_core.losses import class_statistics, matched_target, reconstruction_loss
+from dpgen_core.streams import stream
+
+TARGETS = ("matched", "nearest")
+Target = Literal["matched", "nearest"]
+
+
+def follow_targets(
+    data: ImageData,
+    *,
+    target: Target,
+    owners: int = 1,
+    images: int = 100,
+    start_spread: float = 0.1,
+    steps: int = 30,
+    rate: float = 0.2,
+    seed: int = 0,
+) -> tuple[Tensor, pd.DataFrame]:
+    """Let `images` of every class, nearly alike at first, follow their targets among the records.
+
+    Args:
+        data: the records.
+        target: ``matched`` (deviations from the class mean in units of the class spread,
+            `losses.matched_target`) or ``nearest`` (the record closest in pixels).
+        owners: the records are dealt to so many; an image follows the mean of their targets.
+        images: per class.
+        start_spread: deviation of the first images from the class mean, as a share of the records'.
+        steps: gradient steps.
+        rate: step size.
+        seed: public.
+
+    Returns:
+        The last images (n, c, h, w) in [0, 1], class by class, and per step ``spread`` (root mean squared
+        deviation over the records') and ``targets`` (share of different targets among an image's
+        class), averaged over the classes.
+
+    Raises:
+        InvalidArgument: unknown target, or more owners than records.
+    """
+    check_choice("target", target, TARGETS)
+    check_int("owners", owners, low=1, high=len(data.images), fix="owners=1")
+    records, classes = data.images.flatten(1), len(data.class_names)
+    means, spread = class_statistics(records, data.labels, classes)
+    labels = torch.arange(classes).repeat_interleave(images)
+    noise = torch.randn(len(labels), records.shape[1], generator=stream(seed, "start"))
+    away = start_spread * spread[labels, None] * noise / records.shape[1] ** 0.5
+    made, rows = means[labels] + away, []
+    scale = records.new_ones(records.shape[1])
+    dealt = [slice(k, None, owners) for k in range(owners)]
+    for step in range(steps + 1):
+        statistics = class_statistics(made, labels, classes)
+        total, votes = torch.zeros_like(made), made.new_zeros(len(made))
+        for own in dealt:
+            theirs = records[own], data.labels[own]
+            if target == "matched":
+                goal, mask = matched_target(made, labels, statistics, *theirs, scale)
+            else:
+                goal, mask = _nearest(made, labels, *theirs)
+            total, votes = total + mask[:, None] * goal, votes + mask
+        goal, mask = total / votes.clamp(min=1)[:, None], (votes > 0).to(made)
+        different = [len(goal[labels == k].unique(dim=0)) / images for k in range(classes)]
+        rows.append(
+            {
+                "step": step,
+                "spread": float((statistics[1] / spread).mean()),
+                "targets": sum(different) / classes,
+            }
+        )
+        moving = made.clone().requires_grad_()
+        (slope,) = torch.autograd.grad(reconstruction_loss(moving, goal, mask), moving)
+        made = made - rate * slope
+    return made.reshape(-1, *data.images.shape[1:]).clamp(0, 1), pd.DataFrame(rows)
+
+
+def _nearest(
+    made: Tensor, labels: Tensor, records: Tensor, record_labels: Tensor
+) -> tuple[Tensor, Tensor]:
+    distance = torch.cdist(made, records)
+    same = labels[:, None] == record_labels[None, :]
+    return records[torch.where(same, distance, torch.inf).argmin(1)], same.any(1).to(made)

@@ -1,0 +1,132 @@
+"""The settings that were tried: one list, which `tuning` runs and judges.
+
+All are on MNIST but for what MNIST cannot tell or was not asked alone: those trials name their data set
+among the settings.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from dpgen_core.config.presets import COLOR
+
+NEXT_TO_NO_NOISE = 100.0  # an epsilon above this asks for hardly any
+# Method, epsilon, overrides; among these "dataset" where it is not MNIST.
+Trial = tuple[str, float, Mapping[str, Any]]
+_EFSGD: tuple[Mapping[str, Any], ...] = (
+    {},
+    {"num_shards": 4000, "sampling_rate": 0.05},
+    {"num_shards": 2000, "sampling_rate": 0.05},
+    {"num_shards": 500},
+    {"reconstruction_weight": 0.3},
+    {"reconstruction_weight": 0.05},
+    {"reconstruction_weight": 0.0},
+    {"reconstruction_until": 1.0},
+    {"reconstruction_until": 0.5},
+    {"feedback_decay": 0.0},
+    {"generated_batch": 100},
+    {"generator_learning_rate": 2e-3},
+    {"basis_modes": 10},
+    {"rounds": 600},
+    {"critic_steps": 20},
+    {"critic_warmup_steps": 200},
+    {"reconstruction_until": 1.0, "critic_steps": 20, "rounds": 600},
+    {"num_shards": 250, "sampling_rate": 0.2, "critic_steps": 20},
+    {"critic": "conv", "critic_width": 8, "critic_steps": 5},
+)
+# Share of the budget for the prior, and the generator's learning rate.
+_PRIOR = ((0.5, 3e-4), (0.8, 3e-4), (0.8, 1e-3), (0.8, 2e-3), (0.8, 4e-3))
+
+
+def _on_the_prior(share: float, rate: float, **more: Any) -> dict[str, Any]:
+    # The preset left the label out only after most of these trials.
+    return {"prior_share": share, "generator_learning_rate": rate, "label_in_refiner": True, **more}
+
+
+_ONE_CRITIC: Mapping[str, Any] = {
+    "learner": "dp-sgd",
+    "sampling_rate": 0.005,
+    "rounds": 6000,
+    "prior_share": 0.5,
+    "keep_pool": True,
+}
+# From the plain release to `presets.COLOR`, one setting after the other; the radii go with the colors.
+COLOR_STEPS: tuple[Mapping[str, Any], ...] = (
+    {},
+    {n: v for n, v in COLOR.items() if n not in ("prior_shared_covariance", "prior_modes")},
+    {n: v for n, v in COLOR.items() if n != "prior_modes"},
+    COLOR,
+)
+
+TRIALS: tuple[Trial, ...] = (
+    ("gaussian", 10.0, {}),
+    ("mixture", 10.0, {}),
+    *(("efsgd-prior", 10.0, _on_the_prior(*pair)) for pair in _PRIOR),
+    *(("efsgd", 10.0, overrides) for overrides in _EFSGD),
+    ("efsgd", 1e6, {}),  # is it the noise that limits?
+    ("mixture", 1e6, {}),
+    ("mixture", 1e6, {"prior_cells": 64, "prior_rank": 60}),  # or the number of cells?
+    ("mixture", 10.0, {"prior_cells": 20, "prior_rank": 45}),
+    ("gaussian", 1.0, {}),
+    # The preset had eight cells at every budget until the last of these trials.
+    ("mixture", 1.0, {"prior_cells": 8}),
+    *(("efsgd-prior", 1.0, _on_the_prior(0.8, 2e-3, prior_cells=cells)) for cells in (1, 8)),
+    # Do smaller steps help where the noise is many times the signal?
+    *(("efsgd-prior", 1.0, _on_the_prior(0.8, rate, prior_cells=8)) for rate in (2.5e-4, 5e-4)),
+    ("efsgd-prior", 3.0, _on_the_prior(0.8, 2e-3, prior_cells=8)),
+    ("efsgd-prior", 3.0, _on_the_prior(0.8, 7e-4, prior_cells=8)),
+    # Is the label, which the prior's image shows already, of use to the refiner?
+    ("efsgd-prior", 10.0, _on_the_prior(0.8, 2e-3, label_in_refiner=False)),
+    ("efsgd-prior", 1.0, _on_the_prior(0.8, 2e-3, prior_cells=8, label_in_refiner=False)),
+    # Does a longer average of the generator's steps wash out their noise?
+    (
+        "efsgd-prior",
+        1.0,
+        _on_the_prior(0.8, 2e-3, prior_cells=8, label_in_refiner=False, ema_decay=0.99),
+    ),
+    # How many cells does a budget carry?
+    *(("mixture", 1.0, {"prior_cells": m, "seed": s}) for s in (0, 1, 2) for m in (1, 2, 4, 8)),
+    *(
+        ("mixture", epsilon, {"prior_cells": m, "seed": s})
+        for epsilon in (3.0, 5.0)
+        for s in (0, 1, 2)
+        for m in (1, 8)
+    ),
+    # With one cell and no label: is it the steps that cost the rounds their accuracy, or their share?
+    *(
+        ("efsgd-prior", 1.0, {"generator_learning_rate": 5e-4, "prior_share": 0.8, "seed": s})
+        for s in (0, 1, 2)
+    ),
+    *(
+        ("efsgd-prior", 1.0, {"prior_share": share, "seed": s})
+        for s in (0, 1, 2)
+        for share in (0.8, 0.9, 0.95)
+    ),
+    # Is a record better told in its own frame?
+    *(
+        ("mixture", epsilon, {"prior_frame": frame, "seed": s})
+        for s in (0, 1, 2)
+        for epsilon in (10.0, 1.0)
+        for frame in (False, True)
+    ),
+    # And the paper's parts alone? The next lines have them without.
+    *(("efsgd", 10.0, {"rounds_frame": True, "seed": s}) for s in (0, 1, 2)),
+    # What a prior made for photographs is made of, one step after the other.
+    *(
+        ("gaussian", epsilon, {"dataset": "celeba", "seed": s, **step})
+        for s in (0, 1, 2)
+        for epsilon in (10.0, 1.0)
+        for step in COLOR_STEPS
+    ),
+    # Does it help the paper's parts alone to draw how an image is shown?
+    *(
+        ("efsgd", 10.0, {"appearance_noise": drawn, "seed": s})
+        for s in (0, 1, 2)
+        for drawn in (True, False)
+    ),
+    # One critic under DP-SGD on the prior, in place of owners: on digits, on digits in frames, on clothes.
+    ("efsgd-prior", 10.0, _ONE_CRITIC),
+    ("efsgd-prior", 10.0, {**_ONE_CRITIC, "prior_frame": True}),
+    ("efsgd-prior", 10.0, {**_ONE_CRITIC, "dataset": "fashion_mnist"}),
+)

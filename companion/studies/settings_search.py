@@ -1,0 +1,108 @@
+"""``python -m companion.studies.settings_search``: which settings were tried, and what came of each.
+
+Every trial trains on five sixths of the training records and is judged on the other sixth: the test set is
+not looked at. `trials` lists what is tried. The outcome goes to ``results/tuning.csv``, one line per
+trial, and a trial that is there is not run again.
+
+Choosing by these figures spends privacy budget which nobody charges, here as everywhere in this
+literature; that is why the search is published.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import time
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+
+from companion.studies.committed import project_root
+from companion.studies.search_space import TRIALS, Trial
+from companion.studies.train_alone import train_alone
+from dpgen_core.config.make import make_config
+from dpgen_core.data import sets as data
+from dpgen_core.data.sets import ImageData
+from dpgen_core.evaluation.classifiers import cached_classifier, train_classifier
+from dpgen_core.evaluation.metrics import frechet_distance, inception_score, precision_recall
+from dpgen_core.streams import stream
+
+FILE = "tuning.csv"
+
+
+DATASET, HELD_OUT = "mnist", 6  # one in so many records judges
+
+
+SYNTHETIC, EPOCHS = 20_000, 8
+
+
+def split(name: str = DATASET) -> tuple[ImageData, ImageData]:
+    """Training records and judging records: a public permutation of the training part."""
+    whole = data.load(name, "train")
+    order = torch.randperm(len(whole.images), generator=stream(0, "tuning"))
+    held = len(order) // HELD_OUT
+
+    def part(rows: torch.Tensor) -> ImageData:
+        return ImageData(name, whole.images[rows], whole.labels[rows], whole.class_names)
+
+    return part(order[held:]), part(order[:held])
+
+
+def run_trial(trial: Trial) -> dict[str, Any]:
+    """Train, sample, judge on the held-out records; one line of the table."""
+    method, epsilon, overrides = trial
+    settings: dict[str, Any] = {"dataset": DATASET, **overrides}
+    train, judged = split(settings["dataset"])
+    config = make_config(method=method, epsilon=epsilon, num_records=len(train.images), **settings)
+    started = time.perf_counter()
+    trainer = train_alone(config, train, device=torch.device("cpu"))
+    minutes = (time.perf_counter() - started) / 60
+    labels = torch.arange(SYNTHETIC) % config.num_classes
+    made = trainer.sample(labels)
+    protocol: dict[str, Any] = {"architecture": "cnn", "num_classes": config.num_classes}
+    protocol |= {"seed": 0, "epochs": EPOCHS}
+    student = train_classifier(made, labels, **protocol)
+    judge = cached_classifier(train, cache_dir=_cache(), **protocol)
+    real, fake = judge.features(judged.images), judge.features(made[:10_000])
+    _, recall = precision_recall(real[:2000], fake[:2000])
+    return {
+        "method": method,
+        "epsilon": epsilon,
+        "overrides": json.dumps(dict(overrides), sort_keys=True),
+        "g2r": round(student.accuracy(judged.images, judged.labels), 4),
+        "frechet_distance": round(frechet_distance(real, fake), 2),
+        "inception_score": round(inception_score(judge.logits(made).softmax(1)), 3),
+        "recall": round(recall, 3),
+        "minutes": round(minutes, 2),
+    }
+
+
+def _cache() -> Path:
+    return project_root() / "results" / ".work" / "classifiers"
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(prog="python -m companion.studies.settings_search")
+    parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
+    processes = parser.parse_args(arguments).processes
+    path = project_root() / "results" / FILE
+    table = pd.read_csv(path) if path.exists() else pd.DataFrame()
+    done = {tuple(row) for row in table.get(["method", "epsilon", "overrides"], table).to_numpy()}
+    left = [t for t in TRIALS if (t[0], t[1], json.dumps(dict(t[2]), sort_keys=True)) not in done]
+    with ProcessPoolExecutor(processes, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+        for line in pool.map(run_trial, left):
+            table = pd.concat([table, pd.DataFrame([line])], ignore_index=True)
+            partial = path.with_suffix(".partial")
+            table.to_csv(partial, index=False)
+            os.replace(partial, path)
+            print(*line.values(), flush=True)
+
+
+if __name__ == "__main__":
+    main()

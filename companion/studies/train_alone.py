@@ -1,0 +1,25 @@
+"""A run without its books, for audits and the search for settings only."""
+
+from __future__ import annotations
+
+import torch
+
+from dpgen_core.config.schema import ExperimentConfig
+from dpgen_core.data.sets import ImageData
+from dpgen_core.streams import secret_key
+from dpgen_core.training.critic_trainer import CriticTrainer
+from dpgen_core.training.owner_trainer import OwnerTrainer
+from dpgen_core.training.session import TRAINERS, make_prior
+
+
+def train_alone(
+    config: ExperimentConfig, data: ImageData, *, device: torch.device
+) -> OwnerTrainer | CriticTrainer:
+    """All rounds of `config` without ledger, journal or checkpoints."""
+    key = secret_key(config.privacy.noise_source, config.seed)
+    prior = make_prior(config, data, key, device=device) if config.prior.modes else None
+    trainer = TRAINERS[config.privacy.learner](config, data, key, device=device, prior=prior)
+    trainer.warm_up()
+    for index in range(config.privacy.rounds):
+        trainer.apply(trainer.compute(index))
+    return trainer

@@ -1,0 +1,239 @@
+"""Noise from a budget, rounds from a budget: searches over the accountants of `dpgen_core.accounting.events`.
+
+Import these names from `dpgen_core.accounting.ledger`. Every answer is checked against the accountant
+before it is returned, so it never exceeds the budget by a rounding error.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+
+from scipy.optimize import brentq
+
+from dpgen_core.accounting.events import (
+    Accountant,
+    BudgetExceeded,
+    Event,
+    GaussianEvent,
+    SampledGaussianEvent,
+    check_events,
+    check_rate,
+    check_rounds,
+    check_setting,
+    check_target,
+    composed_epsilon,
+    epsilon_of_events,
+)
+from dpgen_core.accounting.rdp import Relation
+from dpgen_core.checks import InvalidArgument, require
+
+MOST_ROUNDS = 10_000_000  # what `max_rounds` answers when even more would fit
+
+
+def epsilon_spent(
+    *,
+    noise_multiplier: float,
+    sampling_rate: float,
+    rounds: int,
+    delta: float,
+    relation: Relation = "replace-one",
+    accountant: Accountant = "rdp",
+) -> float:
+    """Epsilon of `rounds` sampled rounds; arguments as in `SampledGaussianEvent` and `Ledger`."""
+    check_rounds(rounds)
+    event = SampledGaussianEvent("rounds", noise_multiplier, sampling_rate, rounds)
+    return epsilon_of_events([event], delta=delta, relation=relation, accountant=accountant)
+
+
+def calibrate_noise(
+    *,
+    target_epsilon: float,
+    delta: float,
+    sampling_rate: float,
+    rounds: int,
+    relation: Relation = "replace-one",
+    accountant: Accountant = "rdp",
+    other_events: Iterable[Event] = (),
+) -> float:
+    """Smallest noise multiplier with which `rounds` rounds and `other_events` fit the budget.
+
+    Args:
+        target_epsilon: budget, > 0.
+        delta: in (0, 1).
+        sampling_rate: q in (0, 1].
+        rounds: >= 1.
+        relation: neighboring relation.
+        accountant: "rdp" or "pld".
+        other_events: releases paid from the same budget.
+
+    Returns:
+        Noise std over the contribution bound. Its epsilon is at most the target, by less than 0.1
+        %.
+
+    Raises:
+        BudgetExceeded: `other_events` leave nothing.
+        InvalidArgument: a value out of range, or a target that no noise reaches.
+    """
+    check_target(target_epsilon)
+    check_setting(delta, relation, accountant)
+    check_rate(sampling_rate)
+    check_rounds(rounds)
+    others = check_events(other_events)
+    _check_rest(others, target_epsilon, delta, relation, accountant)
+
+    def event(noise: float) -> Event:
+        return SampledGaussianEvent("rounds", noise, sampling_rate, rounds)
+
+    return _least_noise(event, others, target_epsilon, delta, relation, accountant)
+
+
+def calibrate_gaussian(
+    *, target_epsilon: float, delta: float, relation: Relation, accountant: Accountant
+) -> float:
+    """Smallest noise multiplier (std over sensitivity) of one `GaussianEvent` within the budget."""
+    check_target(target_epsilon)
+    check_setting(delta, relation, accountant)
+
+    def event(noise: float) -> Event:
+        return GaussianEvent("release", noise)
+
+    return _least_noise(event, (), target_epsilon, delta, relation, accountant)
+
+
+def max_rounds(
+    *,
+    target_epsilon: float,
+    delta: float,
+    noise_multiplier: float,
+    sampling_rate: float,
+    relation: Relation = "replace-one",
+    accountant: Accountant = "rdp",
+    other_events: Iterable[Event] = (),
+) -> int:
+    """Most rounds that fit the budget beside `other_events`: 0 if none does, at most `MOST_ROUNDS`.
+
+    Arguments and errors are those of `calibrate_noise`.
+    """
+    check_target(target_epsilon)
+    check_setting(delta, relation, accountant)
+    others = check_events(other_events)
+    event = SampledGaussianEvent("rounds", noise_multiplier, sampling_rate)
+    _check_rest(others, target_epsilon, delta, relation, accountant)
+    return most_fitting(event, others, target_epsilon, delta, relation, accountant)
+
+
+def total_variation(events: Iterable[Event], *, relation: Relation = "replace-one") -> float:
+    """Largest advantage anybody can have in telling two neighbors apart, from above, within 1e-4.
+
+    Who decides between two equally likely neighbors is right with probability (1 + TV) / 2 at most. It
+    is the smallest delta at which epsilon is 0, and is searched for with the PLD accountant.
+
+    Args:
+        events: what was released; none gives 0.
+        relation: neighboring relation.
+
+    Raises:
+        InvalidArgument: something that is no event, or an unknown relation.
+
+    Example:
+        >>> round(total_variation([GaussianEvent("sum", 1.0)]), 3)  # 2 Phi(1 / 2) - 1
+        0.383
+    """
+    checked = check_events(events)
+    low, high = 0.0, 1.0
+    check_setting(0.5, relation, "pld")
+    while high - low > 1e-4 and checked:
+        middle = (low + high) / 2
+        spent = composed_epsilon(checked, middle, relation, "pld")
+        low, high = (middle, high) if spent > 1e-6 else (low, middle)
+    return high if checked else 0.0
+
+
+def _check_rest(
+    others: tuple[Event, ...],
+    target: float,
+    delta: float,
+    relation: Relation,
+    accountant: Accountant,
+) -> None:
+    spent = composed_epsilon(others, delta, relation, accountant)
+    if spent >= target:
+        names = ", ".join(event.name for event in others)
+        raise BudgetExceeded(
+            f"other_events: {names} alone spend epsilon {spent:.4f} of target_epsilon={target:g}, "
+            "which leaves nothing. Raise the target, or give these releases more noise."
+        )
+
+
+def _least_noise(
+    event: Callable[[float], Event],
+    others: tuple[Event, ...],
+    target: float,
+    delta: float,
+    relation: Relation,
+    accountant: Accountant,
+) -> float:
+    def excess(log_noise: float) -> float:
+        """Log of epsilon over target, clipped to stay finite; falls as the noise grows."""
+        events = [*others, event(math.exp(log_noise))]
+        ratio = composed_epsilon(events, delta, relation, accountant) / target
+        return math.log(min(max(ratio, 1e-9), 1e9))
+
+    high, step = 0.0, math.log(2)
+    if accountant == "pld":  # start from the cheap answer, which is close
+        try:
+            close = _least_noise(event, others, target, delta, relation, "rdp")
+            high, step = math.log(close), math.log(1.15)
+        except InvalidArgument:
+            pass
+    while excess(high) > 0:
+        high += step
+        require(
+            high < math.log(1e6),
+            "target_epsilon",
+            target,
+            "reachable: no noise multiplier up to 1e6 meets it, beside the other events",
+            "a larger epsilon, a larger delta, or accountant='pld'",
+        )
+    low = high - step
+    while excess(low) <= 0:
+        high, low = low, low - step
+        if low < math.log(1e-6):  # so large a target that no noise is needed
+            return math.exp(high)
+    log_noise = float(brentq(excess, low, high, xtol=1e-6))
+    while excess(log_noise) > 0:  # the root may lie on the wrong side by its tolerance
+        log_noise += 1e-5
+    return math.exp(log_noise)
+
+
+def most_fitting(
+    event: Event,
+    others: tuple[Event, ...],
+    target: float,
+    delta: float,
+    relation: Relation,
+    accountant: Accountant,
+) -> int:
+    """Largest count of `event` that fits beside `others`."""
+
+    def fits(count: int) -> bool:
+        events = [*others, replace(event, count=count)]
+        return composed_epsilon(events, delta, relation, accountant) <= target
+
+    good, step = 0, 1
+    if accountant == "pld":
+        good = most_fitting(event, others, target, delta, relation, "rdp")
+        if good and not fits(good):
+            good = 0
+        step = max(1, good // 8)
+    while good < MOST_ROUNDS and fits(good + step):
+        good, step = good + step, 2 * step
+    if good >= MOST_ROUNDS:
+        return MOST_ROUNDS
+    bad = good + step
+    while bad - good > 1:
+        middle = (good + bad) // 2
+        good, bad = (middle, bad) if fits(middle) else (good, middle)
+    return good

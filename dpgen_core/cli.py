@@ -1,0 +1,209 @@
+"""``dpgen``: experiments and your own images from the command line.
+
+``dpgen run --dataset mnist --method efsgd --epsilon 10`` runs one experiment in this process;
+``torchrun --nproc-per-node=2 -m dpgen_core.cli run ...`` shares the owners between two processes.
+Both write the record that `run_experiment` writes, and either resumes the other's unfinished run.
+
+``dpgen synthesize IMAGES TARGET --epsilon 3`` goes from a folder of your images to a synthetic set
+to hand over. What is handed over is inside the guarantee: synthetic images by class, the privacy
+statement and the figures it was made from. Metrics and diagnostics are computed from the private
+images and stay behind, in the record.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dpgen_core.checks import InvalidArgument, require
+from dpgen_core.config.presets import DEFAULT_DELTA, PROFILES, method_names
+
+if TYPE_CHECKING:  # what is slow to import waits until a command needs it
+    import numpy as np
+
+    from dpgen_core.config.schema import ExperimentConfig
+    from dpgen_core.records.record import Record
+
+PRIVACY = "privacy.json"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Command line; 0 when done, 2 for a bad setting, which is one line on standard error."""
+    parser = argparse.ArgumentParser(prog="dpgen", description=__doc__.partition("\n")[0])
+    commands = parser.add_subparsers(dest="command", required=True)
+    run = commands.add_parser("run", help="run a named experiment and write its record")
+    add_run_options(run)
+    run.add_argument("--epsilon", type=float, default=10.0)
+    run.add_argument("--seed", type=int, default=0)
+    _add_synthesize_options(
+        commands.add_parser("synthesize", help="from a folder of images to a synthetic set")
+    )
+    options = parser.parse_args(arguments)
+    try:
+        return _run(options) if options.command == "run" else _synthesize(options)
+    except InvalidArgument as error:
+        print(error, file=sys.stderr)
+        return 2
+
+
+def add_run_options(parser: argparse.ArgumentParser) -> None:
+    """What one run and a sweep have in common; budget and seed are theirs to add."""
+    parser.add_argument("--dataset", default="mnist")
+    parser.add_argument("--method", default="efsgd-prior")
+    parser.add_argument("--profile", default="quick", help="smoke, quick or paper")
+    parser.add_argument("--num-records", type=int, default=None, help="default: all there are")
+    parser.add_argument("--noise-source", default="seeded", help="seeded (research) or secret")
+    parser.add_argument("--results", type=Path, default=Path("results/local"))
+
+
+def config_of(options: argparse.Namespace) -> ExperimentConfig:
+    """The configuration that ``dpgen run`` was asked for.
+
+    Raises:
+        InvalidArgument: as `make_config`.
+    """
+    from dpgen_core.config.make import make_config
+
+    return make_config(
+        dataset=options.dataset,
+        method=options.method,
+        profile=options.profile,
+        num_records=options.num_records,
+        noise_source=options.noise_source,
+        epsilon=options.epsilon,
+        seed=options.seed,
+    )
+
+
+def _run(options: argparse.Namespace) -> int:
+    """Run; the record's path is printed last."""
+    from dpgen_core.experiment import run_experiment
+    from dpgen_core.training.ranks import connected
+
+    config = config_of(options)
+    with connected() as ranks:
+        record = run_experiment(
+            config, results_dir=options.results, ranks=ranks, device=ranks.device.type
+        )
+        if ranks.first:
+            print(record.path)
+    return 0
+
+
+def _add_synthesize_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("images", type=Path, help="folder with one subfolder of images per class")
+    parser.add_argument("target", type=Path, help="folder to write, not there yet")
+    parser.add_argument("--color", action="store_true", help="32x32 in color; default: 28x28 gray")
+    parser.add_argument("--epsilon", type=float, required=True, help="the budget")
+    parser.add_argument("--delta", type=float, default=DEFAULT_DELTA, help="below one over N")
+    parser.add_argument("--method", choices=method_names(), default="mixture")
+    parser.add_argument("--profile", choices=list(PROFILES), default="quick")
+    parser.add_argument("--results", type=Path, default=Path("results/local"))
+
+
+def _synthesize(options: argparse.Namespace) -> int:
+    """Train on a folder, hand over the synthetic set."""
+    from dpgen_core.config.make import make_config
+    from dpgen_core.experiment import run_experiment
+
+    _check_target(options.target)
+    config = make_config(
+        dataset="folder_color" if options.color else "folder_gray",
+        method=options.method,
+        profile=options.profile,
+        epsilon=options.epsilon,
+        delta=options.delta,
+        noise_source="secret",
+        root=options.images,
+    )
+    record = run_experiment(config, results_dir=options.results, root=options.images)
+    print(f"record, with private metrics: {record.path}")
+    print(f"to hand over: {hand_over(record, options.target, root=options.images)}")
+    return 0
+
+
+def hand_over(record: Record, target: Path, *, root: Path | str | None = None) -> Path:
+    """Write what may leave: ``target/<class>/<number>.png``, the statement and ``privacy.json``.
+
+    Args:
+        record: of a run whose noise came from a secret source.
+        target: a folder that does not exist yet; it appears whole or not at all.
+        root: the folder that the run learned from, for the names of the classes; None takes
+            `data_root`.
+
+    Raises:
+        InvalidArgument: the record's noise follows from a public seed, its key was not deleted, its
+            synthetic images are gone, or `target` exists.
+    """
+    from dpgen_core.data.sets import dataset_spec
+    from dpgen_core.records.statement import FILE as STATEMENT
+    from dpgen_core.training.workspace import work_folder
+
+    require(
+        record.privacy["releasable"],
+        "noise_source",
+        record.config.privacy.noise_source,
+        "'secret' for a release: seeded noise can be subtracted by whoever knows the seed",
+        "make_config(..., noise_source='secret') and a new run",
+    )
+    key = work_folder(record.path.parent, record.path.name) / "secret"
+    rule = "deleted before anything leaves: whoever has the key can subtract the noise"
+    require(
+        not key.exists(), "secret", str(key), rule, "run_experiment(config) again: it does that"
+    )
+    _check_target(target)
+    images, labels = _synthetic(record)
+    names = dataset_spec(record.config.dataset, root=root).class_names
+    partial = target.with_name(target.name + ".partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    write_images(partial, images, labels, names)
+    for file in (STATEMENT, PRIVACY):
+        shutil.copy(record.path / file, partial / file)
+    os.replace(partial, target)
+    return target
+
+
+def write_images(
+    folder: Path, images: np.ndarray, labels: np.ndarray, names: Sequence[str]
+) -> None:
+    """One PNG per image, below a subfolder per class; a running number over all is the file name.
+
+    Args:
+        folder: made where it is missing.
+        images: uint8, (n, c, h, w) with c 1 or 3.
+        labels: (n,), places in `names`.
+        names: of the classes.
+    """
+    from PIL import Image
+
+    for name in names:
+        (folder / name).mkdir(parents=True, exist_ok=True)
+    for number, (image, label) in enumerate(zip(images, labels, strict=True)):
+        pixels = image[0] if image.shape[0] == 1 else image.transpose(1, 2, 0)  # (h, w[, 3])
+        Image.fromarray(pixels).save(folder / names[int(label)] / f"{number:06d}.png")
+
+
+def _check_target(target: Path) -> None:
+    rule = "a folder that does not exist yet"
+    require(not target.exists(), "target", str(target), rule, "another name")
+
+
+def _synthetic(record: Record) -> tuple[np.ndarray, np.ndarray]:
+    """Synthetic images, uint8 (n, c, h, w), and labels (n,)."""
+    import numpy as np
+
+    path = record.path / "synthetic.npz"
+    require(
+        path.exists(), "record", str(record.path), "one whose synthetic.npz is there", "a new run"
+    )
+    with np.load(path, allow_pickle=False) as archive:
+        return archive["images"], archive["labels"]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

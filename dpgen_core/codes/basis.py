@@ -1,0 +1,98 @@
+"""The public basis: the lowest two-dimensional DCT modes of each channel.
+
+Images are written as codes, x ~ sum_f code_f * mode_f, in a basis that is fixed before any record
+is seen. Gradients are projected on it before they are clipped: natural images hold little energy in
+high modes, so the signal stays while the noise energy falls by (modes / side)^2. Source: ours
+(design choice), with the orthonormal DCT-II of Ahmed, Natarajan & Rao (1974).
+
+The three channels of a color image say almost the same. With a `chroma` they are turned to brightness,
+red against green, and yellow against blue: axes along which the colors of natural images hardly depend on
+each other, and of which brightness varies by far the most (Ruderman, Cronin & Chiao 1998).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from scipy.fft import dct
+from torch import Tensor
+
+from dpgen_core.checks import check_int, check_real, require
+
+_OPPONENT = ((1.0, 1.0, 1.0), (1.0, -1.0, 0.0), (1.0, 1.0, -2.0))  # rows, not of unit length
+
+
+class FrequencyBasis:
+    """Orthonormal change between images (n, c, h, w) and codes (n, c * modes^2).
+
+    Args:
+        image_shape: (channels, height, width); the image must be square.
+        modes: modes kept along each axis, 1 <= modes <= side. ``modes == side`` keeps everything.
+        device: where the transform runs.
+        chroma: opponent colors in place of the three channels, with this scale of the two color axes over
+            that of brightness, > 0; None keeps the channels.
+
+    Raises:
+        InvalidArgument: for an image that is not square, too many modes, or a chroma without colors.
+    """
+
+    def __init__(
+        self,
+        image_shape: tuple[int, int, int],
+        modes: int,
+        device: torch.device | str = "cpu",
+        *,
+        chroma: float | None = None,
+    ) -> None:
+        channels, height, width = image_shape
+        require(height == width, "image_shape", image_shape, "square", "padding the images")
+        check_int("modes", modes, low=1, high=height, fix=f"modes={min(14, height)}")
+        self.image_shape = image_shape
+        self.modes = modes
+        self.dim = channels * modes * modes
+        full = dct(np.eye(height), type=2, norm="ortho", axis=0)  # row f is the f-th cosine
+        self._rows = torch.tensor(
+            full[:modes], dtype=torch.get_default_dtype(), device=device
+        )  # (m, h)
+        self._chroma, self._colors = chroma, None
+        if chroma is not None:
+            rule = "three channels with a chroma"
+            require(channels == 3, "image_shape", image_shape, rule, "chroma=None")
+            check_real("chroma", chroma, low=0, low_open=True, fix="chroma=0.3")
+            axes = self._rows.new_tensor(_OPPONENT)
+            self._colors = axes / axes.norm(dim=1, keepdim=True)  # (3, 3), orthonormal rows
+
+    def encode(self, images: Tensor) -> Tensor:
+        """Project images (n, c, h, w) on the basis: codes (n, d). Never increases a norm."""
+        return self._joined(self._rows @ images @ self._rows.T)
+
+    def decode(self, codes: Tensor) -> Tensor:
+        """Images (n, c, h, w) with the given codes (n, d); the transpose of `encode`."""
+        return self._rows.T @ self._parted(codes) @ self._rows
+
+    def _parted(self, codes: Tensor) -> Tensor:
+        """Codes (n, d) by channel of the image and mode, (n, c, m, m)."""
+        grid = codes.unflatten(1, (self.image_shape[0], self.modes, self.modes))
+        if self._colors is None:
+            return grid
+        return torch.einsum("oc,noij->ncij", self._colors, grid)
+
+    def _joined(self, grid: Tensor) -> Tensor:
+        """The transpose of `_parted`."""
+        if self._colors is not None:
+            grid = torch.einsum("oc,ncij->noij", self._colors, grid)
+        return grid.flatten(1)
+
+    def falloff(self, corner: float) -> Tensor:
+        """Public scale per mode (d,): 1 / sqrt(1 + (i^2 + j^2) / corner^2), a natural spectrum.
+
+        Args:
+            corner: mode up to which the scale is about flat, > 0.
+        """
+        check_real("corner", corner, low=0, low_open=True, fix="corner=4")
+        index = torch.arange(self.modes, dtype=torch.float32, device=self._rows.device)
+        radius = index[:, None] ** 2 + index[None, :] ** 2  # (m, m)
+        scale = (1 + radius / corner**2).rsqrt().flatten()  # (m * m,)
+        if self._chroma is None:
+            return scale.repeat(self.image_shape[0])
+        return torch.cat([scale, scale * self._chroma, scale * self._chroma])

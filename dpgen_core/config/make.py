@@ -1,0 +1,90 @@
+"""From a few arguments to a whole configuration: checks, preset, and noise for the budget."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from dpgen_core.checks import check_choice, check_int, require
+from dpgen_core.config.budget import LEARNERS, calibrated
+from dpgen_core.config.presets import DEFAULT_DELTA, PROFILES, SMOKE_RECORDS, method_names, preset
+from dpgen_core.config.schema import COMPUTED, FLAT, ExperimentConfig
+from dpgen_core.data import sets
+
+
+def make_config(
+    *,
+    dataset: str,
+    method: str = "efsgd-prior",
+    profile: str = "quick",
+    epsilon: float = 10.0,
+    delta: float = DEFAULT_DELTA,
+    accountant: str = "rdp",
+    seed: int = 0,
+    num_records: int | None = None,
+    noise_source: str = "seeded",
+    root: Path | None = None,
+    **overrides: Any,
+) -> ExperimentConfig:
+    """Check every setting, fill in the preset, calibrate the noise to the budget.
+
+    Args:
+        dataset: a name in `data.sets.NAMES`.
+        method: a name in `method_names()`. ``efsgd`` runs owner-side error feedback among many
+            owners; the optimizer class `EFSGD`, with one memory on the server, is what
+            ``efsgd-critic`` runs.
+        profile: ``smoke``, ``quick`` or ``paper``.
+        epsilon: the budget, > 0 and finite.
+        delta: in (0, 1/N).
+        accountant: ``rdp`` or ``pld``; the noise is calibrated with it. The RDP figure is never
+            below the PLD figure, so ``rdp`` keeps the budget under both.
+        seed: public seed, >= 0.
+        num_records: N, a public random subset of that size; None takes all (`smoke`: 2000).
+        noise_source: see `streams.secret_key`.
+        root: data folder; None reads ``$DPGEN_DATA`` or ``./data``.
+        **overrides: any other setting by its flat name (`schema.FLAT`) but those computed here. With
+            None, ``prior_share`` and ``prior_cells`` are what the budget carries, see `budget`.
+
+    Raises:
+        InvalidArgument: names the argument, the value, the rule and the allowed choices.
+
+    Example:
+        >>> config = make_config(dataset="glyphs", method="efsgd", epsilon=3.0)
+        >>> config.privacy.rounds, round(config.privacy.noise_multiplier, 1)
+        (300, 5.2)
+    """
+    check_choice("dataset", dataset, sets.NAMES)
+    check_choice("method", method, method_names())
+    check_choice("profile", profile, PROFILES)
+    settable = {*FLAT, "checkpoint_every"} - COMPUTED
+    unknown = sorted(set(overrides) - settable)
+    rule = f"among {', '.join(sorted(settable))}"
+    require(not unknown, "overrides", unknown, rule, "a listed name")
+    spec = sets.dataset_spec(dataset, root=root)
+    available = sets.train_size(dataset, root=root)
+    if num_records is None:
+        num_records = min(SMOKE_RECORDS, available) if profile == "smoke" else available
+    check_int("num_records", num_records, low=1, high=available, fix=f"num_records={available}")
+
+    settings = preset(method, profile, side=spec.image_shape[1]) | overrides
+    learner = LEARNERS.get(settings.get("learner", "owners"))
+    if learner is not None and learner.single:
+        settings["num_shards"] = num_records  # a record is its own shard
+    return calibrated(
+        ExperimentConfig.from_dict(
+            settings
+            | {
+                "dataset": dataset,
+                "method": method,
+                "profile": profile,
+                "seed": seed,
+                "num_classes": spec.num_classes,
+                "image_shape": spec.image_shape,
+                "num_records": num_records,
+                "epsilon": epsilon,
+                "delta": delta,
+                "accountant": accountant,
+                "noise_source": noise_source,
+            }
+        )
+    )

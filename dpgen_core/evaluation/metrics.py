@@ -1,0 +1,321 @@
+"""Quality of synthetic images: accuracy, Inception Score, Frechet distance, coverage, copying.
+
+What is trained on what (design section 9): *g2r* trains on synthetic and tests on the real test set,
+*r2g* the other way round. The Inception Score and the Frechet distance use a classifier trained on
+real data (GS-WGAN's MNIST protocol) and are stated as such; only `inception.fid` gives a FID.
+These figures are computed from private records and lie outside the guarantee.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from dpgen_core.checks import check_int, require
+from dpgen_core.data.sets import ImageData
+from dpgen_core.evaluation.classifiers import (
+    ARCHITECTURES,
+    TrainedClassifier,
+    cached_classifier,
+    train_classifier,
+)
+from dpgen_core.evaluation.inception import fid
+from dpgen_core.streams import stream
+
+Metric = float | str | None
+
+
+@dataclass(frozen=True)
+class EvaluationSettings:
+    """How much data and work the metrics use.
+
+    Attributes:
+        synthetic_records: synthetic images used at most.
+        real_records: real training images used at most.
+        classifier_epochs: passes of each classifier.
+        neighbor_records: images per side in the neighbor metrics.
+    """
+
+    synthetic_records: int = 10_000
+    real_records: int = 10_000
+    classifier_epochs: int = 8
+    neighbor_records: int = 2_000
+
+    def __post_init__(self) -> None:
+        for name in ("synthetic_records", "real_records", "neighbor_records"):
+            check_int(name, getattr(self, name), low=10, fix=f"{name}=1000")
+        check_int("classifier_epochs", self.classifier_epochs, low=1, fix="classifier_epochs=8")
+
+
+def evaluate(
+    synthetic: ImageData,
+    real_train: ImageData,
+    real_test: ImageData,
+    *,
+    settings: EvaluationSettings,
+    seed: int,
+    cache_dir: Path | None = None,
+) -> dict[str, Metric]:
+    """All metrics of one set of synthetic images; seeded, values JSON-safe.
+
+    Distances are Euclidean over all pixels in [0, 1]. A metric that cannot be had is None.
+
+    Args:
+        synthetic: generated images with their labels; classes may be missing.
+        real_train: private training records.
+        real_test: real test records: no classifier is trained or chosen on them.
+        settings: sizes.
+        seed: decides subsets and classifiers.
+        cache_dir: where classifiers trained on real data are kept; None keeps none.
+
+    Returns:
+        ``g2r_*``, ``r2g_*``, ``real_*`` (train real, test real: the ceiling of g2r), each for ``cnn``
+        and ``mlp``, in [0, 1]; ``inception_score``, ``frechet_distance``, ``frechet_floor``,
+        ``precision``, ``recall`` by the real-trained CNN; ``class_distance_synthetic``,
+        ``class_distance_real``, ``nearest_real_distance``, ``nearest_real_reference`` in pixels;
+        ``fid``, ``fid_reason``.
+
+    Raises:
+        InvalidArgument: fewer than 2 images, not finite, outside [0, 1], or sets that differ in shape
+            or classes.
+    """
+    for name, data in (
+        ("synthetic", synthetic),
+        ("real_train", real_train),
+        ("real_test", real_test),
+    ):
+        _check(name, data, real_train)
+    made = _subset(synthetic, settings.synthetic_records, seed)
+    real = _subset(real_train, settings.real_records, seed)
+    classes, epochs = len(real.class_names), settings.classifier_epochs
+    metrics: dict[str, Metric] = {}
+    judges: dict[str, TrainedClassifier] = {}
+    for name in ARCHITECTURES:
+        judge = cached_classifier(
+            real,
+            architecture=name,
+            num_classes=classes,
+            seed=seed,
+            epochs=epochs,
+            cache_dir=cache_dir,
+        )
+        student = train_classifier(
+            made.images,
+            made.labels,
+            architecture=name,
+            num_classes=classes,
+            seed=seed,
+            epochs=epochs,
+        )
+        metrics[f"g2r_{name}"] = student.accuracy(real_test.images, real_test.labels)
+        metrics[f"r2g_{name}"] = judge.accuracy(made.images, made.labels)
+        metrics[f"real_{name}"] = judge.accuracy(real_test.images, real_test.labels)
+        judges[name] = judge
+    metrics |= _feature_metrics(judges["cnn"], made, real, real_test, settings, seed)
+    metrics |= _pixel_metrics(made, real_train, real_test, settings.neighbor_records, seed)
+    metrics["fid"], metrics["fid_reason"] = fid(real_test.images, made.images)
+    return metrics
+
+
+def inception_score(probabilities: Tensor) -> float:
+    """Exp E[KL(p(y|x) || p(y))]; 1 for constant predictions, the class count for sure, even ones.
+
+    Args:
+        probabilities: (n, classes), rows sum to 1, n >= 1.
+
+    Raises:
+        InvalidArgument: rows that are no distribution.
+
+    Source: Salimans et al. (2016), without splits.
+    """
+    sums = probabilities.double().sum(1)
+    require(
+        len(sums) > 0 and bool(((sums - 1).abs() < 1e-4).all()),
+        "probabilities",
+        tuple(probabilities.shape),
+        "rows that each sum to 1",
+        "logits.softmax(1)",
+    )
+    p = probabilities.double().clamp(min=1e-16)
+    marginal = p.mean(0, keepdim=True)
+    return float((p * (p.log() - marginal.log())).sum(1).mean().exp())
+
+
+def frechet_distance(first: Tensor, second: Tensor) -> float:
+    """Frechet distance between Gaussians fitted to two feature sets (n, d) and (m, d).
+
+    |mu1 - mu2|^2 + tr(S1 + S2 - 2 (S1^(1/2) S2 S1^(1/2))^(1/2)), the symmetric form, which stays real
+    and finite for singular covariances. Covariances are unbiased (n - 1).
+
+    Raises:
+        InvalidArgument: fewer than 2 rows, different widths, or features that are not finite.
+
+    Source: Dowson & Landau (1982); Heusel et al. (2017).
+    """
+    require(
+        min(len(first), len(second)) >= 2 and first.shape[1:] == second.shape[1:],
+        "features",
+        (tuple(first.shape), tuple(second.shape)),
+        "(n, d) and (m, d) with n, m >= 2",
+        "more images",
+    )
+    require(
+        bool(first.isfinite().all() and second.isfinite().all()),
+        "features",
+        "NaN or infinity",
+        "finite",
+        "finite images",
+    )
+    a, b = first.double(), second.double()
+    cov_a, cov_b = a.T.cov(), b.T.cov()
+    root = _root(cov_a)
+    cross = torch.linalg.eigvalsh(root @ cov_b @ root).clamp(min=0).sqrt().sum()
+    gap = (a.mean(0) - b.mean(0)).square().sum()
+    return max(0.0, float(gap + cov_a.trace() + cov_b.trace() - 2 * cross))
+
+
+def precision_recall(real: Tensor, made: Tensor, neighbors: int = 3) -> tuple[float, float]:
+    """Share of made points inside the real manifold, and of real points inside the made one.
+
+    Args:
+        real: features (n, d).
+        made: features (m, d).
+        neighbors: k of the k-nearest-neighbor balls; a set of k points or fewer uses its farthest.
+
+    Returns:
+        (precision, recall), each in [0, 1].
+
+    Source: Kynkaanniemi et al. (2019).
+    """
+
+    def covered(points: Tensor, manifold: Tensor) -> float:
+        k = min(neighbors + 1, len(manifold))  # the nearest is the point itself
+        radius = _distances(manifold, manifold).kthvalue(k, dim=1).values
+        inside = _distances(points, manifold) <= radius[None, :]
+        return float(inside.any(1).double().mean())
+
+    return covered(made.double(), real.double()), covered(real.double(), made.double())
+
+
+def class_distance(images: Tensor, labels: Tensor) -> float | None:
+    """Mean pixel distance between images of one class, averaged over classes: diversity.
+
+    Args:
+        images: (n, c, h, w); the first 300 of each class are used.
+        labels: (n,).
+
+    Returns:
+        None where no class has two images.
+
+    Source: ours.
+    """
+    values = []
+    for label in labels.unique():
+        flat = images[labels == label].flatten(1)[:300]
+        if len(flat) > 1:
+            values.append(torch.pdist(flat).mean())
+    return float(torch.stack(values).mean()) if values else None
+
+
+def nearest_distance(images: Tensor, records: Tensor) -> float:
+    """Median pixel distance from an image to its nearest record; small means copying.
+
+    Args:
+        images: (n, c, h, w).
+        records: (m, c, h, w).
+
+    Source: ours.
+    """
+    flat, others = images.flatten(1), records.flatten(1)
+    nearest = torch.cat([torch.cdist(part, others).argmin(1) for part in flat.split(500)])
+    # cdist's fast path rounds: an exact copy would not come out at 0
+    return float((flat - others[nearest]).double().norm(dim=1).median())
+
+
+def _feature_metrics(
+    judge: TrainedClassifier,
+    made: ImageData,
+    real: ImageData,
+    real_test: ImageData,
+    settings: EvaluationSettings,
+    seed: int,
+) -> dict[str, Metric]:
+    """Metrics in the feature space of a classifier trained on `real`."""
+    features = {
+        "made": judge.features(made.images),
+        "train": judge.features(real.images),
+        "test": judge.features(real_test.images),
+    }
+    # against the test records: features of records the classifier was fitted to are tighter
+    few = {
+        name: value[_rows(len(value), settings.neighbor_records, seed)]
+        for name, value in features.items()
+    }
+    precision, recall = precision_recall(few["test"], few["made"])
+    return {
+        "inception_score": inception_score(judge.logits(made.images).double().softmax(1)),
+        "frechet_distance": frechet_distance(features["made"], features["test"]),
+        "frechet_floor": frechet_distance(features["train"], features["test"]),
+        "precision": precision,
+        "recall": recall,
+    }
+
+
+def _pixel_metrics(
+    made: ImageData, real: ImageData, real_test: ImageData, count: int, seed: int
+) -> dict[str, Metric]:
+    """Diversity and copying; copies are looked for among all training records."""
+    few_made, few_test = _subset(made, count, seed), _subset(real_test, count, seed)
+    few_real = _subset(real, count, seed)
+    return {
+        "class_distance_synthetic": class_distance(few_made.images, few_made.labels),
+        "class_distance_real": class_distance(few_real.images, few_real.labels),
+        "nearest_real_distance": nearest_distance(few_made.images, real.images),
+        "nearest_real_reference": nearest_distance(few_test.images, real.images),
+    }
+
+
+def _check(name: str, data: ImageData, like: ImageData) -> None:
+    images = data.images
+    require(len(images) >= 2, name, len(images), "at least 2 images", "more samples")
+    found, wanted = (
+        (tuple(of.images.shape[1:]), len(of.class_names)) for of in (data, like)
+    )  # ((c, h, w), classes)
+    require(
+        found == wanted, name, found, f"(image shape, classes) {wanted}", "one data set for all"
+    )
+    require(
+        bool(images.isfinite().all()),
+        name,
+        "NaN or infinity",
+        "finite",
+        "looking at the training curve: the generator diverged",
+    )
+    low, high = float(images.min()), float(images.max())
+    require(low >= 0 and high <= 1, name, (low, high), "in [0, 1]", "images.clamp(0, 1)")
+
+
+def _distances(first: Tensor, second: Tensor) -> Tensor:
+    """Pairwise Euclidean distances (n, m), exactly 0 between equal rows."""
+    return torch.cdist(first, second, compute_mode="donot_use_mm_for_euclid_dist")
+
+
+def _rows(size: int, count: int, seed: int) -> Tensor:
+    """Seeded choice of `count` of `size` rows."""
+    return torch.randperm(size, generator=stream(seed, "rows", size))[:count]
+
+
+def _subset(data: ImageData, count: int, seed: int) -> ImageData:
+    if len(data.labels) <= count:
+        return data
+    rows = _rows(len(data.labels), count, seed)
+    return ImageData(data.name, data.images[rows], data.labels[rows], data.class_names)
+
+
+def _root(matrix: Tensor) -> Tensor:
+    """Symmetric square root of a positive semidefinite matrix."""
+    values, vectors = torch.linalg.eigh(matrix)
+    return (vectors * values.clamp(min=0).sqrt()) @ vectors.T

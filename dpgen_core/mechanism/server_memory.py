@@ -1,0 +1,77 @@
+"""EFSGD on the server for a critic: public blocks of records, constants of the memory, its price."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor
+
+from dpgen_core.accounting import GaussianEvent
+from dpgen_core.mechanism.efsgd import EFSGD
+
+ERROR_SHARE = 0.5  # C2 / C: how much of the memory one step may feed back
+RESIDUAL_SHARE = 0.1  # kappa / C: how much of one record's residual the memory may keep
+
+
+def blocks_per_epoch(sampling_rate: float) -> int:
+    """Public blocks of an epoch; every record is in one of them."""
+    return max(1, round(1 / sampling_rate))
+
+
+def build_efsgd(
+    weights: Iterable[Tensor],
+    *,
+    noise_multiplier: float,
+    num_records: int,
+    sampling_rate: float,
+    max_grad_norm: float,
+    memory: bool,
+) -> EFSGD:
+    """The optimizer whose memory is on the server.
+
+    Args:
+        weights: what it would step; here only its release is used.
+        noise_multiplier: sigma.
+        num_records: N.
+        sampling_rate: share of the records in a block.
+        max_grad_norm: C.
+        memory: False switches the memory off.
+    """
+    kept = max_grad_norm if memory else 0.0
+    return EFSGD(
+        weights,
+        lr=1.0,
+        max_grad_norm=max_grad_norm,
+        max_error_norm=ERROR_SHARE * kept,
+        max_residual_norm=RESIDUAL_SHARE * kept,
+        noise_multiplier=noise_multiplier,
+        expected_batch_size=num_records / blocks_per_epoch(sampling_rate),
+        generator=torch.Generator(),
+    )
+
+
+def server_event(
+    *,
+    noise_multiplier: float,
+    num_records: int,
+    sampling_rate: float,
+    rounds: int,
+    max_grad_norm: float,
+    memory: bool,
+) -> GaussianEvent:
+    """The price of a whole run of `rounds` steps over public blocks, as one release.
+
+    Arguments as in `build_efsgd`.
+    """
+    optimizer = build_efsgd(
+        [torch.zeros(1, requires_grad=True)],
+        noise_multiplier=noise_multiplier,
+        num_records=num_records,
+        sampling_rate=sampling_rate,
+        max_grad_norm=max_grad_norm,
+        memory=memory,
+    )
+    participations = math.ceil(rounds / blocks_per_epoch(sampling_rate))
+    return optimizer.event(steps=rounds, participations=participations, name="rounds")

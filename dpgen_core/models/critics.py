@@ -1,0 +1,112 @@
+"""Critics on codes of the public basis: two fully connected layers, or two convolutions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from dpgen_core.checks import check_choice
+from dpgen_core.codes.basis import FrequencyBasis
+
+CriticName = Literal["mlp", "conv"]
+
+
+CRITICS: tuple[CriticName, ...] = ("mlp", "conv")
+
+
+SLOPE = 0.2  # of the critics' leaky ReLU; `mlp_gradients` differentiates it
+
+
+class MLPCritic(nn.Module):
+    """Class-conditional critic on codes of the public basis; two hidden layers.
+
+    It also carries the dual-purpose classifier's head when ``classify`` is set: logits over the
+    labels from the same codes through layers of their own (Chen et al., CVPR 2023).
+
+    Args:
+        basis: the public basis; its dimension is the input size.
+        num_classes: number of labels.
+        width: hidden units.
+        classify: whether to add the classifier.
+    """
+
+    def __init__(self, basis: FrequencyBasis, num_classes: int, width: int, classify: bool) -> None:
+        super().__init__()
+        self.layer1 = nn.Linear(basis.dim, width)
+        self.layer2 = nn.Linear(width, width)
+        self.label = nn.Embedding(num_classes, width)
+        self.score = nn.Embedding(num_classes, width)  # an output layer of its own per class
+        nn.init.normal_(self.label.weight, std=0.1)
+        nn.init.normal_(self.score.weight, std=width**-0.5)
+        self.classifier = (
+            nn.Sequential(
+                nn.Linear(basis.dim, width), nn.LeakyReLU(SLOPE), nn.Linear(width, num_classes)
+            )
+            if classify
+            else None
+        )
+
+    def forward(self, codes: Tensor, labels: Tensor) -> Tensor:
+        """Codes (n, d), labels (n,) -> scores (n,)."""
+        hidden = F.leaky_relu(self.layer1(codes) + self.label(labels), SLOPE)  # (n, width)
+        hidden = F.leaky_relu(self.layer2(hidden), SLOPE)
+        return (hidden * self.score(labels)).sum(1)
+
+    def classify(self, codes: Tensor) -> Tensor:
+        """Codes (n, d) -> logits (n, classes)."""
+        assert self.classifier is not None, "built with classify=False"
+        return self.classifier(codes)
+
+
+class ConvCritic(nn.Module):
+    """Class-conditional convolutional critic; decodes the codes to images first.
+
+    Args:
+        basis: the public basis.
+        num_classes: number of labels.
+        width: channels of the first stage.
+        classify: whether to add the classifier.
+    """
+
+    def __init__(self, basis: FrequencyBasis, num_classes: int, width: int, classify: bool) -> None:
+        super().__init__()
+        channels, side, _ = basis.image_shape
+        self._decode: Callable[[Tensor], Tensor] = basis.decode
+        self.conv1 = nn.Conv2d(channels, width, 5, stride=2, padding=2)
+        self.conv2 = nn.Conv2d(width, 2 * width, 5, stride=2, padding=2)
+        flat = 2 * width * (side // 4) ** 2
+        self.label = nn.Embedding(num_classes, 2 * width)
+        self.score = nn.Linear(flat, 1)
+        self.classifier = nn.Linear(flat, num_classes) if classify else None
+
+    def _features(self, codes: Tensor, shift: Tensor | float) -> Tensor:
+        x = F.leaky_relu(self.conv1(self._decode(codes)), SLOPE)  # (n, width, h/2, w/2)
+        return F.leaky_relu(self.conv2(x) + shift, SLOPE).flatten(1)  # (n, flat)
+
+    def forward(self, codes: Tensor, labels: Tensor) -> Tensor:
+        """Codes (n, d), labels (n,) -> scores (n,)."""
+        return self.score(self._features(codes, self.label(labels)[:, :, None, None]))[:, 0]
+
+    def classify(self, codes: Tensor) -> Tensor:
+        """Codes (n, d) -> logits (n, classes)."""
+        assert self.classifier is not None, "built with classify=False"
+        return self.classifier(self._features(codes, 0.0))
+
+
+Critic = MLPCritic | ConvCritic
+
+
+def build_critic(
+    name: str, *, basis: FrequencyBasis, num_classes: int, width: int, classify: bool
+) -> Critic:
+    """The critic called `name` ("mlp" or "conv").
+
+    Raises:
+        InvalidArgument: unknown name.
+    """
+    check_choice("critic", name, CRITICS)
+    kind = MLPCritic if name == "mlp" else ConvCritic
+    return kind(basis, num_classes, width, classify)

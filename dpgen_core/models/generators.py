@@ -1,0 +1,246 @@
+"""Generators and critics.
+
+The generator is public. The critics are private to their shard and are trained as stacked copies of
+one architecture (see `shards`). Everything is initialized from the public seed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from dpgen_core.checks import require
+from dpgen_core.codes.frames import ENTRIES, FramedBasis, bounded, from_canonical
+from dpgen_core.models.appearance import DRAWS, AppearanceNoise
+from dpgen_core.prior.gaussian import FrequencyPrior
+
+
+@dataclass(frozen=True)
+class NoiseOfSome:
+    """Noise for a batch of which only the images `rows` are made here, the others by other processes.
+
+    Attributes:
+        generator: draws for the whole batch, so that an image's noise does not depend on who makes it.
+        rows: consecutive images.
+        total: images of the batch.
+    """
+
+    generator: torch.Generator
+    rows: range
+    total: int
+
+
+Noise = torch.Generator | NoiseOfSome
+
+
+def _draw(noise: Noise, count: int, height: int, width: int) -> Tensor:
+    """Standard normal (count, 1, height, width)."""
+    if isinstance(noise, torch.Generator):
+        size = (count, 1, height, width)
+        return torch.randn(size, generator=noise, device=noise.device)
+    whole = _draw(noise.generator, noise.total, height, width)
+    return whole[noise.rows.start : noise.rows.stop]
+
+
+def draw_numbers(noise: Noise, count: int, entries: int) -> Tensor:
+    """Standard normal (count, entries): what is drawn once per image and not per pixel."""
+    return _draw(noise, count, 1, entries)[:, 0, 0]
+
+
+class NoiseInjection(nn.Module):
+    """Add per-pixel Gaussian noise with one learned scale per channel (StyleGAN form).
+
+    The noise is drawn from the caller's generator, so samples are seeded. Source: Karras et al.
+    (2019); the paper injects noise "while upsampling", the exact form is not public.
+
+    Args:
+        channels: channels of the feature map.
+        enabled: False makes this the identity and draws nothing (ablation).
+    """
+
+    def __init__(self, channels: int, enabled: bool) -> None:
+        super().__init__()
+        self.enabled = enabled
+        self.scale = nn.Parameter(torch.full((channels, 1, 1), 0.1 if enabled else 0.0))
+        self.scale.requires_grad_(enabled)
+
+    def forward(self, features: Tensor, noise: Noise) -> Tensor:
+        """(n, channels, h, w) -> same shape."""
+        if not self.enabled:
+            return features
+        n, _, h, w = features.shape
+        return features + self.scale * _draw(noise, n, h, w).to(features)
+
+
+def doubled(features: Tensor) -> Tensor:
+    """(n, c, h, w) -> (n, c, 2h, 2w), each pixel four times; half the time of `F.interpolate` on a CPU."""
+    n, c, h, w = features.shape
+    return features[:, :, :, None, :, None].expand(n, c, h, 2, w, 2).reshape(n, c, 2 * h, 2 * w)
+
+
+class ConvGenerator(nn.Module):
+    """Class-conditional generator: latent and label to an image through two upsampling stages.
+
+    Args:
+        image_shape: (c, h, w); h and w divisible by 4 (28x28 and 32x32 are).
+        num_classes: number of labels.
+        latent_dim: dimension of the standard normal latent.
+        width: channels at full resolution; the stages below carry 2 and 4 times as many.
+        noise_injection: see `NoiseInjection`.
+        appearance_noise: see `appearance`.
+    """
+
+    def __init__(
+        self,
+        image_shape: tuple[int, int, int],
+        num_classes: int,
+        latent_dim: int,
+        width: int,
+        noise_injection: bool,
+        appearance_noise: bool = False,
+    ) -> None:
+        super().__init__()
+        channels, height, _ = image_shape
+        require(height % 4 == 0, "image_shape", image_shape, "divisible by 4", "28x28 or 32x32")
+        self.latent_dim, self.num_classes, self._side = latent_dim, num_classes, height // 4
+        self.project = nn.Linear(latent_dim + num_classes, 4 * width * self._side**2)
+        self.label_bias = nn.Embedding(num_classes, 4 * width)
+        self.norm0 = nn.GroupNorm(4, 4 * width)
+        self.conv1 = nn.Conv2d(4 * width, 2 * width, 3, padding=1)
+        self.noise1 = NoiseInjection(2 * width, noise_injection)
+        self.norm1 = nn.GroupNorm(4, 2 * width)
+        self.conv2 = nn.Conv2d(2 * width, width, 3, padding=1)
+        self.noise2 = NoiseInjection(width, noise_injection)
+        self.norm2 = nn.GroupNorm(4, width)
+        self.to_image = nn.Conv2d(width, channels, 3, padding=1)
+        self.appearance = AppearanceNoise(num_classes) if appearance_noise else None
+
+    def forward(self, latents: Tensor, labels: Tensor, noise: Noise) -> Tensor:
+        """Latents (n, latent_dim), labels (n,) -> images in [0, 1], (n, c, h, w)."""
+        one_hot = F.one_hot(labels, self.num_classes).to(latents)
+        x = self.project(torch.cat([latents, one_hot], dim=1))
+        x = x.unflatten(1, (-1, self._side, self._side))  # (n, 4 width, h/4, w/4)
+        x = x + self.label_bias(labels)[:, :, None, None]
+        x = F.leaky_relu(self.norm0(x), 0.2)
+        x = self.conv1(doubled(x))  # (n, 2 width, h/2, w/2)
+        x = F.leaky_relu(self.norm1(self.noise1(x, noise)), 0.2)
+        x = self.conv2(doubled(x))  # (n, width, h, w)
+        x = F.leaky_relu(self.norm2(self.noise2(x, noise)), 0.2)
+        images = torch.sigmoid(self.to_image(x))
+        if self.appearance is None:
+            return images
+        return self.appearance(images, labels, draw_numbers(noise, len(x), DRAWS))
+
+
+# Gain and threshold by channels. Color images keep their slope at mid-gray; line drawings get more
+# contrast, as a Gaussian's samples are grayer than ink.
+_CONTRAST = {1: (8.0, 0.45), 3: (4.0, 0.5)}
+
+
+def with_contrast(images: Tensor) -> Tensor:
+    """A prior's samples (n, c, h, w) as an untrained `RefinerGenerator` shows them."""
+    gain, threshold = _CONTRAST[images.shape[1]]
+    return torch.sigmoid(gain * (images - threshold))
+
+
+class RefinerGenerator(nn.Module):
+    """Refine the released prior: its sample, sharpened, plus a learned residual.
+
+    The public latent is the prior's own c ~ N(0, I). With x_LF the prior's image::
+
+        x = sigmoid(gain * (x_LF - threshold) + residual_network(x_LF, y, noise))
+
+    The residual starts at zero, so training starts at the prior. Source: ours (design section 6).
+
+    Without the label, y is left out of the residual: the class then shows in x_LF alone. With it, what
+    noise has made of the residual differs by class, and a classifier trained on the images may tell
+    classes by that, a shortcut that real images do not offer.
+
+    Args:
+        prior: released statistics; fixed, not trained.
+        image_shape: (c, h, w).
+        num_classes: number of labels.
+        width: channels of the residual network.
+        noise_injection: see `NoiseInjection`.
+        by_label: whether the residual sees the label.
+    """
+
+    def __init__(
+        self,
+        prior: FrequencyPrior,
+        image_shape: tuple[int, int, int],
+        num_classes: int,
+        width: int,
+        noise_injection: bool,
+        by_label: bool = True,
+    ) -> None:
+        super().__init__()
+        channels = image_shape[0]
+        self.prior = prior
+        self.latent_dim, self.num_classes = prior.latent_dim, num_classes
+        gain, threshold = _CONTRAST[channels]
+        self.gain = nn.Parameter(torch.tensor(gain))
+        self.threshold = nn.Parameter(torch.tensor(threshold))
+        self.down0 = nn.Conv2d(channels, width, 3, padding=1)
+        self.down1 = nn.Conv2d(width, 2 * width, 3, stride=2, padding=1)
+        self.label_bias = nn.Embedding(num_classes, 2 * width) if by_label else None
+        self.middle = nn.Conv2d(2 * width, 2 * width, 3, padding=1)
+        self.noise1 = NoiseInjection(2 * width, noise_injection)
+        self.norm1 = nn.GroupNorm(4, 2 * width)
+        self.up = nn.Conv2d(3 * width, width, 3, padding=1)
+        self.noise2 = NoiseInjection(width, noise_injection)
+        self.norm2 = nn.GroupNorm(4, width)
+        self.to_image = nn.Conv2d(width, channels, 3, padding=1)
+        nn.init.zeros_(self.to_image.weight)
+        nn.init.zeros_(self.to_image.bias)  # type: ignore[arg-type]
+
+    def forward(self, latents: Tensor, labels: Tensor, noise: Noise) -> Tensor:
+        """Latents (n, latent_dim), labels (n,) -> images in [0, 1], (n, c, h, w)."""
+        start = self.prior.sample(latents, labels)  # (n, c, h, w)
+        fine = F.leaky_relu(self.down0(start * 2 - 1), 0.2)  # (n, width, h, w)
+        x = self.down1(fine)  # (n, 2 width, h/2, w/2)
+        if self.label_bias is not None:
+            x = x + self.label_bias(labels)[:, :, None, None]
+        x = self.middle(F.leaky_relu(x, 0.2))
+        x = F.leaky_relu(self.norm1(self.noise1(x, noise)), 0.2)
+        x = torch.cat([doubled(x), fine], dim=1)  # (n, 3 width, h, w)
+        x = self.noise2(self.up(x), noise)
+        x = F.leaky_relu(self.norm2(x), 0.2)
+        return torch.sigmoid(self.gain * (start - self.threshold) + self.to_image(x))
+
+
+# Standard deviations of center x, center y, log width, log height and slant within a class.
+_SPREAD = (0.05, 0.05, 0.2, 0.12, 0.25)
+
+
+class FramedGenerator(ConvGenerator):
+    """A `ConvGenerator` of canonical images, with a drawn frame for each.
+
+    Args:
+        *arguments: those of `ConvGenerator`.
+
+    Attributes:
+        middle: mean frame of each class, learned, (classes, `ENTRIES`).
+    """
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self.middle = nn.Parameter(torch.zeros(self.num_classes, ENTRIES))
+
+    def parts(self, latents: Tensor, labels: Tensor, noise: Noise) -> tuple[Tensor, Tensor]:
+        """Canonical images in [0, 1], (n, c, h, w), and the frame of each, (n, `ENTRIES`)."""
+        images = super().forward(latents, labels, noise)
+        draws = draw_numbers(noise, len(images), ENTRIES).to(images)  # (n, ENTRIES)
+        return images, bounded(self.middle[labels] + draws * draws.new_tensor(_SPREAD))
+
+    def forward(self, latents: Tensor, labels: Tensor, noise: Noise) -> Tensor:
+        """Latents (n, latent_dim), labels (n,) -> images in their frames, in [0, 1], (n, c, h, w)."""
+        return from_canonical(*self.parts(latents, labels, noise)).clamp(0, 1)
+
+    def codes(self, basis: FramedBasis, latents: Tensor, labels: Tensor, noise: Noise) -> Tensor:
+        """Codes (n, d) of the same images; their gradient says what to change in image and frame."""
+        return basis.join(*self.parts(latents, labels, noise))

@@ -1,0 +1,175 @@
+"""Records: what a run leaves on disk, written all at once and read back.
+
+A record is a folder. Inside the guarantee: ``config.json``, ``privacy.json``, ``statement.md``,
+``history.csv``, ``samples.png``, ``rounds.png`` (where there are rounds) and ``synthetic.npz`` (not
+committed). Outside it, because they are computed from private state or private records:
+``metrics.json``, ``diagnostics.csv`` and ``fingerprint`` (of settings and data, not committed). A run
+whose noise comes from a secret source keeps these in a subfolder ``private/``, so that the rest can be
+handed over.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from dpgen_core.checks import require
+from dpgen_core.config.schema import ExperimentConfig
+
+# Data sets whose license forbids passing pictures on; pictures learned from them are treated alike.
+UNPUBLISHED = ("celeba",)
+PUBLIC_FILES = ("config.json", "privacy.json", "history.csv", "samples.png")
+PRIVATE_FILES = ("metrics.json", "diagnostics.csv")
+
+
+@dataclass(frozen=True)
+class Record:
+    """One finished run on disk.
+
+    Args:
+        path: its folder.
+
+    Raises:
+        InvalidArgument: a file is missing, so the folder is no whole record.
+    """
+
+    path: Path
+
+    def __post_init__(self) -> None:
+        missing = [name for name in self._expected() if not self._find(name).exists()]
+        require(
+            not missing,
+            "path",
+            str(self.path),
+            f"a whole record (missing: {', '.join(missing)})",
+            "run_experiment(config) again",
+        )
+
+    @cached_property
+    def config(self) -> ExperimentConfig:
+        """The run's configuration."""
+        return ExperimentConfig.from_dict(self._json("config.json")["config"])
+
+    @cached_property
+    def run(self) -> dict[str, Any]:
+        """Versions, device, commit, command: how the run was made."""
+        return self._json("config.json")["run"]
+
+    @cached_property
+    def privacy(self) -> dict[str, Any]:
+        """What was released and what it cost."""
+        return self._json("privacy.json")
+
+    @cached_property
+    def metrics(self) -> dict[str, Any]:
+        """Quality figures; outside the guarantee."""
+        return self._json("metrics.json")
+
+    @cached_property
+    def history(self) -> pd.DataFrame:
+        """Public figures per round."""
+        return pd.read_csv(self._find("history.csv"))
+
+    @cached_property
+    def diagnostics(self) -> pd.DataFrame:
+        """Private figures per round; outside the guarantee."""
+        return pd.read_csv(self._find("diagnostics.csv"))
+
+    @property
+    def fingerprint(self) -> str | None:
+        """SHA-256 of settings and private data; None where it was not kept. Private."""
+        path = self._find("fingerprint")
+        return path.read_text() if path.exists() else None
+
+    @property
+    def samples_png(self) -> Path:
+        """Picture of samples, one row per class; in a clone it is missing where it is withheld."""
+        return self._find("samples.png")
+
+    @property
+    def rounds_png(self) -> Path | None:
+        """Picture of the same latents after ever more rounds, if there is one."""
+        path = self._find("rounds.png")
+        return path if path.exists() else None
+
+    def _expected(self) -> list[str]:
+        """Files without which the folder is no record; withheld pictures may be missing."""
+        names = [*PUBLIC_FILES, *PRIVATE_FILES]
+        if self._find("config.json").exists() and self.config.dataset in UNPUBLISHED:
+            names.remove("samples.png")
+        return names
+
+    def _find(self, name: str) -> Path:
+        hidden = self.path / "private" / name
+        return hidden if hidden.exists() else self.path / name
+
+    def _json(self, name: str) -> dict[str, Any]:
+        return json.loads(self._find(name).read_text())
+
+
+def write_record(
+    path: Path,
+    *,
+    config: ExperimentConfig,
+    run: Mapping[str, Any],
+    privacy: Mapping[str, Any],
+    metrics: Mapping[str, Any],
+    history: pd.DataFrame,
+    diagnostics: pd.DataFrame,
+    samples_png: bytes,
+    synthetic: Mapping[str, np.ndarray],
+    rounds_png: bytes | None = None,
+    statement: str = "",
+    fingerprint: str | None = None,
+) -> Record:
+    """Write a record beside its place, then move it there in one step.
+
+    With a `statement` (see `statement.py`) the record holds it as ``statement.md``; with a `fingerprint`
+    (see `Record`) that too.
+
+    Returns:
+        The record. A reader sees either nothing or all of it.
+    """
+    partial = path.with_name(path.name + ".partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    hidden = partial / "private"
+    hidden.mkdir(mode=0o700)
+    private = hidden if config.privacy.noise_source == "secret" else partial
+    pictures = hidden if config.dataset in UNPUBLISHED else partial
+    _write_json(partial / "config.json", {"config": config.to_dict(), "run": dict(run)})
+    _write_json(partial / "privacy.json", privacy)
+    if statement:
+        (partial / "statement.md").write_text(statement)
+    _write_json(private / "metrics.json", metrics)
+    history.to_csv(partial / "history.csv", index=False, float_format="%.6g")
+    diagnostics.to_csv(private / "diagnostics.csv", index=False, float_format="%.6g")
+    if fingerprint is not None:
+        (private / "fingerprint").write_text(fingerprint)
+    (pictures / "samples.png").write_bytes(samples_png)
+    if rounds_png is not None:
+        (pictures / "rounds.png").write_bytes(rounds_png)
+    np.savez_compressed(pictures / "synthetic.npz", **dict(synthetic))  # type: ignore[arg-type]
+    if not any(hidden.iterdir()):
+        hidden.rmdir()
+    os.replace(partial, path)
+    return Record(path)
+
+
+def load_records(results_dir: Path) -> list[Record]:
+    """All whole records below `results_dir`, by name; half-written folders are passed over."""
+    folders = sorted(path.parent for path in Path(results_dir).rglob("privacy.json"))
+    return [Record(path) for path in folders if not path.name.endswith(".partial")]
+
+
+def _write_json(path: Path, value: Mapping[str, Any]) -> None:
+    path.write_text(json.dumps(value, indent=2, allow_nan=False) + "\n")

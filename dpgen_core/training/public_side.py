@@ -1,0 +1,270 @@
+"""The public side of a run: basis, generator, moving average, optimizer, samples.
+
+Nothing here sees a private record. What moves the generator comes from releases alone, so everything on
+this side is post-processing and covered by the guarantee.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from dpgen_core.codes.basis import FrequencyBasis
+from dpgen_core.codes.frames import FramedBasis
+from dpgen_core.config.schema import ExperimentConfig
+from dpgen_core.data.sets import ImageData
+from dpgen_core.models.critics import Critic, build_critic
+from dpgen_core.models.generators import (
+    ConvGenerator,
+    FramedGenerator,
+    Noise,
+    RefinerGenerator,
+    with_contrast,
+)
+from dpgen_core.prior.gaussian import FrequencyPrior
+from dpgen_core.streams import stream
+from dpgen_core.training.ranks import ALONE, Ranks
+from dpgen_core.training.threads import side_by_side
+from dpgen_core.training.workspace import cpu_state
+
+_POOL_BLOCK = 40
+
+
+class PublicSide:
+    """Generator and what belongs to it, initialized from the public seed.
+
+    Args:
+        config: every setting.
+        device: where to train.
+        prior: the released prior, when the method has one.
+        ranks: the processes that share the run.
+
+    Attributes:
+        critic: an untrained critic from the same seed, for the learner to copy or to train.
+    """
+
+    def __init__(
+        self,
+        config: ExperimentConfig,
+        *,
+        device: torch.device,
+        prior: FrequencyPrior | None = None,
+        ranks: Ranks = ALONE,
+    ) -> None:
+        self.config, self.device, self.prior, self.ranks = config, device, prior, ranks
+        if not config.privacy.rounds:
+            return
+        kind = FramedBasis if config.generator.framed else FrequencyBasis
+        self.basis: FrequencyBasis = kind(
+            config.image_shape, config.contribution.basis_modes, device
+        )
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(config.seed)
+            self.critic: Critic = build_critic(
+                config.critic.kind,
+                basis=self.basis,
+                num_classes=config.num_classes,
+                width=config.critic.width,
+                classify=config.contribution.classifier_weight > 0,
+            ).to(device)
+            self.generator = self._build_generator()
+        self.average = copy.deepcopy(self.generator)
+        self.optimizer = torch.optim.Adam(
+            [p for p in self.generator.parameters() if p.requires_grad],
+            lr=config.generator.learning_rate,
+            betas=(config.generator.momentum, 0.99),
+        )
+
+    def latents(self, name: str, round_index: int, count: int) -> tuple[Tensor, Tensor]:
+        """Public latents and balanced public labels, in random order."""
+        generator = stream(self.config.seed, name, round_index)
+        latents = torch.randn(count, self._latent_dim, generator=generator)
+        labels = torch.arange(count) % self.config.num_classes
+        labels = labels[torch.randperm(count, generator=generator)]
+        return latents.to(self.device), labels.to(self.device)
+
+    def codes(self, latents: Tensor, labels: Tensor, noise: Noise) -> Tensor:
+        """Codes (n, d) of generated images, as they are judged; with the generator's graph."""
+        if isinstance(self.generator, FramedGenerator):
+            assert isinstance(self.basis, FramedBasis)
+            return self.generator.codes(self.basis, latents, labels, noise)
+        return self.basis.encode(self.generator(latents, labels, noise))
+
+    @torch.no_grad()
+    def pool(self, round_index: int) -> tuple[Tensor, Tensor]:
+        """Public fakes shared by all who train in the round: codes (F, d), labels (F,).
+
+        Made in blocks with a noise stream each, so that each rank can make some of them.
+        """
+        latents, labels = self.latents("pool", round_index, self.config.critic.fake_pool)
+        blocks = list(zip(latents.split(_POOL_BLOCK), labels.split(_POOL_BLOCK), strict=True))
+
+        @torch.no_grad()
+        def work(index: int) -> Tensor:
+            where = (self.config.seed, "pool-injection", round_index, index)
+            return self.codes(*blocks[index], stream(*where, device=self.device))
+
+        mine = self.ranks.part(len(blocks))
+        on_cpu = self.device.type == "cpu"
+        made = side_by_side(work, mine) if on_cpu else [work(index) for index in mine]
+        made = [latents.new_zeros(0, self.basis.dim), *made]
+        return self.ranks.join(torch.cat(made)), labels
+
+    def share_gradients(self) -> None:
+        """Sum the generator's gradients over ranks, each of which knows its own images' part."""
+        if self.ranks.size == 1:
+            return
+        learned = [p for p in self.generator.parameters() if p.requires_grad]
+        parts = [torch.zeros_like(p) if p.grad is None else p.grad for p in learned]
+        whole = self.ranks.sum(torch.cat([part.flatten() for part in parts]))
+        for p, part in zip(learned, whole.split([p.numel() for p in learned]), strict=True):
+            p.grad = part.view_as(p).clone()
+
+    def step_generator(self, rounds_done: float) -> None:
+        """A step of Adam on the gradient at hand, and of the moving average.
+
+        Args:
+            rounds_done: of `config.privacy.rounds`; the learning rate falls over the second half.
+        """
+        config = self.config
+        for group in self.optimizer.param_groups:
+            left = 1.0 - rounds_done / config.privacy.rounds
+            group["lr"] = config.generator.learning_rate * min(1.0, 2.0 * left + 0.05)
+        self.optimizer.step()
+        decay = min(config.generator.ema_decay, rounds_done / (rounds_done + 10))
+        with torch.no_grad():
+            pairs = zip(self.average.parameters(), self.generator.parameters(), strict=True)
+            for mean, now in pairs:
+                mean.lerp_(now, 1 - decay)
+
+    def public_tensors(self) -> dict[str, Tensor]:
+        """Generator, average and optimizer, for a checkpoint."""
+        state = cpu_state(self.generator, "generator") | cpu_state(self.average, "average")
+        return state | optimizer_tensors(self.optimizer, "optimizer")
+
+    def load_public(self, state: dict[str, Tensor]) -> None:
+        """Restore what `public_tensors` gave."""
+        self.generator.load_state_dict(below(state, "generator"))
+        self.average.load_state_dict(below(state, "average"))
+        load_optimizer(self.optimizer, below(state, "optimizer"))
+
+    @torch.no_grad()
+    def sample(self, labels: Tensor, *, stream_name: str = "samples") -> Tensor:
+        """Synthetic images in [0, 1] for the given labels, (n, c, h, w); seeded, post-processing."""
+        made = []
+        for start, batch in batches(labels, 500):
+            where = (self.config.seed, stream_name, start)
+            batch = batch.to(self.device)
+            size = (len(batch), self._latent_dim)
+            latents = torch.randn(size, generator=stream(*where)).to(self.device)
+            if self.config.privacy.rounds:
+                noise = stream(*where, "injection", device=self.device)
+                images = self.average(latents, batch, noise)
+            else:
+                assert self.prior is not None
+                images = self.prior.sample(latents, batch)
+                if self.config.prior.contrast:
+                    images = with_contrast(images)
+            made.append(images.clamp(0, 1).cpu())
+        return torch.cat(made)
+
+    @property
+    def _latent_dim(self) -> int:
+        if self.prior is not None:
+            return self.prior.latent_dim
+        return self.config.generator.latent_dim
+
+    def _build_generator(self) -> ConvGenerator | RefinerGenerator:
+        config = self.config
+        shared = (config.image_shape, config.num_classes)
+        if self.prior is not None:
+            model: ConvGenerator | RefinerGenerator = RefinerGenerator(
+                self.prior,
+                *shared,
+                config.generator.width,
+                config.generator.noise_injection,
+                by_label=config.generator.label_in_refiner,
+            )
+        else:
+            model = (FramedGenerator if config.generator.framed else ConvGenerator)(
+                *shared,
+                config.generator.latent_dim,
+                config.generator.width,
+                config.generator.noise_injection,
+                config.generator.appearance_noise,
+            )
+        return model.to(self.device)
+
+
+class LearnerBase(PublicSide):
+    """The public side, and what a learner takes from the private records.
+
+    Args:
+        config: every setting; the only place sigma, q, T, C and K come from.
+        data: the private records.
+        key: secret key of coins and noise (`streams.secret_key`).
+        device: where to train.
+        prior: the released prior, when the method has one (`session.make_prior`).
+        ranks: the processes that share the run.
+    """
+
+    def __init__(
+        self,
+        config: ExperimentConfig,
+        data: ImageData,
+        key: str,
+        *,
+        device: torch.device,
+        prior: FrequencyPrior | None = None,
+        ranks: Ranks = ALONE,
+    ) -> None:
+        super().__init__(config, device=device, prior=prior, ranks=ranks)
+        self._key = key
+        if config.privacy.rounds:
+            self._take(data)
+
+    def _take(self, data: ImageData) -> None:
+        """Keep what the learner needs of the private records."""
+        raise NotImplementedError
+
+
+def to_bytes(images: Tensor) -> Tensor:
+    """Images in [0, 1] as uint8."""
+    return (images * 255).round().to(torch.uint8)
+
+
+def prior_basis(config: ExperimentConfig, device: torch.device | str = "cpu") -> FrequencyBasis:
+    """The public basis in which the prior of `config` is released and sampled."""
+    kind = FramedBasis if config.prior.framed else FrequencyBasis
+    return kind(config.image_shape, config.prior.modes, device, chroma=config.prior.chroma)
+
+
+def optimizer_tensors(optimizer: torch.optim.Optimizer, prefix: str) -> dict[str, Tensor]:
+    """An optimizer's state by slot: ``prefix.index.name``."""
+    slots = optimizer.state_dict()["state"].items()
+    return {f"{prefix}.{index}.{name}": v for index, slot in slots for name, v in slot.items()}
+
+
+def load_optimizer(optimizer: torch.optim.Optimizer, state: dict[str, Tensor]) -> None:
+    """Restore what `optimizer_tensors` gave, without its prefix."""
+    slots: dict[int, dict[str, Tensor]] = {}
+    for name, value in state.items():
+        index, _, slot = name.partition(".")
+        slots.setdefault(int(index), {})[slot] = value
+    whole = optimizer.state_dict()
+    optimizer.load_state_dict({"state": slots, "param_groups": whole["param_groups"]})
+
+
+def below(state: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """The entries ``prefix.name``, by name."""
+    cut = len(prefix) + 1
+    return {name[cut:]: v for name, v in state.items() if name.startswith(prefix + ".")}
+
+
+def batches(values: Tensor, size: int) -> Iterator[tuple[int, Tensor]]:
+    """Consecutive parts of `values` with where they start."""
+    for start in range(0, len(values), size):
+        yield start, values[start : start + size]

@@ -1,0 +1,418 @@
+"""Events, ledger and calibration: golden values, monotonicity, refusal, and dp_accounting."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from decimal import Decimal
+
+import dp_accounting
+import pytest
+from dp_accounting.pld import PLDAccountant
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from companion.studies import lineage_accounting as lineage
+from dpgen_core.accounting import (
+    BudgetExceeded,
+    GaussianEvent,
+    Ledger,
+    SampledGaussianEvent,
+    bound_text,
+    calibrate_gaussian,
+    calibrate_noise,
+    epsilon_of_events,
+    epsilon_spent,
+    max_rounds,
+)
+from dpgen_core.accounting.pld import smallest_delta
+from dpgen_core.checks import InvalidArgument
+
+REPLACE, ADD = "replace-one", "add-or-remove"
+SETTING = {"relation": REPLACE, "delta": 1e-5}
+RELATIONS = {
+    REPLACE: dp_accounting.NeighboringRelation.REPLACE_ONE,
+    ADD: dp_accounting.NeighboringRelation.ADD_OR_REMOVE_ONE,
+}
+
+GOLDEN = [
+    (0.1, 500, 2.222),
+    (0.1, 1000, 3.150),
+    (0.05, 1000, 1.584),
+    (0.02, 2000, 0.961),
+    (0.001, 20000, 0.466),
+]
+
+
+@pytest.mark.parametrize(("rate", "rounds", "noise"), GOLDEN)
+def test_golden_noise_and_rounds(rate, rounds, noise):
+    setting = {"target_epsilon": 10.0, "delta": 1e-5, "sampling_rate": rate, "accountant": "pld"}
+    found = calibrate_noise(rounds=rounds, **setting)
+    assert found == pytest.approx(noise, abs=6e-4)
+    by_rdp = calibrate_noise(rounds=rounds, **{**setting, "accountant": "rdp"})
+    assert found < by_rdp < 1.1 * found
+    # Back again: as many rounds fit, give or take the calibration's tolerance.
+    assert max_rounds(noise_multiplier=found, **setting) == pytest.approx(rounds, rel=1e-3)
+
+
+@pytest.mark.parametrize("relation", [REPLACE, ADD])
+@pytest.mark.parametrize(
+    ("rate", "noise", "rounds"), [(0.1, 2.5, 300), (0.02, 1.0, 1000), (0.5, 8.0, 40), (1.0, 6.0, 9)]
+)
+def test_pld_agrees_with_dp_accounting_called_directly(relation, rate, noise, rounds):
+    accountant = PLDAccountant(RELATIONS[relation], value_discretization_interval=5e-4)
+    event = dp_accounting.GaussianDpEvent(noise)
+    if rate < 1:
+        event = dp_accounting.PoissonSampledDpEvent(rate, event)
+    accountant.compose(dp_accounting.SelfComposedDpEvent(event, rounds))
+    ours = epsilon_spent(
+        noise_multiplier=noise,
+        sampling_rate=rate,
+        rounds=rounds,
+        delta=1e-5,
+        relation=relation,
+        accountant="pld",
+    )
+    assert ours == pytest.approx(accountant.get_epsilon(1e-5), rel=0.01)
+
+
+def test_plain_events_are_in_units_of_their_sensitivity():
+    # dp_accounting's plain Gaussian has sensitivity 2 under replace-one, ours 1: hence 2 * 1.5.
+    accountant = PLDAccountant(RELATIONS[REPLACE], value_discretization_interval=5e-4)
+    accountant.compose(dp_accounting.GaussianDpEvent(2 * 1.5), 4)
+    accountant.compose(
+        dp_accounting.PoissonSampledDpEvent(0.1, dp_accounting.GaussianDpEvent(2.0)), 100
+    )
+    events = [GaussianEvent("prior", 1.5, 4), SampledGaussianEvent("rounds", 2.0, 0.1, 100)]
+    ours = epsilon_of_events(events, accountant="pld", **SETTING)
+    assert ours == pytest.approx(accountant.get_epsilon(1e-5), rel=0.01)
+
+
+def test_rounds_of_two_kinds_compose():
+    accountant = PLDAccountant(RELATIONS[REPLACE], value_discretization_interval=5e-4)
+    kinds = ((2.0, 0.1, 60), (3.0, 0.2, 30))
+    for noise, rate, rounds in kinds:
+        event = dp_accounting.PoissonSampledDpEvent(rate, dp_accounting.GaussianDpEvent(noise))
+        accountant.compose(event, rounds)
+    events = [SampledGaussianEvent("rounds", *kind) for kind in kinds]
+    ours = epsilon_of_events(events, accountant="pld", **SETTING)
+    assert ours == pytest.approx(accountant.get_epsilon(1e-5), rel=0.01)
+
+
+@pytest.mark.parametrize("accountant", ["rdp", "pld"])
+def test_gaussians_compose_into_one(accountant):
+    many = [GaussianEvent("a", 2.0), GaussianEvent("b", 3.0, 5), GaussianEvent("c", 7.0)]
+    one = GaussianEvent("all", (1 / 4 + 5 / 9 + 1 / 49) ** -0.5)
+    for relation in (REPLACE, ADD):
+        setting = {"delta": 1e-6, "relation": relation, "accountant": accountant}
+        assert epsilon_of_events(many, **setting) == pytest.approx(
+            epsilon_of_events([one], **setting), rel=1e-9
+        )
+
+
+def test_exact_gaussian_epsilon_meets_its_delta():
+    # Balle & Wang (2018), theorem 8, written out.
+    noise, delta = 1.7, 1e-5
+    epsilon = epsilon_of_events(
+        [GaussianEvent("x", noise)], delta=delta, relation=REPLACE, accountant="pld"
+    )
+
+    def phi(x: float) -> float:
+        return math.erfc(-x / math.sqrt(2)) / 2
+
+    a, b = 1 / (2 * noise), epsilon * noise
+    reached = phi(a - b) - math.exp(epsilon) * phi(-a - b)
+    assert delta * (1 - 1e-6) < reached <= delta
+
+
+@pytest.mark.parametrize("delta", [1e-3, 1e-8, 1e-10, 1e-12, 1e-13])
+def test_pld_stays_an_upper_bound_at_tiny_delta(delta):
+    # With q nearly 1 the composition is one Gaussian, known exactly; plain dp_accounting falls
+    # below it from 1e-12 down through FFT rounding.
+    noise, rounds = 600.0, 20000
+    almost = SampledGaussianEvent("x", noise, 1 - 1e-12, rounds)
+    exact = GaussianEvent("x", noise / 2, rounds)
+    setting = {"delta": delta, "relation": REPLACE, "accountant": "pld"}
+    assert (
+        epsilon_of_events([almost], **setting) >= epsilon_of_events([exact], **setting) * 0.999999
+    )
+
+
+@settings(max_examples=25, deadline=None, derandomize=True)
+@given(
+    rate=st.floats(1e-3, 1.0),
+    log_noise=st.floats(math.log(0.45), math.log(20)),
+    rounds=st.integers(1, 2000),
+    log_delta=st.floats(-18, -3),
+    plain=st.none() | st.floats(0.8, 20),
+)
+def test_rdp_is_never_under_pld(rate, log_noise, rounds, log_delta, plain):
+    events = [SampledGaussianEvent("r", math.exp(log_noise), rate, rounds)]
+    events += [GaussianEvent("p", plain)] if plain else []
+    setting = {"delta": math.exp(log_delta), "relation": REPLACE}
+    by_rdp = epsilon_of_events(events, accountant="rdp", **setting)
+    assert epsilon_of_events(events, accountant="pld", **setting) <= by_rdp * (1 + 1e-9)
+
+
+ARGUMENTS = {
+    "noise_multiplier": st.floats(math.log(0.5), math.log(20)).map(math.exp),
+    "sampling_rate": st.floats(1e-3, 0.9),
+    "rounds": st.integers(1, 3000),
+    "delta": st.floats(-16, -4).map(math.exp),
+}
+
+
+@settings(max_examples=40, deadline=None, derandomize=True)
+@given(factor=st.floats(1.0, 2.0), accountant=st.sampled_from(["rdp", "rdp", "pld"]), **ARGUMENTS)
+def test_epsilon_is_monotone_in_every_argument(factor, accountant, **arguments):
+    setting = {**arguments, "accountant": accountant}
+    epsilon = epsilon_spent(**setting)
+    cheaper = {
+        "noise_multiplier": arguments["noise_multiplier"] * factor,
+        "sampling_rate": arguments["sampling_rate"] / factor,
+        "rounds": max(1, int(arguments["rounds"] / factor)),
+        "delta": arguments["delta"] * factor,
+    }
+    # The PLD's interval changes with the setting, and its discretization error with it.
+    slack = 1e-9 if accountant == "rdp" else 2e-3
+    for name, value in cheaper.items():
+        assert epsilon_spent(**{**setting, name: value}) <= epsilon * (1 + slack) + 1e-6
+
+
+@settings(max_examples=15, deadline=None, derandomize=True)
+@given(
+    target=st.floats(math.log(0.3), math.log(30)).map(math.exp),
+    rate=st.floats(2e-3, 1.0),
+    rounds=st.integers(1, 3000),
+    share=st.none() | st.floats(0.05, 0.9),
+    accountant=st.sampled_from(["rdp", "rdp", "pld"]),
+)
+def test_calibration_never_exceeds_and_nearly_spends_the_budget(
+    target, rate, rounds, share, accountant
+):
+    budget = {
+        "target_epsilon": target,
+        "delta": 1e-5,
+        "relation": REPLACE,
+        "accountant": accountant,
+    }
+    others = ()
+    if share:
+        others = (GaussianEvent("prior", calibrate_gaussian(**budget) / math.sqrt(share)),)
+    noise = calibrate_noise(sampling_rate=rate, rounds=rounds, other_events=others, **budget)
+    # Charged the other way round: the order may not matter even in the last digit.
+    spent = epsilon_of_events(
+        [SampledGaussianEvent("rounds", noise, rate, rounds), *others],
+        accountant=accountant,
+        **SETTING,
+    )
+    assert 0.999 * target <= spent <= target
+    fit = max_rounds(noise_multiplier=noise, sampling_rate=rate, other_events=others, **budget)
+    assert fit >= rounds
+
+
+@pytest.mark.parametrize("accountant", ["rdp", "pld"])
+def test_ledger_refuses_before_recording(accountant):
+    noise = calibrate_noise(
+        target_epsilon=2, sampling_rate=0.1, rounds=40, accountant=accountant, delta=1e-5
+    )
+    ledger = Ledger(accountant=accountant, target_epsilon=2, **SETTING)
+    event = SampledGaussianEvent("rounds", noise, 0.1)
+    for _ in range(40):
+        ledger.charge(event)
+    before = ledger.events
+    while True:  # the calibration's tolerance may leave room for a round, not for many
+        try:
+            ledger.charge(event)
+        except BudgetExceeded as error:
+            assert "rounds" in str(error) and "budget of 2" in str(error)
+            break
+        before = ledger.events
+    assert ledger.events == before and 40 <= before[0].count <= 41
+    assert ledger.epsilon() <= 2
+    with pytest.raises(BudgetExceeded):
+        ledger.charge(GaussianEvent("one more", 0.5))
+    assert ledger.events == before
+
+
+def test_ledger_merges_neighbors_and_round_trips():
+    ledger = Ledger(accountant="rdp", target_epsilon=20, **SETTING)
+    assert ledger.epsilon() == 0.0 and ledger.events == ()
+    round_ = SampledGaussianEvent("rounds", 3, 0.1)
+    for event in [
+        GaussianEvent("prior", 4.0),
+        round_,
+        round_,
+        SampledGaussianEvent("x", 3, 0.1, 2),
+    ]:
+        ledger.charge(event)
+    assert [(e.name, e.count) for e in ledger.events] == [("prior", 1), ("rounds", 2), ("x", 2)]
+    text = json.dumps(ledger.to_dict(), allow_nan=False)
+    again = Ledger.from_dict(json.loads(text))
+    assert again.events == ledger.events and again.settings() == ledger.settings()
+    assert again.epsilon("rdp") == ledger.epsilon() and again.epsilon("pld") < ledger.epsilon()
+    again.charge(round_)
+    assert len(ledger.events) == 3 and again.epsilon() > ledger.epsilon()
+    assert Ledger(**ledger.settings()).events == ()
+
+    tampered = json.loads(text)
+    tampered["events"][1]["count"] = 10**6
+    with pytest.raises(BudgetExceeded):
+        Ledger.from_dict(tampered)
+    for change in (
+        {"extra": 1},
+        {"events": [{"kind": "laplace"}]},
+        {"events": [{"kind": "gaussian"}]},
+    ):
+        with pytest.raises(InvalidArgument):
+            Ledger.from_dict({**ledger.to_dict(), **change})
+
+
+@pytest.mark.parametrize("accountant", ["rdp", "pld"])
+def test_charging_is_cheap(accountant):
+    ledger = Ledger(accountant=accountant, target_epsilon=10, **SETTING)
+    event = SampledGaussianEvent("rounds", 2.5, 0.1)
+    start = time.perf_counter()
+    for _ in range(400):
+        ledger.charge(event)
+        ledger.epsilon("rdp")
+    assert (time.perf_counter() - start) / 400 < 5e-3
+
+
+@pytest.mark.parametrize("accountant", ["rdp", "pld"])
+def test_other_events_that_leave_nothing_are_named(accountant):
+    budget = {"target_epsilon": 1.0, "delta": 1e-5, "sampling_rate": 0.1, "accountant": accountant}
+    others = [GaussianEvent("prior", 1.0)]
+    with pytest.raises(BudgetExceeded, match="prior"):
+        calibrate_noise(rounds=10, other_events=others, **budget)
+    with pytest.raises(BudgetExceeded, match="prior"):
+        max_rounds(noise_multiplier=5.0, other_events=others, **budget)
+    assert max_rounds(noise_multiplier=0.3, **budget) == 0
+
+
+@settings(max_examples=200, deadline=None, derandomize=True)
+@given(value=st.floats(0, 1e6), digits=st.integers(0, 6))
+def test_what_is_printed_of_a_bound_is_a_bound(value, digits):
+    printed = Decimal(bound_text(value, digits))
+    assert printed - Decimal(10) ** -digits < Decimal(repr(value)) <= printed
+    assert -printed.as_tuple().exponent == digits
+
+
+def test_a_bound_has_three_digits_and_may_be_infinite():
+    assert bound_text(9.3141) == "9.315"
+    assert bound_text(9.315) == "9.315"  # what is exact is not moved by its binary rounding
+    assert bound_text(math.inf) == "inf"
+
+
+@pytest.mark.parametrize("rounds", [1, 300, 20_000])
+def test_the_smallest_delta_has_an_answer_and_less_than_half_of_it_has_none(rounds):
+    event = SampledGaussianEvent("x", 30.0, 0.1, rounds)
+    setting = {"relation": REPLACE, "accountant": "pld"}
+    low = smallest_delta(rounds)
+    assert 0 < epsilon_of_events([event], delta=low, **setting) < math.inf
+    assert epsilon_of_events([event], delta=0.4 * low, **setting) == math.inf
+    assert low < 1e-8  # far below any delta in use
+
+
+def test_infinity_where_nothing_is_known():
+    hopeless = SampledGaussianEvent("x", 1e-3, 0.5)
+    for accountant in ("rdp", "pld"):
+        assert epsilon_of_events([hopeless], accountant=accountant, **SETTING) == math.inf
+    ledger = Ledger(accountant="rdp", target_epsilon=1e6, **SETTING)
+    with pytest.raises(BudgetExceeded):
+        ledger.charge(hopeless)
+
+
+def test_unreachable_target_says_so():
+    with pytest.raises(InvalidArgument, match="larger epsilon"):
+        calibrate_noise(target_epsilon=1e-6, delta=1e-12, sampling_rate=0.1, rounds=10)
+
+
+def test_lineage_figures():
+    mnist = {"num_discriminators": 1000, "noise_multiplier": 1.07, "steps": 20000, "batch": 32}
+    assert lineage.claimed_epsilon(delta=1e-5, **mnist) == pytest.approx(9.99, abs=0.005)
+    tight = lineage.shared_draw_epsilon(delta=1e-5, **mnist)
+    assert tight == pytest.approx(329, abs=1)
+    loose = lineage.shared_draw_epsilon(delta=1e-5, accountant="rdp", **mnist)
+    assert tight < loose < 366
+    # With one image per step nothing is shared, and the lineage's bound is above the tight one.
+    single = {**mnist, "batch": 1}
+    assert lineage.shared_draw_epsilon(delta=1e-5, **single) < lineage.claimed_epsilon(
+        delta=1e-5, **single
+    )
+
+
+BAD = {
+    "noise_multiplier": [0, -1.0, math.nan, math.inf, "1", True, None],
+    "sampling_rate": [0, -0.1, 1.01, math.nan, "0.1", True],
+    "rounds": [0, -3, 1.5, "10", True, math.nan],
+    "delta": [0, 1, -1e-5, math.nan, "1e-5", True],
+    "relation": ["swap", None, 1],
+    "accountant": ["gdp", None],
+    "target_epsilon": [0, -1, math.nan, math.inf, "10", True, None],
+}
+GOOD = {
+    "noise_multiplier": 2.0,
+    "sampling_rate": 0.1,
+    "rounds": 3,
+    "delta": 1e-5,
+    "relation": REPLACE,
+    "accountant": "rdp",
+    "target_epsilon": 5.0,
+}
+FUNCTIONS = {
+    epsilon_spent: (
+        "noise_multiplier",
+        "sampling_rate",
+        "rounds",
+        "delta",
+        "relation",
+        "accountant",
+    ),
+    calibrate_noise: (
+        "target_epsilon",
+        "sampling_rate",
+        "rounds",
+        "delta",
+        "relation",
+        "accountant",
+    ),
+    max_rounds: (
+        "target_epsilon",
+        "noise_multiplier",
+        "sampling_rate",
+        "delta",
+        "relation",
+        "accountant",
+    ),
+    calibrate_gaussian: ("target_epsilon", "delta", "relation", "accountant"),
+}
+
+
+@pytest.mark.parametrize("function", FUNCTIONS, ids=lambda f: f.__name__)
+def test_every_argument_is_validated(function):
+    good = {name: GOOD[name] for name in FUNCTIONS[function]}
+    assert function(**good) > 0
+    for name in good:
+        for value in BAD[name]:
+            with pytest.raises(InvalidArgument, match=name):
+                function(**{**good, name: value})
+
+
+def test_events_and_ledger_are_validated():
+    for noise in BAD["noise_multiplier"]:
+        with pytest.raises(InvalidArgument, match="noise_multiplier"):
+            GaussianEvent("x", noise)
+    with pytest.raises(InvalidArgument, match="name"):
+        GaussianEvent("", 1.0)
+    with pytest.raises(InvalidArgument, match="count"):
+        SampledGaussianEvent("x", 1.0, 0.1, 0)
+    with pytest.raises(InvalidArgument, match="target_epsilon"):
+        Ledger(accountant="rdp", target_epsilon=-1, **SETTING)
+    with pytest.raises(InvalidArgument, match="event"):
+        Ledger(accountant="rdp", **SETTING).charge("rounds")
+    with pytest.raises(InvalidArgument, match="event"):
+        epsilon_of_events([1.0], accountant="rdp", **SETTING)
+    with pytest.raises(InvalidArgument, match="accountant"):
+        Ledger(accountant="rdp", **SETTING).epsilon("gdp")

@@ -1,0 +1,141 @@
+"""What the records teach: every verdict follows the figures, and nothing is said without records."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from made_records import make_record
+
+from companion.book.conclusions import (
+    compared_table,
+    lessons,
+    rounds_table,
+    switched_table,
+    targets_table,
+)
+from companion.studies.campaign import NON_PRIVATE
+from companion.studies.committed import committed_records
+from dpgen_core.config.presets import COLORED, PRIOR_FRAMED
+
+
+def seeds(folder: Path, method: str, *values: float, epsilon: float = 10.0, **more: float) -> None:
+    for seed, value in enumerate(values):
+        make_record(folder, method=method, seed=seed, epsilon=epsilon, g2r_cnn=value, **more)
+
+
+def test_targets_are_reached_by_the_best_or_not_at_all(tmp_path: Path) -> None:
+    seeds(tmp_path, "efsgd", 0.84, 0.86)
+    seeds(tmp_path, "gaussian", 0.95, 0.96)
+    seeds(tmp_path, "mixture", 0.94)
+    seeds(tmp_path, "gaussian", 0.96, epsilon=1.0)
+    seeds(tmp_path, "gs-wgan", 0.99)  # not ours
+    table = targets_table(committed_records(tmp_path))
+    assert table["by"].tolist() == ["gaussian", "gaussian", "efsgd"]
+    assert table["reached"].tolist() == ["floor", "goal", "no"]
+    assert table["g2r CNN (%)"].tolist() == ["95.5 ± 0.7", "96.0", "85.0 ± 1.4"]
+    assert table["runs"].tolist() == [2, 1, 2]
+
+
+def test_what_the_rounds_add_is_judged_by_its_seeds(tmp_path: Path) -> None:
+    seeds(tmp_path, "gaussian", 0.95, 0.952, frechet_distance=80.0, recall=0.3)
+    seeds(tmp_path, "efsgd-prior", 0.90, 0.902, frechet_distance=20.0, recall=0.6)
+    row = rounds_table(committed_records(tmp_path)).loc["gaussian"]
+    assert row["g2r CNN (%)"] == "-5.0, worse"
+    assert row["Frechet distance"] == "-60.0 (-75%), better"
+    assert row["recall"] == "0.30 to 0.60" and row["runs"] == "2 and 2"
+    seeds(tmp_path, "mixture", 0.95, 0.85, frechet_distance=16.0, recall=0.6)
+    seeds(tmp_path, "efsgd-prior", 0.90, 0.99, frechet_distance=20.0, recall=0.6, epsilon=1.0)
+    table = rounds_table(committed_records(tmp_path))  # nothing else at epsilon 1 yet
+    assert table.index.tolist() == ["gaussian", "mixture"]
+    assert table.loc["mixture", "g2r CNN (%)"] == "+0.1, undecided"
+    assert table.loc["mixture", "Frechet distance"] == "+4.0 (+25%), worse"
+    seeds(tmp_path, "efsgd-prior/with-label", 0.94, 0.96)
+    table = rounds_table(committed_records(tmp_path), ours="efsgd-prior/with-label")
+    assert table.loc["gaussian", "g2r CNN (%)"] == "-0.1, undecided"
+
+
+def test_sentences_say_what_the_records_say(tmp_path: Path) -> None:
+    seeds(tmp_path, "efsgd", 0.85, 0.85, real_cnn=0.98)
+    seeds(tmp_path, "efsgd/no-error-feedback", 0.86, 0.86)
+    seeds(tmp_path, "efsgd", 0.87, 0.87, epsilon=NON_PRIVATE)
+    seeds(tmp_path, "gs-wgan", 0.7, 0.702, frechet_distance=5.0, recall=0.6)
+    text = lessons(committed_records(tmp_path))
+    assert "error feedback: g2r +1.0 (better), Frechet distance" in text
+    assert "next to none gives g2r 87.0 %, epsilon 10 gives 85.0 % (+2.0, better)" in text
+    assert "`gs-wgan` reaches g2r 70.1 % at a recall of 0.60; against `efsgd`" in text
+    assert "g2r -14.9 (worse), Frechet distance " in text
+    assert "trained on real records gets 98.0 %" in text and "`efsgd`, 85.0 %" in text
+
+
+def test_the_clip_and_the_memory_are_told_apart(tmp_path: Path) -> None:
+    for method, cosine in (("efsgd", 0.95), ("efsgd/no-error-feedback", 0.9996)):
+        record = make_record(tmp_path, method=method)
+        table = record.diagnostics.assign(clip_cosine=cosine, norm_spread=0.04)
+        table.to_csv(record.path / "diagnostics.csv", index=False)
+    text = lessons(committed_records(tmp_path))
+    assert "the clip alone leaves the sum of contributions at a cosine of 0.9996 to 0.9996" in text
+    assert "clip and memory together leave the sum of contributions at a cosine of 0.9500" in text
+
+
+def test_nothing_is_said_without_records() -> None:
+    assert targets_table([]).empty and rounds_table([]).empty
+    assert lessons([]) == "No record is committed yet.\n"
+
+
+def test_what_is_asked_of_efsgd_may_be_reached_with_appearance_noise(tmp_path: Path) -> None:
+    seeds(tmp_path, "efsgd", 0.85, 0.852)
+    seeds(tmp_path, "efsgd/with-appearance", 0.89, 0.892)
+    seeds(tmp_path, "efsgd/no-noise-injection", 0.99, 0.99)  # an ablation is no result
+    seeds(tmp_path, "efsgd-prior", 0.96, 0.962)
+    records = committed_records(tmp_path)
+    table = targets_table(records)
+    assert table["asked of"].tolist() == ["the best of ours", "efsgd"]
+    assert table["by"].tolist() == ["efsgd-prior", "efsgd/with-appearance"]
+    assert table["reached"].tolist() == ["floor", "floor"]
+    row = switched_table(records, "efsgd/with-appearance").loc["efsgd"]
+    assert row["g2r CNN (%)"] == "+4.0, better"
+
+
+def test_frames_are_judged_against_the_same_method_without(tmp_path: Path) -> None:
+    seeds(tmp_path, "mixture", 0.95, 0.952)
+    seeds(tmp_path, "mixture/with-frame", 0.97, 0.972)
+    seeds(tmp_path, "gaussian", 0.94, 0.942)
+    seeds(tmp_path, "efsgd-prior/with-frame", 0.98, 0.982)
+    records = committed_records(tmp_path)
+    table = switched_table(records, *PRIOR_FRAMED)
+    assert table.index.tolist() == ["mixture"]
+    assert table.loc["mixture", "g2r CNN (%)"] == "+2.0, better"
+    rounds = rounds_table(records, ours="efsgd-prior/with-frame")
+    assert rounds.index.tolist() == ["gaussian", "mixture/with-frame"]
+    assert rounds.loc["mixture/with-frame", "g2r CNN (%)"] == "+1.0, better"
+    assert targets_table(records)["by"].tolist() == ["efsgd-prior/with-frame"]
+
+
+def test_rounds_on_a_prior_for_photographs_are_judged_against_the_same_releases(
+    tmp_path: Path,
+) -> None:
+    for method, share in (
+        ("gaussian", 0.8),
+        ("gaussian/with-color", 0.9),
+        ("mixture/with-color", 0.88),
+        ("efsgd-prior/with-color", 0.87),
+    ):
+        seeds(tmp_path, method, share, share + 0.002, dataset="celeba")
+    records = committed_records(tmp_path)
+    table = switched_table(records, *COLORED)
+    assert table.index.tolist() == ["gaussian"]
+    assert table.loc["gaussian", "g2r CNN (%)"] == "+10.0, better"
+    rounds = rounds_table(records, ours="efsgd-prior/with-color")
+    assert rounds.index.tolist() == ["gaussian/with-color", "mixture/with-color"]
+    assert rounds["g2r CNN (%)"].tolist() == ["-3.0, worse", "-1.0, worse"]
+    assert targets_table(records)["by"].tolist() == ["gaussian/with-color"]
+
+
+def test_methods_without_records_are_left_out_of_a_comparison(tmp_path: Path) -> None:
+    seeds(tmp_path, "dp-sgd-critic", 0.70, 0.702)
+    seeds(tmp_path, "efsgd", 0.65, 0.67)
+    seeds(tmp_path, "gs-wgan", 0.8)
+    others = ("efsgd", "dp-gan-dpac", "gs-wgan")
+    table = compared_table(committed_records(tmp_path), "dp-sgd-critic", *others)
+    assert table.index.tolist() == ["efsgd", "gs-wgan"]
+    assert table["g2r CNN (%)"].tolist() == ["+4.1, better", "-9.9, undecided"]

@@ -1,0 +1,88 @@
+"""Tables and figure of the search for settings, from made trials and from the committed ones."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pandas as pd
+
+from companion.book import search_tables as tables
+from companion.studies.search_space import COLOR_STEPS
+from companion.studies.settings_search import FILE
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_noise_table_pairs_equal_settings(tmp_path: Path) -> None:
+    rows = [
+        ("efsgd", 10.0, "{}", 0.84),
+        ("efsgd", 10.0, '{"rounds": 600}', 0.9),
+        ("efsgd", 1e6, "{}", 0.87),
+        ("mixture", 1e6, '{"critic": "conv", "prior_cells": 64}', 0.96),
+    ]
+    columns = ["method", "epsilon", "overrides", "g2r"]
+    pd.DataFrame(rows, columns=columns).to_csv(tmp_path / FILE, index=False)
+    table = tables.noise_table(tmp_path)
+    assert table.loc["efsgd"].tolist() == ["the preset", 84.0, 87.0, 3.0]
+    assert table.loc["mixture", "settings changed"] == "critic=conv, prior_cells=64"
+    assert table.loc["mixture"].isna()["gain"] and table.loc["mixture"].iloc[2] == 96.0
+
+
+def test_a_setting_is_compared_over_seeds_of_equal_settings(tmp_path: Path) -> None:
+    rows = [
+        ("mixture", 1.0, '{"prior_cells": 1, "seed": 0}', 0.93, 80.0, 0.3),
+        ("mixture", 1.0, '{"prior_cells": 1, "seed": 1}', 0.95, 90.0, 0.3),
+        ("mixture", 1.0, '{"prior_cells": 8, "seed": 0}', 0.92, 70.0, 0.2),
+        ("mixture", 1.0, '{"prior_cells": 20, "prior_rank": 45}', 0.5, 1.0, 0.2),
+        ("mixture", 1.0, "{}", 0.5, 1.0, 0.2),
+    ]
+    columns = ["method", "epsilon", "overrides", "g2r", "frechet_distance", "recall"]
+    pd.DataFrame(rows, columns=columns).to_csv(tmp_path / FILE, index=False)
+    table = tables.seeds_table(tmp_path, "prior_cells")
+    one, eight = ("mixture", 1.0, 1), ("mixture", 1.0, 8)
+    assert list(table.index) == [one, eight]
+    assert table.loc[one].tolist() == ["94.0 ± 1.4", "85.0 ± 7.1", "30.0 ± 0.0"]
+    assert table.loc[eight].tolist() == ["92.0 ± nan", "70.0 ± nan", "20.0 ± nan"]
+
+
+def test_colors_are_compared_step_by_step(tmp_path: Path) -> None:
+    steps = [dict(step) for step in COLOR_STEPS]
+    rows = [
+        ("gaussian", epsilon, json.dumps({"dataset": "celeba", "seed": seed} | step), g2r, 9.0, 0.3)
+        for epsilon, step, g2r in (
+            (1.0, steps[0], 0.7),
+            (10.0, steps[3], 0.9),
+            (10.0, steps[0], 0.8),
+        )
+        for seed in (0, 1)
+    ]
+    rows.append(("gaussian", 10.0, "{}", 0.5, 1.0, 0.2))
+    columns = ["method", "epsilon", "overrides", "g2r", "frechet_distance", "recall"]
+    pd.DataFrame(rows, columns=columns).to_csv(tmp_path / FILE, index=False)
+    table = tables.color_table(tmp_path)
+    assert table.index.tolist() == [10.0, 10.0, 1.0]
+    assert table["g2r (%)"].tolist() == ["80.0 ± 0.0", "90.0 ± 0.0", "70.0 ± 0.0"]
+    assert table["setting added"].tolist() == ["the preset", "prior_modes=24", "the preset"]
+
+
+def test_table_says_what_was_changed() -> None:
+    table = tables.tuning_table(ROOT / "results")
+    assert "the preset" in set(table["settings changed"])
+    best = table[(table.index == "efsgd") & (table["epsilon"] == 10)]
+    assert best["g2r"].is_monotonic_decreasing
+
+
+def test_the_curve_holds_every_trial_of_efsgd(tmp_path: Path) -> None:
+    lines = ["method,epsilon,overrides,g2r,minutes"]
+    lines += ["efsgd,10.0,{},0.8,3.0", "efsgd,10.0,{},0.85,6.0", "efsgd,1000000.0,{},0.9,4.0"]
+    lines += ['efsgd,10.0,"{""appearance_noise"": true, ""seed"": 0}",0.88,5.0']
+    lines += ['efsgd,10.0,"{""appearance_noise"": false, ""seed"": 0}",0.7,7.0']
+    lines += ['efsgd,10.0,"{""rounds_frame"": true, ""seed"": 0}",0.91,5.5']
+    (tmp_path / FILE).write_text("\n".join([*lines, "gaussian,10.0,{},0.95,0.1"]) + "\n")
+    trials, framed, varied, free, asked = tables.compute_curve(tmp_path, floor=88.0).axes[0].lines
+    assert trials.get_xdata().tolist() == [3.0, 6.0, 7.0]
+    assert trials.get_ydata().tolist() == [80, 85, 70]
+    assert framed.get_ydata().tolist() == [91]
+    assert varied.get_ydata().tolist() == [88]
+    assert free.get_ydata().tolist() == [90] and list(asked.get_ydata()) == [88.0, 88.0]

@@ -1,0 +1,202 @@
+"""The book's tables say what the records say, and show no picture of CelebA."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from made_records import make_record
+from PIL import Image
+
+from companion.book import tables
+from companion.book.gallery import gallery, switched_gallery
+from dpgen_core.checks import InvalidArgument
+from dpgen_core.config.make import make_config
+from dpgen_core.records.record import Record
+
+PUBLISHED = Path(__file__).parents[2] / "book" / "published.csv"
+
+
+def test_quality_table_shows_the_recorded_figures(tmp_path: Path) -> None:
+    make_record(tmp_path, frechet_distance=12.345, frechet_floor=0.5)
+    row = tables.results_table(
+        tables.committed_records(tmp_path), dataset="mnist", view="quality"
+    ).iloc[0]
+    assert row["method"] == "efsgd"
+    assert row["epsilon (RDP)"] == "9.90" and row["epsilon (PLD)"] == "9.50"
+    assert row["g2r CNN (%)"] == "81.2"
+    assert row["Frechet distance (own classifier)"] in ("12.35", "12.34")
+    assert row["its floor, real against real"] == "0.50"
+    assert row["FID"] == row["g2r MLP (%)"] == tables.MISSING  # null and absent, never a number
+
+
+def test_privacy_and_cost_tables(tmp_path: Path) -> None:
+    make_record(tmp_path)
+    make_record(tmp_path, method="gaussian")
+    records = tables.committed_records(tmp_path)
+    privacy = tables.results_table(records, dataset="mnist", view="privacy").set_index("method")
+    efsgd = next(r for r in records if r.config.method == "efsgd").config
+    assert privacy.loc["efsgd", ["sigma", "q", "T", "K"]].tolist() == [
+        "1.875",
+        f"{efsgd.privacy.sampling_rate:.4f}",
+        str(efsgd.privacy.rounds),
+        str(efsgd.privacy.num_shards),
+    ]
+    # no rounds: sigma and q would mean nothing
+    assert privacy.loc["gaussian", ["prior noise", "sigma", "q"]].tolist() == [
+        "0.500",
+        tables.MISSING,
+        tables.MISSING,
+    ]
+    cost = tables.results_table(records, dataset="mnist", view="cost").set_index("method")
+    assert cost.loc["efsgd", "training minutes"] == "1.5"
+
+
+def test_command_names_every_setting_that_is_not_the_presets(tmp_path: Path) -> None:
+    plain = tables.command(make_record(tmp_path))
+    assert plain.startswith("papermill notebooks/experiment.ipynb")
+    for part in ("-p dataset mnist", "-p method efsgd", "-p epsilon 10 ", "-p delta 1e-05"):
+        assert part in plain
+    record = make_record(tmp_path, settings={"critic_steps": 77})
+    code = tables.command(record)
+    assert "critic_steps=77" in code and "critic_width" not in code
+    call = code.removeprefix("run_experiment(").removesuffix(")")
+    again = eval(call, {"make_config": make_config})
+    assert again.critic.steps == 77 and again.privacy.rounds == record.config.privacy.rounds
+
+
+def test_local_smoke_and_half_written_records_are_not_shown(tmp_path: Path) -> None:
+    kept = make_record(tmp_path)
+    make_record(tmp_path, profile="smoke")
+    make_record(tmp_path / "local", seed=5)
+    (tmp_path / "mnist-x.partial").mkdir()
+    (tmp_path / "mnist-x.partial" / "privacy.json").write_text("{}")
+    assert [r.path for r in tables.committed_records(tmp_path)] == [kept.path]
+    assert tables.committed_records(tmp_path / "absent") == []
+
+
+def test_rows_follow_the_books_order(tmp_path: Path) -> None:
+    for method in ("gaussian", "efsgd/no-reconstruction", "efsgd", "efsgd-prior"):
+        make_record(tmp_path, method=method)
+    make_record(tmp_path, dataset="fashion_mnist", method="efsgd-prior")
+    table = tables.frame(tables.committed_records(tmp_path))
+    assert table["dataset"].tolist() == ["mnist"] * 4 + ["fashion_mnist"]
+    assert table["method"].tolist()[:4] == [
+        "efsgd-prior",
+        "efsgd",
+        "efsgd/no-reconstruction",
+        "gaussian",
+    ]
+
+
+@pytest.mark.parametrize("view", sorted(tables.VIEWS))
+def test_no_records_give_an_empty_table_with_its_columns(view: str) -> None:
+    table = tables.results_table([], dataset="celeba", view=view)
+    assert len(table) == 0
+    assert list(table.columns) == [title for _, title, _ in tables.VIEWS[view]]
+
+
+def test_gallery_puts_sheets_side_by_side_lowest_seed_first(tmp_path: Path) -> None:
+    make_record(tmp_path, method="efsgd-prior", seed=1, color="blue")
+    make_record(tmp_path, method="efsgd-prior", seed=0, color="red")
+    make_record(tmp_path, method="gaussian", color="lime")
+    make_record(tmp_path, method="efsgd/no-reconstruction", color="black")
+    board = Image.open(io.BytesIO(gallery(tables.committed_records(tmp_path), dataset="mnist")))
+    assert board.size == (60, 20)
+    assert board.getpixel((5, 5)) == (255, 0, 0) and board.getpixel((35, 5)) == (0, 255, 0)
+
+
+def test_gallery_without_records_is_a_notice() -> None:
+    assert Image.open(io.BytesIO(gallery([], dataset="mnist"))).size[0] > 0
+
+
+def test_a_record_is_whole_without_a_picture_only_where_pictures_are_withheld(
+    tmp_path: Path,
+) -> None:
+    withheld, shown = make_record(tmp_path, dataset="celeba"), make_record(tmp_path)
+    assert withheld.samples_png.parent.name == "private"
+    for record in (withheld, shown):
+        record.samples_png.unlink()
+    assert Record(withheld.path).config.dataset == "celeba"
+    with pytest.raises(InvalidArgument, match=r"missing: samples.png"):
+        Record(shown.path)
+
+
+def test_no_celeba_picture_is_ever_shown(tmp_path: Path) -> None:
+    make_record(tmp_path, dataset="celeba")
+    records = tables.committed_records(tmp_path)
+    with pytest.raises(InvalidArgument, match="celeba"):
+        gallery(records, dataset="celeba")
+    # its figures may be
+    assert len(tables.results_table(records, dataset="celeba", view="quality")) == 1
+
+
+@pytest.mark.parametrize("argument", [{"dataset": "cifar"}, {"view": "price"}])
+def test_unknown_names_are_refused(argument: dict[str, str]) -> None:
+    with pytest.raises(InvalidArgument):
+        tables.results_table([], **({"dataset": "mnist", "view": "quality"} | argument))
+
+
+def test_published_figures_keep_source_and_caveat_and_drop_unchecked_ones() -> None:
+    raw = pd.read_csv(PUBLISHED, dtype=str, keep_default_na=False)
+    assert (raw["checked"] == "no").any(), "the file no longer tries the filter"
+    shown = pd.concat(tables.published_table(PUBLISHED, dataset=d) for d in raw["dataset"].unique())
+    assert len(shown) == (raw["checked"] != "no").sum()
+    assert "no" not in set(shown["how we know"]) and "from memory" not in set(shown["source"])
+    ours = shown[(shown["method"] == "Ma & Zhang") & (shown["value"] == "49.41")].iloc[0]
+    assert ours["metric"] == "FID" and ours["source"] and ours["caveat"]
+
+
+def test_findings_average_seeds_and_leave_ablations_out(tmp_path: Path) -> None:
+    make_record(tmp_path, seed=0, g2r_cnn=0.80)
+    make_record(tmp_path, seed=1, g2r_cnn=0.90)
+    make_record(tmp_path, method="efsgd/no-reconstruction")
+    lines = tables.findings(tables.committed_records(tmp_path)).splitlines()
+    assert len(lines) == 3  # head, rule, one row
+    cells = [cell.strip() for cell in lines[2].strip("|").split("|")]
+    assert cells[0] == "MNIST" and cells[5] == "85.0" and cells[-1] == "2"
+
+
+def test_findings_without_records_says_so() -> None:
+    assert "No record" in tables.findings([])
+
+
+def test_claims_quote_the_paper_alone() -> None:
+    text = tables.claims(PUBLISHED)
+    raw = pd.read_csv(PUBLISHED, dtype=str, keep_default_na=False)
+    paper = raw[raw["bibkey"] == "ma2026efsgd"]
+    assert len(text.splitlines()) == 2 + len(paper)
+    assert all(value in text for value in paper["value"])
+
+
+def test_command_line_writes_both_tables_for_the_clone(tmp_path: Path) -> None:
+    for name in ("book", "notebooks", "results"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "book" / "published.csv").write_text(PUBLISHED.read_text())
+    make_record(tmp_path / "results")
+    tables.main(["findings", "--root", str(tmp_path / "notebooks")])
+    generated = tmp_path / "book" / "_generated"
+    assert "81.2" in (generated / "findings.md").read_text()
+    assert "49.41" in (generated / "claims.md").read_text()
+
+
+def test_project_root_outside_a_clone_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InvalidArgument, match="clone"):
+        tables.project_root(tmp_path)
+
+
+def test_switched_gallery_shows_the_methods_asked_for(tmp_path: Path) -> None:
+    make_record(tmp_path, method="efsgd", seed=1, color="blue")
+    make_record(tmp_path, method="efsgd", seed=0, color="red")
+    make_record(tmp_path, method="efsgd/no-reconstruction", color="lime")
+    records = tables.committed_records(tmp_path)
+    asked = ("efsgd/no-reconstruction", "efsgd", "gaussian")
+    with Image.open(
+        io.BytesIO(switched_gallery(records, dataset="mnist", methods=asked, epsilon=10.0))
+    ) as board:
+        assert board.size == (60, 20)
+        assert [board.getpixel((x, 5)) for x in (5, 35)] == [(0, 255, 0), (255, 0, 0)]
+    with pytest.raises(InvalidArgument, match="dataset: received 'celeba'"):
+        switched_gallery(records, dataset="celeba", methods=asked, epsilon=10.0)

@@ -1,0 +1,104 @@
+"""Generators and critics: shapes, seeded noise injection, the switch, the prior as a start."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from dpgen_core.checks import InvalidArgument
+from dpgen_core.codes.basis import FrequencyBasis
+from dpgen_core.models.critics import build_critic
+from dpgen_core.models.generators import ConvGenerator, RefinerGenerator
+from dpgen_core.prior.gaussian import FrequencyPrior
+from dpgen_core.streams import stream
+
+SHAPES = [(1, 28, 28), (3, 32, 32)]
+
+
+def make_prior(shape: tuple[int, int, int], classes: int) -> FrequencyPrior:
+    basis = FrequencyBasis(shape, 5)
+    factors = 0.3 * torch.eye(basis.dim).repeat(classes, 2, 1, 1)
+    means = torch.randn(classes, 2, basis.dim, generator=torch.Generator().manual_seed(0))
+    return FrequencyPrior(
+        basis,
+        basis.falloff(4.0),
+        torch.ones(classes) / classes,
+        torch.full((classes, 2), 0.5),
+        means,
+        factors,
+    )
+
+
+def make_generator(kind: str, shape: tuple[int, int, int], injection: bool):
+    torch.manual_seed(0)
+    if kind == "conv":
+        return ConvGenerator(shape, 3, 8, 4, injection)
+    return RefinerGenerator(make_prior(shape, 3), shape, 3, 4, injection)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("kind", ["conv", "refiner"])
+def test_images_and_noise_injection(kind: str, shape: tuple[int, int, int]) -> None:
+    generator = make_generator(kind, shape, True)
+    with torch.no_grad():
+        for p in generator.parameters():
+            p.add_(0.05 * torch.randn_like(p))
+    latents, labels = torch.randn(4, generator.latent_dim), torch.tensor([0, 1, 2, 0])
+    first = generator(latents, labels, stream(0, "a"))
+    assert first.shape == (4, *shape)
+    assert 0 <= first.min().item() <= first.max().item() <= 1
+    assert torch.equal(first, generator(latents, labels, stream(0, "a")))
+    assert not torch.equal(first, generator(latents, labels, stream(0, "b")))
+    quiet = make_generator(kind, shape, False)
+    assert torch.equal(
+        quiet(latents, labels, stream(0, "a")), quiet(latents, labels, stream(0, "b"))
+    )
+
+
+def test_each_class_has_its_own_images() -> None:
+    generator = make_generator("conv", (1, 28, 28), False)
+    latents = torch.randn(1, 8).repeat(2, 1)
+    a, b = generator(latents, torch.tensor([0, 1]), stream(0))
+    assert not torch.allclose(a, b, atol=1e-3)
+
+
+def test_refiner_starts_at_the_prior() -> None:
+    generator = make_generator("refiner", (1, 28, 28), True)
+    latents, labels = torch.randn(3, generator.latent_dim), torch.tensor([0, 1, 2])
+    start = generator.prior.sample(latents, labels)
+    expected = torch.sigmoid(generator.gain * (start - generator.threshold))
+    torch.testing.assert_close(generator(latents, labels, stream(0)), expected)
+
+
+@pytest.mark.parametrize("by_label", [True, False])
+def test_the_refiner_sees_the_label_only_where_it_is_told(by_label: bool) -> None:
+    shape = (1, 28, 28)
+    prior = make_prior(shape, 2)
+    prior.means[1] = prior.means[0]  # the prior's images are alike in both classes
+    generator = RefinerGenerator(prior, shape, 2, 4, False, by_label=by_label)
+    torch.nn.init.normal_(generator.to_image.weight)
+    latents = torch.randn(1, generator.latent_dim).repeat(2, 1)
+    a, b = generator(latents, torch.tensor([0, 1]), stream(0))
+    assert torch.equal(a, b) is not by_label
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("name", ["mlp", "conv"])
+def test_critic_scores_and_logits(name: str, shape: tuple[int, int, int]) -> None:
+    basis = FrequencyBasis(shape, 6)
+    critic = build_critic(name, basis=basis, num_classes=3, width=8, classify=True)
+    codes, labels = torch.randn(5, basis.dim), torch.tensor([0, 1, 2, 0, 1])
+    assert critic(codes, labels).shape == (5,)
+    assert critic.classify(codes).shape == (5, 3)
+    assert not torch.allclose(critic(codes, labels), critic(codes, labels.roll(1)))
+
+
+def test_unknown_critic() -> None:
+    with pytest.raises(InvalidArgument, match="critic: received 'transformer'.*mlp, conv"):
+        build_critic(
+            "transformer",
+            basis=FrequencyBasis((1, 8, 8), 4),
+            num_classes=2,
+            width=4,
+            classify=False,
+        )

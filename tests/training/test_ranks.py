@@ -1,0 +1,117 @@
+"""Several processes on one run: the same result, one noise, and no release lost with a rank."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import spread_worker
+import torch
+from safetensors.torch import load_file
+
+from dpgen_core import experiment as outcome
+from dpgen_core.checks import InvalidArgument
+from dpgen_core.experiment import run_experiment
+from dpgen_core.training.ranks import ALONE, Ranks
+from dpgen_core.training.workspace import FollowingWorkspace, Workspace
+
+WORKER = Path(__file__).parents[1] / "spread_worker.py"
+
+
+def launch(
+    case: str, folder: Path, ranks: int = 2, method: str = spread_worker.METHOD
+) -> subprocess.CompletedProcess[str]:
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
+    return subprocess.run(
+        [*torchrun, f"--nproc-per-node={ranks}", str(WORKER), case, str(folder), method],
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+
+
+@pytest.mark.parametrize("count, size", [(7, 1), (7, 2), (100, 3), (2, 3)])
+def test_every_shard_has_one_rank(count: int, size: int) -> None:
+    parts = [Ranks(rank, size).part(count) for rank in range(size)]
+    assert [i for part in parts for i in part] == list(range(count))
+    assert max(map(len, parts)) - min(map(len, parts)) <= 1
+
+
+def test_alone_every_exchange_is_free() -> None:
+    rows = torch.randn(3, 2)
+    for same in (ALONE.sum(rows), ALONE.join(rows), ALONE.collect(rows)):
+        assert same is rows
+    assert ALONE.decide(2) == 2 and ALONE.share({"rows": rows})["rows"] is rows
+
+
+@pytest.mark.parametrize(
+    ("ranks", "method"),
+    [(2, "efsgd-prior"), (3, "efsgd-prior"), (2, "efsgd/with-frame"), (2, "efsgd/with-appearance")],
+)
+def test_the_number_of_ranks_changes_nothing(ranks: int, method: str, tmp_path: Path) -> None:
+    done = launch("train", tmp_path, ranks, method)
+    assert done.returncode == 0, done.stderr
+    alone = spread_worker.train(ALONE, method)
+    together = load_file(tmp_path / "rank0.safetensors")
+    assert together.keys() == alone.keys()
+    for name, value in alone.items():
+        torch.testing.assert_close(together[name], value, atol=1e-4, rtol=1e-4, msg=name)
+    for rank in range(1, ranks):
+        for name, value in load_file(tmp_path / f"rank{rank}.safetensors").items():
+            assert torch.equal(value, together[name]), name  # generators never drift apart
+
+
+def test_a_lost_rank_stops_the_run_and_nothing_is_forgotten(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done = launch("lose", tmp_path)
+    assert done.returncode != 0
+    config = spread_worker.configure()
+    work = tmp_path / ".work" / config.record_name()
+    lines = [json.loads(line) for line in (work / "journal.jsonl").read_text().splitlines()]
+    journaled = [line for line in lines if line["name"] == "rounds"]
+    assert {line["index"] for line in journaled} >= set(range(spread_worker.KILLED_IN))
+    monkeypatch.setattr(outcome, "evaluate", lambda *arguments, **keywords: {})
+    record = run_experiment(
+        config, results_dir=tmp_path, progress=False
+    )  # alone, from its checkpoint
+    events = record.privacy["ledger"]["events"]
+    charged = sum(event["count"] for event in events if event["name"] == "rounds")
+    assert charged >= len(journaled)
+    assert max(record.privacy["epsilon"].values()) <= config.privacy.epsilon
+    assert not work.exists()
+
+
+def test_two_ranks_write_the_record_that_one_writes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done = launch("run", tmp_path / "two")
+    assert done.returncode == 0, done.stderr
+    monkeypatch.setattr(outcome, "evaluate", lambda *arguments, **keywords: {})
+    config = spread_worker.configure()
+    alone = run_experiment(config, results_dir=tmp_path / "one", progress=False)
+    ledgers = [
+        json.loads((tmp_path / name / config.record_name() / "privacy.json").read_text())["ledger"]
+        for name in ("one", "two")
+    ]
+    assert ledgers[0] == ledgers[1] == alone.privacy["ledger"]
+
+
+def test_one_critic_has_no_shards_to_part(tmp_path: Path) -> None:
+    config = spread_worker.configure("dp-sgd-critic")
+    with pytest.raises(InvalidArgument, match=r"learner: .*'owners' when several processes"):
+        run_experiment(config, results_dir=tmp_path, ranks=Ranks(0, 2))
+    assert not list(tmp_path.iterdir())
+
+
+def test_followers_get_key_and_checkpoint_and_write_nothing(tmp_path: Path) -> None:
+    with Workspace(tmp_path / "run", fingerprint="f", noise_source="secret", seed=0) as kept:
+        start = FollowingWorkspace(kept.for_followers())
+        assert start.key == kept.key and start.load() is None
+        kept.save({"x": torch.arange(3)}, {"next_round": 2})
+        with FollowingWorkspace(kept.for_followers()) as later:
+            tensors, state = later.load() or ({}, {})
+    assert tensors["x"].tolist() == [0, 1, 2] and state == {"next_round": 2}
