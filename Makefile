@@ -24,16 +24,16 @@ export JUPYTER_PREFER_ENV_PATH := 1
 unexport JUPYTER_PATH PYTHONPATH VIRTUAL_ENV
 
 .DEFAULT_GOAL := help
-.PHONY: help book test test-book links experiment experiments results audit mutants bench timings lint lock pair clean distclean
+.PHONY: help book test test-portable test-oldest test-book links experiment experiments results audit mutants bench timings lint lock pair clean distclean
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo "Variables: PYTHON=$(PYTHON) PROFILE=$(PROFILE) DATASET=$(DATASET) METHOD=$(METHOD)" \
 		"EPSILON=$(EPSILON) SEED=$(SEED)"
 
 book: $(STAMP) ## Run the notebooks and build the book (PROFILE=smoke, quick or paper)
-	$(BIN)/python -m companion.book.notebooks execute --profile $(PROFILE)
-	$(BIN)/python -m companion.book.notebooks mathjax
+	$(BIN)/python -m companion.book.build execute --profile $(PROFILE)
+	$(BIN)/python -m companion.book.build mathjax
 	$(BIN)/python -m companion.book.tables findings
 	$(BIN)/python -m companion.book.site
 	$(BIN)/python -m companion.book.status
@@ -42,6 +42,21 @@ book: $(STAMP) ## Run the notebooks and build the book (PROFILE=smoke, quick or 
 
 test: lint ## Check style and types, run the tests and the doctests
 	$(BIN)/python -m pytest --numprocesses 2
+
+test-portable: $(STAMP) ## Run the tests on other instruction sets, with one thread and with two
+	@for capability in default avx2 ""; do for threads in 1 2; do \
+		echo "ATEN_CPU_CAPABILITY=$${capability:-(unset)} DPGEN_TEST_THREADS=$$threads"; \
+		env -u ATEN_CPU_CAPABILITY $${capability:+ATEN_CPU_CAPABILITY=$$capability} \
+			DPGEN_TEST_THREADS=$$threads $(BIN)/python -m pytest --numprocesses 2 || exit 1; \
+	done; done
+
+test-oldest: $(BIN)/uv ## Run the tests with the oldest supported versions of the packages
+	$(BIN)/uv venv --quiet --allow-existing --python $(BIN)/python .venv-oldest
+	$(BIN)/uv pip install --python .venv-oldest/bin/python --resolution lowest-direct \
+		--requirements pyproject.toml --all-extras
+	$(BIN)/uv pip install --python .venv-oldest/bin/python --no-deps --no-build-isolation \
+		--config-settings editable_mode=compat --editable .
+	.venv-oldest/bin/python -m pytest --numprocesses 2
 
 test-book: $(STAMP) ## Open every page of the built book in Chromium, with the network off
 	$(BIN)/python -m pytest -m browser tests/test_book_in_a_browser.py
@@ -88,7 +103,7 @@ lock: $(BIN)/uv ## Pin the versions anew (LOCKFLAGS=--upgrade takes newer ones)
 pair: $(STAMP) ## Bring each notebook and its text form in step, without outputs
 	$(BIN)/jupytext --sync notebooks/*.py
 	$(BIN)/nbstripout notebooks/*.ipynb
-	$(BIN)/python -m companion.book.notebooks check-pairs
+	$(BIN)/python -m companion.book.build check-pairs
 
 clean: ## Remove what the build made; records and the environment stay
 	rm -rf _build book/_executed book/_generated book/_static/mathjax
@@ -96,7 +111,7 @@ clean: ## Remove what the build made; records and the environment stay
 	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 distclean: clean ## Remove the environment too
-	rm -rf .venv *.egg-info
+	rm -rf .venv .venv-oldest *.egg-info
 
 $(BIN)/uv:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \

@@ -1,4 +1,4 @@
-"""What makes this book: studies measure and write results, the book shows them.
+"""The tools behind the book: studies measure and write results, the book shows them.
 
-Nothing here is installed with the package; it runs in a clone. `dpgen_core` imports nothing of it.
+They are not installed with the package and run in a clone. `dpgen_core` never imports them.
 """

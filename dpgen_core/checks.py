@@ -1,6 +1,6 @@
 """Argument checks whose messages say what to do next.
 
-Every public function of ``dpgen_core`` validates with these helpers, so that all errors read alike:
+Every public function of `dpgen_core` validates with these helpers, so that all errors read alike:
 the argument, the value received, the rule it broke, and the likely fix.
 """
 
@@ -18,21 +18,13 @@ class InvalidArgument(ValueError):
 def require(condition: bool, argument: str, value: object, rule: str, fix: str) -> None:
     """Raise `InvalidArgument` unless `condition` holds.
 
-    Args:
-        condition: what must be true.
-        argument: the argument's name, as the caller spells it.
-        value: the value received (shown with ``repr``).
-        rule: completes "it must be ...".
-        fix: completes "Try ...".
-
-    Raises:
-        InvalidArgument: when `condition` is false.
+    `rule` completes "it must be ...", and `fix` completes "Try ...".
 
     Example:
         >>> require(False, "rounds", -3, "at least 1", "rounds=300")
         Traceback (most recent call last):
         ...
-        dpgen_core.checks.InvalidArgument: rounds: received -3, but it must be at least 1. Try rounds=300.
+        dpgen_core.checks.InvalidArgument: rounds: received -3, but it must be at least 1. Try ...
     """
     if not condition:
         raise InvalidArgument(f"{argument}: received {value!r}, but it must be {rule}. Try {fix}.")
@@ -41,13 +33,8 @@ def require(condition: bool, argument: str, value: object, rule: str, fix: str) 
 def check_choice(argument: str, value: object, choices: Iterable[str]) -> None:
     """Require `value` to be one of `choices`; the message lists them all."""
     allowed = list(choices)
-    require(
-        isinstance(value, str) and value in allowed,
-        argument,
-        value,
-        f"one of {', '.join(allowed)}",
-        f"{argument}={allowed[0]!r}",
-    )
+    rule, fix = f"one of {', '.join(allowed)}", f"{argument}={allowed[0]!r}"
+    require(isinstance(value, str) and value in allowed, argument, value, rule, fix)
 
 
 def check_real(
@@ -60,16 +47,9 @@ def check_real(
     high_open: bool = False,
     fix: str,
 ) -> None:
-    """Require a finite real number in an interval; booleans, text and NaN are refused.
+    """Require a finite real number from `low` to `high`; booleans, text and NaN are refused.
 
-    Args:
-        argument: the argument's name.
-        value: the value received.
-        low: lower end of the interval.
-        high: upper end of the interval; infinity means "no upper end" (the value is still finite).
-        low_open: whether `low` itself is excluded.
-        high_open: whether `high` itself is excluded.
-        fix: completes "Try ...".
+    `low_open` and `high_open` exclude the ends of the interval themselves.
     """
     rule = f"a finite number {'>' if low_open else '>='} {low:g}"
     if math.isfinite(high):
@@ -84,7 +64,7 @@ def check_real(
 
 
 def check_int(argument: str, value: object, *, low: int, high: int | None = None, fix: str) -> None:
-    """Require a whole number in ``[low, high]``; booleans and text are refused."""
+    """Require a whole number from `low` to `high`; booleans and text are refused."""
     rule = f"a whole number >= {low}" + ("" if high is None else f" and <= {high}")
     good = isinstance(value, Integral) and not isinstance(value, bool)
     if good:

@@ -16,6 +16,7 @@ import argparse
 import os
 import shutil
 import sys
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -29,7 +30,7 @@ if TYPE_CHECKING:  # what is slow to import waits until a command needs it
     from dpgen_core.config.schema import ExperimentConfig
     from dpgen_core.records.record import Record
 
-PRIVACY = "privacy.json"
+PRIVACY_FILE, ARCHIVE_FILE = "privacy.json", "synthetic.npz"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -103,6 +104,8 @@ def _add_synthesize_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--delta", type=float, default=DEFAULT_DELTA, help="below one over N")
     parser.add_argument("--method", choices=method_names(), default="mixture")
     parser.add_argument("--profile", choices=list(PROFILES), default="quick")
+    parser.add_argument("--title", default="", help="of the data, for the statement")
+    parser.add_argument("--description", default="", help="of the data, for the statement")
     parser.add_argument("--results", type=Path, default=Path("results/local"))
 
 
@@ -120,6 +123,8 @@ def _synthesize(options: argparse.Namespace) -> int:
         delta=options.delta,
         noise_source="secret",
         root=options.images,
+        title=options.title,
+        description=options.description,
     )
     record = run_experiment(config, results_dir=options.results, root=options.images)
     print(f"record, with private metrics: {record.path}")
@@ -128,7 +133,7 @@ def _synthesize(options: argparse.Namespace) -> int:
 
 
 def hand_over(record: Record, target: Path, *, root: Path | str | None = None) -> Path:
-    """Write what may leave: ``target/<class>/<number>.png``, the statement and ``privacy.json``.
+    """Write what may leave: ``target/<class>/<number>.png``, and the archive, statement and figures.
 
     Args:
         record: of a run whose noise came from a secret source.
@@ -137,34 +142,29 @@ def hand_over(record: Record, target: Path, *, root: Path | str | None = None) -
             `data_root`.
 
     Raises:
-        InvalidArgument: the record's noise follows from a public seed, its key was not deleted, its
+        InvalidArgument: the record's noise follows from a public seed, its key was not removed, its
             synthetic images are gone, or `target` exists.
     """
     from dpgen_core.data.sets import dataset_spec
-    from dpgen_core.records.statement import FILE as STATEMENT
-    from dpgen_core.training.workspace import work_folder
+    from dpgen_core.records.statement import STATEMENT_FILE
 
-    require(
-        record.privacy["releasable"],
-        "noise_source",
-        record.config.privacy.noise_source,
-        "'secret' for a release: seeded noise can be subtracted by whoever knows the seed",
-        "make_config(..., noise_source='secret') and a new run",
-    )
-    key = work_folder(record.path.parent, record.path.name) / "secret"
-    rule = "deleted before anything leaves: whoever has the key can subtract the noise"
-    require(
-        not key.exists(), "secret", str(key), rule, "run_experiment(config) again: it does that"
-    )
+    rule = "'secret' for a release: seeded noise can be subtracted by whoever knows the seed"
+    fix = "make_config(..., noise_source='secret') and a new run"
+    source = record.config.privacy.noise_source
+    require(record.privacy["releasable"], "noise_source", source, rule, fix)
+    rule = "one whose key was removed: whoever has the key can subtract the noise"
+    fix = "run_experiment(config) again, where the run was made: it removes the key"
+    require(record.key_removed, "record", str(record.path), rule, fix)
     _check_target(target)
     images, labels = _synthetic(record)
     names = dataset_spec(record.config.dataset, root=root).class_names
-    partial = target.with_name(target.name + ".partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    write_images(partial, images, labels, names)
-    for file in (STATEMENT, PRIVACY):
-        shutil.copy(record.path / file, partial / file)
-    os.replace(partial, target)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}-") as scratch:
+        whole = Path(scratch) / target.name
+        write_images(whole, images, labels, names)
+        for file in (STATEMENT_FILE, PRIVACY_FILE, ARCHIVE_FILE):
+            shutil.copy(record.path / file, whole / file)
+        os.replace(whole, target)
     return target
 
 
@@ -197,7 +197,7 @@ def _synthetic(record: Record) -> tuple[np.ndarray, np.ndarray]:
     """Synthetic images, uint8 (n, c, h, w), and labels (n,)."""
     import numpy as np
 
-    path = record.path / "synthetic.npz"
+    path = record.path / ARCHIVE_FILE
     require(
         path.exists(), "record", str(record.path), "one whose synthetic.npz is there", "a new run"
     )

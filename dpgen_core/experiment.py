@@ -1,7 +1,7 @@
 """One call from a configuration to a record on disk: release, train, evaluate, write.
 
 `run_experiment` may be killed at any moment and called again: it goes on from the last checkpoint,
-and the ledger, rebuilt from the journal, never counts less than was released (see `workspace`).
+and the ledger, rebuilt from the journal, never counts less than was released.
 """
 
 from __future__ import annotations
@@ -15,26 +15,23 @@ from pathlib import Path
 import pandas as pd
 import torch
 
-from dpgen_core.accounting import bound_text
+from dpgen_core.accounting import bound_text, epsilon_of_events
 from dpgen_core.checks import require
-from dpgen_core.config.budget import LEARNERS
+from dpgen_core.config.budget import LEARNERS, planned_events
 from dpgen_core.config.schema import ExperimentConfig
-from dpgen_core.data import sets as datasets
-from dpgen_core.data.folders import SHAPES
+from dpgen_core.data import folders, sets
 from dpgen_core.data.sets import ImageData
 from dpgen_core.evaluation.metrics import evaluate
 from dpgen_core.records.provenance import provenance
-from dpgen_core.records.record import Record, write_record
+from dpgen_core.records.record import Record, note_key_removed, write_record
 from dpgen_core.records.sheets import png_bytes, rounds_sheet, sample_sheet
-from dpgen_core.records.statement import privacy_facts, privacy_statement
+from dpgen_core.records.statement import delta_text, privacy_facts
 from dpgen_core.training.public_side import to_bytes
 from dpgen_core.training.ranks import ALONE, Ranks
-from dpgen_core.training.session import FinishedRun, Session
+from dpgen_core.training.session import Session
 from dpgen_core.training.workspace import FollowingWorkspace, Workspace, work_folder
 
 MOST_ROWS = 1000  # of history.csv and diagnostics.csv
-
-
 SHEET_COLORS = {1: 32, 3: None}  # palette of the sample sheet by channels: a record stays small
 
 
@@ -48,48 +45,50 @@ def run_experiment(
     after_round: Callable[[int], None] | None = None,
     ranks: Ranks = ALONE,
 ) -> Record:
-    """Run `config` and write its record; return the record without training if it is already whole.
+    """Run `config` and write its record; return the record without training if it is there.
 
     Args:
         config: from `make_config`.
         results_dir: where records lie; the private work folder is ``<results_dir>/.work/<name>``.
-        root: data folder, see `data.data_root`.
+        root: data folder, see `data.sets.data_root`.
         progress: show a progress bar with the epsilon spent so far.
         device: ``"cpu"``, ``"cuda"`` or None for whichever is there.
         after_round: called with the 1-based round after it was applied (tests, schedulers).
-        ranks: from `spread.connected`, when several processes share the run; all call this alike, with
-            a `results_dir` that all of them see.
+        ranks: from `training.ranks.connected`, when several processes share the run; all call this
+            alike, with a `results_dir` that all of them see.
 
     Returns:
         The record, at ``<results_dir>/<config.record_name()>``.
 
     Raises:
-        InvalidArgument: the data do not fit the configuration, another run holds the folder, or the
-            record there was made with other settings or from other data.
+        InvalidArgument: the configuration's plan does not keep its budget, the data do not fit it,
+            another run holds the folder, or the record there was made with other settings or data.
     """
-    results = Path(results_dir)
-    target, work = results / config.record_name(), work_folder(results, config.record_name())
+    results, name = Path(results_dir), config.record_name()
+    target, work = results / name, work_folder(results, name)
+    _check_plan(config)
     rule = "'owners' when several processes share the run: one critic has no shards to part"
-    alone = ranks.size == 1 or not LEARNERS[config.privacy.learner].single
-    require(alone, "learner", config.privacy.learner, rule, "one process")
-    real = datasets.load(
-        config.dataset, "train", root=root, num_records=config.privacy.num_records, seed=config.seed
-    )
-    _check_data(config, real)
-    mark = _fingerprint(config, real)
+    several = ranks.size > 1 and LEARNERS[config.privacy.learner].single
+    require(not several, "learner", config.privacy.learner, rule, "one process")
+    pool = _records(config, root)
+    _check_data(config, pool)
+    mark = _fingerprint(config, pool)
     # A run that was killed after its record was moved has left its work folder, with the key in it.
     if ranks.decide(target.exists() and not work.exists()):
         return _known(Record(target), config, mark)
     where = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     with _open_workspace(config, work, mark, ranks) as workspace:
         if not ranks.decide(target.exists()):  # asked again under the lock
-            session = Session(
-                config, real, workspace, ranks if ranks.size > 1 else Ranks(device=where)
-            )
+            real = _split(config, pool, "train", workspace.key, root)
+            here = ranks if ranks.size > 1 else Ranks(device=where)
+            session = Session(config, real, workspace, here)
             session.train(progress and ranks.first, after_round)
             if ranks.first:
-                write_outcome(session.finished(), target, root, fingerprint=mark)
+                test = _split(config, pool, "test", workspace.key, root)
+                _write_outcome(session, test, target, fingerprint=mark)
         if ranks.first:
+            workspace.remove_key()
+            note_key_removed(target)
             workspace.discard()
     ranks.decide(True)  # the others wait for the record
     return _known(Record(target), config, mark)
@@ -101,27 +100,23 @@ def _open_workspace(
     """The first rank's work folder; the others follow its books in memory."""
     if not ranks.first:
         return FollowingWorkspace(ranks.share(None))
-    workspace = Workspace(
-        work,
-        fingerprint=fingerprint,
-        noise_source=config.privacy.noise_source,
-        seed=config.seed,
-    )
+    source = config.privacy.noise_source
+    workspace = Workspace(work, fingerprint=fingerprint, noise_source=source, seed=config.seed)
     if ranks.size > 1:
         ranks.share(workspace.for_followers())
     return workspace
 
 
 def _known(record: Record, config: ExperimentConfig, fingerprint: str) -> Record:
-    """A record that is there, if it is of these very data and settings (a default may have changed).
+    """A record that is there, if it is of these data and settings (a default may have changed).
 
-    Committed records name no fingerprint; their data are public sets, which are the same everywhere.
+    Committed records name no fingerprint; their data are public sets, the same everywhere.
     """
-    now, then = config.to_dict(), record.config.to_dict()
+    now, then = config.deciding(), record.config.deciding()
     changed = sorted(name for name in now if now[name] != then[name])
     rule = "that of a record with the same settings"
     require(not changed, "record", f"{record.path.name}, other in {changed}", rule, "deleting it")
-    own = config.dataset in SHAPES or config.privacy.noise_source == "secret"
+    own = config.dataset in folders.SHAPES or config.privacy.noise_source == "secret"
     same = record.fingerprint == fingerprint or (record.fingerprint is None and not own)
     rule = "one learned from the data at hand; it was learned from others"
     fix = "another results_dir; what the record released stays released"
@@ -129,74 +124,111 @@ def _known(record: Record, config: ExperimentConfig, fingerprint: str) -> Record
     return record
 
 
-def _fingerprint(config: ExperimentConfig, real: ImageData) -> str:
-    digest = hashlib.sha256(repr(sorted(config.to_dict().items())).encode())
-    digest.update(real.images.numpy().tobytes())
-    digest.update(real.labels.numpy().tobytes())
+def _records(config: ExperimentConfig, root: Path | None) -> ImageData:
+    """The training records; of one's own folder all files, which a key has yet to put in order."""
+    if config.dataset in folders.SHAPES:
+        return sets.load(config.dataset, "all", root=root)
+    count = config.privacy.num_records
+    return sets.load(config.dataset, "train", root=root, num_records=count, seed=config.seed)
+
+
+def _split(
+    config: ExperimentConfig, pool: ImageData, split: str, key: str, root: Path | None
+) -> ImageData:
+    """What is trained on, or what is held out, in the order of the slots."""
+    training = split == "train"
+    if config.dataset in folders.SHAPES:
+        order = key if config.privacy.noise_source == "secret" else None
+        count = config.privacy.num_records if training else None
+        return sets.split_pool(pool, split, num_records=count, seed=config.seed, key=order)
+    if training:
+        return pool
+    if config.dataset == "glyphs":  # drawn, so no more than are asked for
+        count = min(config.evaluation.real_records, 10_000)
+        return sets.load("glyphs", "test", num_records=count, seed=config.seed)
+    return sets.load(config.dataset, "test", root=root)
+
+
+def _fingerprint(config: ExperimentConfig, pool: ImageData) -> str:
+    """SHA-256 of settings and records; private. Own files count whatever their names and order."""
+    digest = hashlib.sha256(repr(sorted(config.deciding().items())).encode())
+    rows = [
+        image.tobytes() + label.tobytes()
+        for image, label in zip(pool.images.numpy(), pool.labels.numpy(), strict=True)
+    ]
+    marks = [hashlib.sha256(row).digest() for row in rows]
+    if config.dataset in folders.SHAPES:
+        marks.sort()
+    digest.update(b"".join(marks))
     return digest.hexdigest()
 
 
-def _check_data(config: ExperimentConfig, real: ImageData) -> None:
+def _check_plan(config: ExperimentConfig) -> None:
+    """What the groups' own checks do not see: a plan that was changed after it was calibrated."""
+    privacy = config.privacy
+    rule = "'replace-one', the relation that the mechanism is proved and stated for"
+    relation = privacy.relation
+    require(relation == "replace-one", "relation", relation, rule, "a fresh make_config(...)")
+    events = planned_events(config)
+    setting = {"delta": privacy.delta, "relation": relation, "accountant": privacy.accountant}
+    spent = epsilon_of_events(events, **setting)  # type: ignore[arg-type]
+    rule = f"enough for epsilon {privacy.epsilon:g}: the planned releases spend {spent:.4f}"
+    fits, noise = spent <= privacy.epsilon, privacy.noise_multiplier
+    require(fits, "noise_multiplier", noise, rule, "a fresh make_config(...)")
+
+
+def _check_data(config: ExperimentConfig, pool: ImageData) -> None:
     """The loaded records must be the ones the accounting is about."""
-    require(
-        len(real.images) == config.privacy.num_records,
-        "num_records",
-        config.privacy.num_records,
-        f"the number of records loaded, {len(real.images)}",
-        "make_config(..., num_records=None)",
-    )
-    require(
-        tuple(real.images.shape[1:]) == config.image_shape,
-        "image_shape",
-        config.image_shape,
-        f"the shape of the images loaded, {tuple(real.images.shape[1:])}",
-        "a fresh make_config(...)",
-    )
+    count, wanted = len(pool.images), config.privacy.num_records
+    if config.dataset in folders.SHAPES:
+        count = len(folders.rows_of_split(count, "train", None))
+        good = wanted <= count
+    else:
+        good = wanted == count
+    rule = f"the number of records loaded, {count}"
+    require(good, "num_records", wanted, rule, "make_config(..., num_records=None)")
+    shape = tuple(pool.images.shape[1:])
+    rule = f"the shape of the images loaded, {shape}"
+    good = shape == config.image_shape
+    require(good, "image_shape", config.image_shape, rule, "a fresh make_config(...)")
 
 
-def write_outcome(
-    finished: FinishedRun, target: Path, root: Path | None, *, fingerprint: str
-) -> Record:
+def _write_outcome(session: Session, test: ImageData, target: Path, *, fingerprint: str) -> Record:
     """Sample, evaluate and write the record; `fingerprint` identifies settings and data."""
-    config, trainer = finished.config, finished.trainer
-    count = config.evaluation.synthetic_records
-    labels = torch.arange(count) % config.num_classes
-    images = trainer.sample(labels)
-    names = finished.real.class_names
-    synthetic = ImageData(f"synthetic-{config.dataset}", images, labels, names)
+    config = session.config
+    labels = torch.arange(config.evaluation.synthetic_records) % config.num_classes
+    images = session.trainer.sample(labels)
+    names = session.real.class_names
     started = time.perf_counter()
     metrics = evaluate(
-        synthetic,
-        finished.real,
-        _test_split(config, root),
+        ImageData(f"synthetic-{config.dataset}", images, labels, names),
+        session.real,
+        test,
         settings=config.evaluation,
         seed=config.seed,
         cache_dir=target.parent / ".work" / "classifiers",
     )
     metrics |= {
-        "training_seconds": round(finished.seconds, 1),
+        "training_seconds": round(session.seconds, 1),
         "evaluation_seconds": round(time.perf_counter() - started, 1),
         "peak_memory_gb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20, 2),
     }
-    spent = {name: finished.ledger.epsilon(name) for name in ("rdp", "pld")}  # type: ignore[arg-type]
+    spent = {name: session.ledger.epsilon(name) for name in ("rdp", "pld")}  # type: ignore[arg-type]
     sheet = sample_sheet(
         images,
         labels,
         class_names=names,
-        title=f"{config.dataset}, {config.method}, delta {config.privacy.delta:g}, "
+        title=f"{config.dataset}, {config.method}, delta {delta_text(config.privacy.delta)}, "
         f"epsilon {bound_text(spent['rdp'], 2)} (RDP) / {bound_text(spent['pld'], 2)} (PLD)",
     )
     colors = SHEET_COLORS[config.image_shape[0]]
-    history, private = _thinned(finished.public), _thinned(finished.private)
-    run, privacy = (
-        provenance(finished.device),
-        privacy_facts(
-            config,
-            finished.ledger,
-            spent,
-            rounds=finished.rounds,
-            restarts=finished.restarts,
-        ),
+    run = provenance(session.device)
+    privacy = privacy_facts(
+        *(config, session.ledger, spent),
+        rounds=session.next_round,
+        restarts=session.restarts,
+        class_names=names,
+        num_held_out=len(test.labels) if config.dataset in folders.SHAPES else None,
     )
     return write_record(
         target,
@@ -204,15 +236,12 @@ def write_outcome(
         run=run,
         privacy=privacy,
         metrics=metrics,
-        history=history,
-        diagnostics=private,
+        history=_thinned(session.public),
+        diagnostics=_thinned(session.private),
         samples_png=png_bytes(sheet, colors=colors),
-        rounds_png=rounds_sheet(finished.snapshots, colors=colors),
-        synthetic={
-            "images": to_bytes(images).numpy(),
-            "labels": labels.numpy(),
-        },
-        statement=privacy_statement(config=config, run=run, privacy=privacy),
+        rounds_png=rounds_sheet(session.snapshots, colors=colors),
+        synthetic={"images": to_bytes(images).numpy(), "labels": labels.numpy()},
+        statement=True,
         fingerprint=fingerprint,
     )
 
@@ -222,11 +251,3 @@ def _thinned(rows: list[dict[str, float]]) -> pd.DataFrame:
     step = -(-len(rows) // MOST_ROWS) or 1
     kept = rows[::-1][::step][::-1]
     return pd.DataFrame(kept or None, columns=None if kept else ["round"])
-
-
-def _test_split(config: ExperimentConfig, root: Path | None) -> ImageData:
-    """The real test split, or `real_records` of it where that is fewer (glyphs are drawn)."""
-    if config.dataset == "glyphs":
-        count = min(config.evaluation.real_records, 10_000)
-        return datasets.load("glyphs", "test", num_records=count, seed=config.seed)
-    return datasets.load(config.dataset, "test", root=root)

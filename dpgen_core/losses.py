@@ -1,7 +1,7 @@
-"""The losses a shard computes, each on its own records.
+"""The losses that an owner computes on its own records.
 
-All work on codes of the public basis (n, d). Because the basis is orthonormal, the gradient with
-respect to a code is the projection of the image-space gradient on the basis.
+All work on codes of the public basis (n, d). The basis is orthonormal, so the gradient with respect
+to a code is the projection of the image-space gradient on the basis.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.func import grad
 from torch.nn import functional as F
 
-Score = Callable[[Tensor, Tensor], Tensor]
+Score = Callable[[Tensor, Tensor], Tensor]  # critic: codes (n, d), labels (n,) -> scores (n,)
 
 
 def wasserstein_loss(score: Score, real: Tensor, fake: Tensor, labels: Tensor) -> Tensor:
@@ -26,13 +26,7 @@ def gradient_penalty(
 ) -> Tensor:
     """Mean squared deviation of the critic's gradient norm from 1 between real and fake.
 
-    Args:
-        score: critic, (n, d), (n,) -> (n,).
-        real: real codes (n, d).
-        fake: fake codes (n, d) of the same labels.
-        labels: labels (n,).
-        mix: uniform weights (n, 1).
-
+    `mix` (n, 1) are uniform weights; `real` and `fake` (n, d) share their `labels` (n,).
     Source: Gulrajani et al. (2017), equation 3, without the factor lambda.
     """
     between = mix * real + (1 - mix) * fake  # (n, d)
@@ -66,24 +60,23 @@ def matched_target(
     record_labels: Tensor,
     scale: Tensor,
 ) -> tuple[Tensor, Tensor]:
-    """The shard's reconstruction r_k(x_b) of each image: one of its own records of the same class.
+    """The owner's reconstruction r_k(x_b) of each image: one of its own records of the same class.
 
-    Images and records are compared after each side was centered on its class mean and divided by its
-    class spread. Comparing raw codes instead sends all images of a young generator to the same
-    record and diversity never grows; deviations in units of the spread keep different latents on
-    different records. The latent is public and the *target* private (design section 5): a private
-    latent would leak through the generator's Jacobian. Source: ours.
+    Images and records are compared in deviations from their side's class mean, in units of its
+    class spread. By raw codes, all images of an untrained generator match the same record, and
+    diversity never grows. The latent is public and the *target* is private: a private latent would
+    leak through the generator's Jacobian. Source: ours.
 
     Args:
         codes: generated codes (B, d).
         labels: their public labels (B,).
-        public: class means (classes, d) and spreads (classes,) of public generated codes.
-        records: the shard's codes (n, d).
-        record_labels: the shard's labels (n,).
+        public: `class_statistics` of public generated codes.
+        records: the owner's codes (n, d).
+        record_labels: the owner's labels (n,).
         scale: public scale per mode (d,): fine modes weigh more where it is small.
 
     Returns:
-        Targets (B, d), and a mask (B,) that is 0 where the shard has no record of the class.
+        Targets (B, d), and a mask (B,) that is 0 where the owner has no record of the class.
     """
     means, spread = class_statistics(records, record_labels, len(public[0]))
     ours = (records - means[record_labels]) / (spread[record_labels, None] + 1e-6)  # (n, d)
@@ -95,9 +88,9 @@ def matched_target(
 
 
 def reconstruction_loss(codes: Tensor, targets: Tensor, mask: Tensor) -> Tensor:
-    """Sum over images of |x_b - r_b|^2 / 2 where the shard has a target.
+    """Sum over images of |x_b - r_b|^2 / 2 where the owner has a target.
 
-    Source: the paper's VAE-style L2 term, in the form of design section 5.
+    Source: the paper's VAE-style L2 term, with a private target in place of a private latent.
     """
     return (mask * (codes - targets).square().sum(1)).sum() / 2
 
@@ -110,11 +103,7 @@ def classification_loss(logits: Tensor, labels: Tensor) -> Tensor:
 def annealed(weight: float, round_index: int, rounds: int, until: float) -> float:
     """Linear annealing: `weight` at round 0, zero from round ``until * rounds`` on.
 
-    Args:
-        weight: weight at the start.
-        round_index: 0-based round.
-        rounds: planned rounds.
-        until: share of the run after which the weight is 0; above 1 it never gets there.
+    With `until` above 1 it never reaches zero.
 
     Example:
         >>> [annealed(2.0, t, 100, 0.5) for t in (0, 25, 50, 99)]

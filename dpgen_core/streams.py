@@ -1,23 +1,27 @@
 """Keyed random streams: every draw belongs to a name, so a resumed run repeats itself exactly.
 
-A stream is addressed by a seed and a path such as ``("noise", 17, 0)`` for round 17, attempt 0.
-No generator state is ever carried from round to round; a checkpoint therefore holds none.
+A stream is addressed by a key and a path such as ``("noise", 17, 0)``, for round 17, attempt 0. No
+generator state is carried from round to round, so a checkpoint holds none.
 
-Two seeds exist. The *public* seed fixes what anybody may know: initial weights, latents, labels and
-the shard permutation. The *secret* fixes what the guarantee needs hidden: the Poisson coins and the
-Gaussian noise. Whoever knows the secret can subtract the noise, so a run whose secret is derived
-from its public seed is reproducible but is no private release (see `secret_key`).
+    >>> first, again, other = (HiddenStream("key", "noise", 17, i).normal((3,)) for i in (0, 0, 1))
+    >>> torch.equal(first, again), torch.equal(first, other)
+    (True, False)
 
-Public streams are PyTorch generators. Hidden ones are SHAKE-256 (FIPS 202), a cryptographic function of
-key and path: nobody without the key can tell its output from true randomness by any means known, and it
-can be computed again by a resumed run, which a device such as ``/dev/urandom`` cannot offer.
+There are two keys. The *public* seed fixes what anybody may know, such as initial weights, latents
+and labels. The *secret* key fixes what the guarantee needs hidden: coins and noise. Whoever knows
+it can subtract the noise, so a run whose secret key is derived from its public seed is reproducible
+but is no private release (see `secret_key`).
+
+Public streams are PyTorch generators. Hidden ones are SHAKE-256 (FIPS 202) of key and path: without
+the key no known method tells their output from true randomness.
 """
 
 from __future__ import annotations
 
 import hashlib
 import secrets
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Literal
 
 import numpy as np
@@ -29,25 +33,21 @@ from dpgen_core.checks import check_choice
 
 NoiseSource = Literal["seeded", "secret"]
 NOISE_SOURCES: tuple[NoiseSource, ...] = ("seeded", "secret")
+# ("stream" or "hidden", key, path) of an opened stream
+Opened = tuple[Literal["stream", "hidden"], int | str, tuple[int | str, ...]]
+
+_recorders: list[list[Opened]] = []
 
 
 def stream(key: int | str, *path: int | str, device: torch.device | str = "cpu") -> torch.Generator:
-    """A fresh generator for one named draw.
+    """A fresh generator for one named draw; it depends on key, path and device type alone.
 
     Args:
         key: the public seed or the secret key.
         path: what is drawn, for example ``("latents", round)``.
         device: where the generator lives.
-
-    Returns:
-        A `torch.Generator` that depends on `key`, `path` and the device type alone.
-
-    Example:
-        >>> a, b = (torch.rand(2, generator=stream(1, "latents", 5)) for _ in range(2))
-        >>> bool(torch.equal(a, b))
-        True
     """
-    digest = hashlib.sha256(_address(key, path)).digest()
+    digest = hashlib.sha256(_open("stream", key, path)).digest()
     return torch.Generator(device=device).manual_seed(int.from_bytes(digest[:8], "big") >> 1)
 
 
@@ -66,7 +66,7 @@ class HiddenStream:
     """
 
     def __init__(self, key: int | str, *path: int | str) -> None:
-        self._address = _address(key, path)
+        self._address = _open("hidden", key, path)
 
     def uniform(self, count: int) -> Tensor:
         """Uniform numbers in (0, 1), (count,), float64, with 52 random bits each.
@@ -77,10 +77,11 @@ class HiddenStream:
         return torch.from_numpy((whole + 0.5) * 2.0**-52)
 
     def normal(self, shape: Sequence[int]) -> Tensor:
-        """Standard normal numbers of the given shape, float64, by inversion, with 106 random bits each.
+        """Standard normal numbers of the given shape, float64, by inversion of 106 random bits.
 
-        A sign and a tail probability in (0, 1/2): floating-point numbers are dense near 0, so both tails
-        are as fine as the middle and reach 11 standard deviations, beyond which lies 1e-32 of the mass.
+        These make a sign and a tail probability in (0, 1/2). Floating-point numbers are dense near
+        0, so both tails are as fine as the middle and reach 11 standard deviations, beyond which
+        lies 1e-32 of the mass.
         """
         count = int(np.prod(shape, dtype=np.int64))
         high, low = self._words(2 * count).reshape(2, count) >> np.uint64(11)  # 53 bits each
@@ -95,17 +96,38 @@ class HiddenStream:
         return np.frombuffer(hashlib.shake_256(self._address).digest(8 * count), dtype="<u8")
 
 
-def _address(key: int | str, path: Sequence[int | str]) -> bytes:
+@contextmanager
+def recorded_streams() -> Iterator[list[Opened]]:
+    """The streams that this process opens meanwhile, in order, from every thread; for tests.
+
+    Example:
+        >>> with recorded_streams() as opened:
+        ...     draw = HiddenStream("key", "coins", 5).uniform(2)
+        >>> opened
+        [('hidden', 'key', ('coins', 5))]
+    """
+    opened: list[Opened] = []
+    _recorders.append(opened)
+    try:
+        yield opened
+    finally:
+        _recorders[:] = [other for other in _recorders if other is not opened]
+
+
+def _open(kind: Literal["stream", "hidden"], key: int | str, path: tuple[int | str, ...]) -> bytes:
+    """The address that a stream's draws are computed from."""
+    for opened in _recorders:
+        opened.append((kind, key, path))
     return "/".join(str(part) for part in (key, *path)).encode()
 
 
 def secret_key(noise_source: str, seed: int) -> str:
-    """The key of the hidden streams (coins and noise).
+    """The key of the hidden streams.
 
     Args:
-        noise_source: ``"seeded"`` derives the key from `seed`: bit-identical reruns, for research on
-            public data only. ``"secret"`` draws 256 bits from the operating system; the key lives in
-            the private work folder until the run ends and is then deleted.
+        noise_source: ``"seeded"`` derives the key from `seed`: bit-identical reruns, for research
+            on public data only. ``"secret"`` draws 256 bits from the operating system; the key lies
+            in the private work folder until the run ends and is then deleted.
         seed: the public seed.
 
     Raises:

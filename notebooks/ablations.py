@@ -35,14 +35,14 @@ from companion.book.aggregate import ablation, comparison
 from companion.book.conclusions import (
     TARGETS,
     compared_table,
-    lessons,
+    conclusions,
     rounds_table,
     switched_table,
     targets_table,
 )
 from companion.book.figures import budget_curve
 from companion.book.gallery import switched_gallery
-from companion.book.tables import frame
+from companion.book.tables import runs_frame
 from companion.studies.campaign import NON_PRIVATE, missing
 from companion.studies.committed import committed_records, project_root
 from dpgen_core.config.presets import COLORED, PRIOR_FRAMED, REFINED, ROUNDS_FRAMED, VARIED
@@ -175,12 +175,16 @@ Image(switched_gallery(records, dataset="fashion_mnist", methods=refined, epsilo
 shown = [
     r
     for r in records
-    if r.config.dataset == "mnist" and "/" not in r.config.method and r.config.privacy.epsilon < NON_PRIVATE
+    if r.config.dataset == "mnist"
+    and "/" not in r.config.method
+    and r.config.privacy.epsilon < NON_PRIVATE
 ]
-Image(png_bytes(budget_curve(frame(shown))))
+Image(png_bytes(budget_curve(runs_frame(shown))))
 
 # %% mystnb={"figure": {"caption": "The same runs by Frechet distance; smaller is better.", "name": "fig-budget-frechet"}, "image": {"alt": "Frechet distance against epsilon"}} tags=["hide-input"]
-Image(png_bytes(budget_curve(frame(shown), value="frechet_distance", y_label="Frechet distance")))
+Image(
+    png_bytes(budget_curve(runs_frame(shown), value="frechet_distance", y_label="Frechet distance"))
+)
 
 # %% [markdown]
 # ## How the settings were chosen
@@ -365,7 +369,7 @@ rounds_table(records, ours="efsgd-prior/with-frame")
 # And what the records say of each part. These sentences are made from the records, verdicts and all.
 
 # %% tags=["hide-input"]
-Markdown(lessons(records))
+Markdown(conclusions(records))
 
 # %% [markdown]
 # Eight lessons stand out.

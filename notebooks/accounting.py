@@ -46,16 +46,21 @@ num_shards = 1000
 # %% [markdown]
 # ## Who are the neighbors?
 #
-# Differential privacy compares two data sets that differ in one record, and "differ" has to be
-# said precisely. Under **add-or-remove** one of them has a record more. Under **replace-one** a
-# record is exchanged for another, and the number of records is public. Our records live in $K$
-# disjoint *shards* of public size, so replace-one is the relation that fits. It is also the
-# stricter one: a joining shard contributes a vector $v$ with $\lVert v \rVert \le C$, so replacing
-# its record can move the sum by $\lVert v - v' \rVert \le 2C$, while removing it would move the
-# sum by at most $C$.
+# Differential privacy compares two data sets that differ in one record, and "differ" has to be said
+# precisely. Under **add-or-remove** one of them has a record more. Under **replace-one** a record
+# is exchanged for another, and the number of records is public. Our records are split into $K$
+# disjoint *shards* of public size, each held by one *owner*, so replace-one is the relation that
+# fits: a record is exchanged within its shard, and no other shard changes.
 #
-# Replace-one thus needs more noise for the same $(\varepsilon, \delta)$. Two figures may only be
-# compared under the same relation.
+# An owner that joins a round contributes a vector $v$ with $\lVert v \rVert \le C$. If one of its
+# records is replaced, $v$ becomes another vector $v'$ and the sum moves by
+# $\lVert v - v' \rVert \le 2C$. Adding or removing *one record of a shard* would be no better: the
+# owner still contributes, and $v$ again becomes some $v'$, up to $2C$ away. Only if a *whole owner*
+# came or went would the sum move by $C$ at most. That is what `"add-or-remove"` means in the
+# accountant, which counts contributors: an owner here, a record in DP-SGD.
+#
+# A shift of $2C$ needs more noise for the same $(\varepsilon, \delta)$ than one of $C$. Two figures
+# may only be compared under the same relation.
 
 # %%
 setting = {
@@ -75,9 +80,9 @@ pd.Series(
 # %% [markdown]
 # ## The worst pair of outputs
 #
-# In each round every shard joins with probability $q$, by its own hidden coin. The sum of the
+# In each round every owner joins with probability $q$, by its own hidden coin. The sum of the
 # clipped contributions is released with Gaussian noise of standard deviation $\sigma C$. Let one
-# record of one shard change. Given what the other shards did, the release is a known vector plus a
+# record of one shard change. Given what the other owners did, the release is a known vector plus a
 # draw from
 #
 # $$
@@ -98,12 +103,12 @@ pd.Series(
 #
 # and a half-line attains both bounds when $v = +1$ and $v' = -1$ on a line. The antipodal pair is
 # therefore the worst, in any dimension and for every hockey-stick divergence. The proof is written
-# out in the docstring of `dpgen_core.accounting.rdp`; the tests try random directions in the plane against
-# it.
+# out in the docstring of `dpgen_core.accounting.rdp`; the tests try random directions in the plane
+# against it.
 #
 # :::{note}
-# The argument needs the shard's coin to be independent of everybody else's. With a draw of a
-# *fixed number* of shards it is not: if this shard is left out, another one takes its place.
+# The argument needs the owner's coin to be independent of everybody else's. With a draw of a
+# *fixed number* of owners it is not: if this owner is left out, another one takes its place.
 # :::
 #
 # ## The Renyi curve
@@ -138,8 +143,9 @@ axis.legend()
 plt.show()
 
 # %% [markdown]
-# At some order every sampled curve leaves its low branch and climbs to a line that does not depend
-# on $q$. It lies a factor of four under the line without sampling: high orders look at the rarest
+# At some order every sampled curve leaves its low branch and climbs towards a line. Asymptotically,
+# as the order grows, that line does not depend on $q$; at any finite order the curve still does.
+# The line lies a factor of four under the line without sampling: high orders look at the rarest
 # outputs, for which only the part of $Q$ at the origin counts, at distance $C$ instead of $2C$.
 #
 # ## Composition and conversion
@@ -196,10 +202,10 @@ print(
 )
 
 # %% [markdown]
-# During training a **ledger** holds the budget. It is asked *before* a release and refuses one
-# that would pass the budget; nothing is recorded then. Different kinds of releases share it. Here
-# a one-shot release takes half of the budget (in units of $1/m^2$, in which Gaussian mechanisms
-# add up), and the rounds get the rest.
+# During training a **ledger**, the list of all releases, holds the budget. It is asked *before* a
+# release and refuses one that would pass the budget; nothing is recorded then. Different kinds of
+# releases share it. Here a one-shot release takes half of the budget (in units of $1/m^2$, in which
+# Gaussian mechanisms add up), and the rounds get the rest.
 
 # %%
 budget = {
@@ -243,7 +249,7 @@ pd.DataFrame(rows).set_index("rounds").round(3)
 # %% [markdown]
 # ## Fewer rounds of larger cohorts
 #
-# What do we buy with the budget? Suppose all $K$ shards want to push the generator the same way. A
+# What do we buy with the budget? Suppose all $K$ owners want to push the generator the same way. A
 # round's signal is then proportional to $qK$ and its noise to $\sigma$. Over $T$ rounds with
 # independent noise, squared signal-to-noise ratios add up to
 #
@@ -279,8 +285,8 @@ cohorts["information I"] = cohorts["information I"].map("{:.2e}".format)
 cohorts
 
 # %% [markdown]
-# The last row draws one shard per round in expectation. Amplification is strongest there, and yet
-# it is by far the worst bargain: at such a small $\sigma$ a round's release gives away a shard
+# In the last row one owner joins per round in expectation. Amplification is strongest there, and
+# yet it is by far the worst bargain: at such a small $\sigma$ a round's release gives away an owner
 # that happens to join, and the low branch of the Renyi curve is out of reach. Once $\sigma$ is
 # above one or so, the information hardly depends on how it is cut into rounds, and one may choose
 # by what training needs.
@@ -319,46 +325,50 @@ pd.Series(
 # None of this says that the published images reveal anybody; an $\varepsilon$ is a guarantee, not
 # an attack. It says which guarantee the published training procedure has. The mechanism of this
 # companion is built so that the accounting above applies as it stands: joining is a hidden coin
-# per shard, a shard's contribution is clipped as one vector over the whole batch, and everything
-# else a shard remembers never leaves it.
+# per owner, an owner's contribution is clipped as one vector over the whole batch, and everything
+# else an owner remembers never leaves it.
 #
 # ## Exercises
 #
 # :::{admonition} Exercise 1
-# A run has 300 rounds at $q = 0.1$. Somebody joins every shard in every round instead ($q = 1$) and keeps $\sigma$.
-# Why is the new epsilon not just ten times the old one?
+# A run has 300 rounds at $q = 0.1$. Somebody lets every owner join in every round instead ($q = 1$)
+# and keeps $\sigma$. Why is the new epsilon not just ten times the old one?
 # :::
 #
 # :::{admonition} Solution
 # :class: dropdown
-# Without sampling each round is a plain Gaussian at distance $2 C$, and its Renyi curve is
-# $2 \alpha / \sigma^2$. With sampling the curve starts at about $q^2$ times that for small $\alpha$, a factor of a hundred, and
-# loses the advantage at orders where $\alpha$ times the largest loss of a round is no longer small. The
-# factor lies between, and depends on $\sigma$ and on the budget: `epsilon_spent` answers.
+# Without sampling each round is a plain Gaussian at distance $2 C$, and its Renyi curve is $2
+# \alpha / \sigma^2$. With sampling the curve starts at about $q^2$ times that for small $\alpha$, a
+# factor of a hundred, and loses the advantage at orders where $\alpha$ times the largest loss of a
+# round is no longer small. The factor lies between, and depends on $\sigma$ and on the budget:
+# `epsilon_spent` answers.
 # :::
 #
 # :::{admonition} Exercise 2
-# You stop a run of 300 calibrated rounds after 150, because the samples look good. Which epsilon may you
-# state? And if you stopped because a *private* metric looked good?
+# You stop a run of 300 calibrated rounds after 150, because the samples look good. Which epsilon
+# may you state? And if you stopped because a *private* metric looked good?
 # :::
 #
 # :::{admonition} Solution
 # :class: dropdown
-# That of all 300, unless 150 was fixed beforehand. The guarantee is that of the mechanism with its stopping
-# rule, which on other releases would have gone on; an epsilon that itself depends on the releases needs a proof of
-# its own {cite:p}`rogers2016odometers`. In the second case not even that of 300 is enough: the moment of stopping
-# depends on the private records outside the mechanism, so it is a release of its own.
+# That of all 300, unless 150 was fixed beforehand. The guarantee is that of the mechanism with its
+# stopping rule, which on other releases would have gone on; an epsilon that itself depends on the
+# releases needs a proof of its own {cite:p}`rogers2016odometers`. In the second case not even that
+# of 300 is enough: the moment of stopping depends on the private records outside the mechanism, so
+# it is a release of its own.
 # :::
 #
 # :::{admonition} Exercise 3
-# The prior was released with multiplier $m$, and the rounds are calibrated to what is left. Why can the two
-# epsilons not be subtracted to find that budget?
+# A one-shot prior was released with multiplier $m$, and the rounds are calibrated to what is left.
+# Why can the two epsilons not be subtracted to find that budget?
 # :::
 #
 # :::{admonition} Solution
 # :class: dropdown
-# Epsilons at one delta do not add up exactly: adding them is valid but wasteful. Renyi curves add, order by
-# order, and are converted once. That is why `calibrate_noise` takes `other_events` and no smaller target.
+# Epsilons at one delta do not add up exactly: adding them is valid but wasteful. Renyi curves add,
+# order by order, and are converted once. That is why `calibrate_noise` takes `other_events` and no
+# smaller target.
 # :::
 #
-# **Read next:** {doc}`clipping bias </book/_executed/clipping_bias>`, and for the attack on these figures {ref}`the audit <audit>`.
+# **Read next:** {doc}`clipping bias </book/_executed/clipping_bias>`, and for the attack on these
+# figures {ref}`the audit <audit>`.

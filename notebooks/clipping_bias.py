@@ -16,11 +16,16 @@
 # %% [markdown]
 # # Clipping bias and error feedback
 #
-# Differential privacy needs a bound on what one record can do, and clipping provides it. Clipping is
-# not harmless, though: it changes the *direction* of a sum of vectors, and noise or no noise, training
-# then goes somewhere else. **Error feedback** is the repair that gives the paper its name. This page
-# shows the bias, repairs it, asks what the repair costs, and measures how much of it there is in
-# private image generation. No noise is added here: the bias is looked at alone.
+# Differential privacy needs a bound on what one record can do, and clipping provides it. Clipping
+# is not harmless, though: it changes the *direction* of a sum of vectors, and noise or no noise,
+# training then goes somewhere else. **Error feedback** is the repair that gives the paper its name.
+# This page shows the bias, repairs it, asks what the repair costs, and measures how much of it
+# there is in private image generation. No noise is added here: the bias is looked at alone.
+#
+# Words used below: the records are split among *owners*; each owner trains a *critic*, a network
+# that scores images, and contributes one clipped vector to a round. WGAN-GP critics are trained
+# with a penalty on their gradient norm, and `glyphs` is a data set of digits drawn from fonts, for
+# examples. {doc}`The method </book/method>` has all of it in order.
 
 # %% tags=["hide-input"]
 import matplotlib.pyplot as plt
@@ -40,11 +45,11 @@ pd.set_option("display.max_rows", None)  # a row that is not shown was not repor
 # %% [markdown]
 # ## Three points on a line
 #
-# Minimize $\tfrac12 \sum_i (\theta - x_i)^2$ for $x = (0, 0, 9)$. The answer is the mean, 3. Now clip
-# each point's gradient $\theta - x_i$ to $[-1, 1]$. Left of $\theta = 1$ the two points at zero pull
-# back with $\theta$ each, and the far point pulls forward with its clipped 1, so the pulls balance
-# where $2\theta = 1$: at one half. However long it runs, clipped gradient descent ends there, because
-# it minimizes another function: Huber's, which counts far points for less.
+# Minimize $\tfrac12 \sum_i (\theta - x_i)^2$ for $x = (0, 0, 9)$. The answer is the mean, 3. Now
+# clip each point's gradient $\theta - x_i$ to $[-1, 1]$. Left of $\theta = 1$ the two points at
+# zero pull back with $\theta$ each, and the far point pulls forward with its clipped 1, so the
+# pulls balance where $2\theta = 1$: at one half. However long it runs, clipped gradient descent
+# ends there, because it minimizes another function: Huber's, which counts far points for less.
 #
 # `EFSGD` keeps what the clip cut off in a memory $e$ and feeds it back:
 #
@@ -85,15 +90,15 @@ axis.legend(frameon=False, fontsize=8, loc=(0.55, 0.56))
 plt.show()
 
 # %% [markdown]
-# At rest, the memory gives out as much as comes in, or its bound $C_2$ if more comes in. So $\theta$
-# solves
+# At rest, the memory gives out as much as comes in, or its bound $C_2$ if more comes in. So
+# $\theta$ solves
 #
 # $$
 # \tfrac1n\sum_i c_i + \operatorname{clip}\!\bigl(\tfrac1n \textstyle\sum_i r_i,\ C_2\bigr) = 0,
 # $$
 #
-# and where no bound bites this says $\tfrac1n \sum_i (c_i + r_i) = \tfrac1n \sum_i g_i = 0$: the right
-# place. The run agrees with this closed form, for bounds that are too small as well:
+# and where no bound bites this says $\tfrac1n \sum_i (c_i + r_i) = \tfrac1n \sum_i g_i = 0$: the
+# right place. The run agrees with this closed form, for bounds that are too small as well:
 
 # %% tags=["hide-input"]
 pd.DataFrame(
@@ -110,9 +115,9 @@ pd.DataFrame(
 # ## A class that clipping silences
 #
 # A convex toy is easily dismissed. Here is a classifier: softmax regression on `glyphs`, per-sample
-# gradients by Opacus, zeros against a few eights. After the first steps the zeros are right and have
-# short gradients; the eights are wrong and have long ones, which is how they would be learned.
-# Clipping takes exactly that away: an eight may not speak louder than a zero.
+# gradients by Opacus, zeros against a few eights. After the first steps the zeros are right and
+# have short gradients; the eights are wrong and have long ones, which is how they would be learned.
+# Clipping takes exactly that away: an eight may not count for more than a zero.
 
 # %%
 runs = {
@@ -149,18 +154,19 @@ pd.DataFrame({name: table.iloc[-1] for name, table in runs.items()}).T[
 ).round(3)
 
 # %% [markdown]
-# The cosine compares the sum of the clipped gradients with the sum of the unclipped ones. Where it is
-# near one, clipping only shortened the step, and a larger step size makes up for it. Here it is far
-# from one, and even negative: descent on clipped gradients walks *away* from the optimum. With the
-# memory the same clip does no lasting harm, though the cosine of each single step is as bad.
+# The cosine compares the sum of the clipped gradients with the sum of the unclipped ones. Where it
+# is near one, clipping only shortened the step, and a larger step size makes up for it. Here it is
+# far from one, and even negative: descent on clipped gradients walks *away* from the optimum. With
+# the memory the same clip does no lasting harm, though the cosine of a single step is still far
+# from one.
 #
 # ## What the memory costs
 #
 # The memory of `EFSGD` sits with the optimizer. It mixes everybody's residuals and lives on, so one
 # record moves not only the release of its own step but later ones too. That has a price, which
 # `EFSGD.event` states: if a record takes part $m$ times, replacing it shifts the direct parts by
-# $2\sqrt m\,C_1$ in Euclidean norm over the run, and the parts fed back by at most $2 m \kappa$ more.
-# The second term grows with $m$ and the first with $\sqrt m$ only.
+# $2\sqrt m\,C_1$ in Euclidean norm over the run, and the parts fed back by at most $2 m \kappa$
+# more. The second term grows with $m$ and the first with $\sqrt m$ only.
 
 # %%
 memory_price([1, 10, 100], [0.0, 0.1, 1.0]).round(2)
@@ -170,17 +176,17 @@ memory_price([1, 10, 100], [0.0, 0.1, 1.0]).round(2)
 # residual as large as its gradient, the price is prohibitive. So where may a memory live?
 #
 # * **On the server**, as in `EFSGD`: it may mix everybody's residuals, and is charged as above.
-# * **At the data owner**: each owner keeps its own residual and adds it *before* the clip. Whatever the
-#   memory holds, what leaves the owner is within the bound $C$, so the memory costs nothing. This is
-#   what `ErrorMemory` does and what image generation here uses.
+# * **At the data owner**: each owner keeps its own residual and adds it *before* the clip. Whatever
+#   the memory holds, what leaves the owner is within the bound $C$, so the memory costs nothing.
+#   This is what `ErrorMemory` does and what image generation here uses.
 #
 # ## What an owner's memory can and cannot do
 #
-# The free memory has a limit of its own: an owner may never say more than $C$ in a round. If its
-# vectors are long *now and then*, it says the rest in quieter rounds, and nothing is lost. If they are
-# long *always*, there is no quieter round: the memory fills up and the sum stays as biased as it was.
-# Below are a hundred owners whose vectors are short on average, but some are loud. Either it is always
-# the same ones, or they take turns.
+# The free memory has a limit of its own: an owner may never contribute more than $C$ to a round. If
+# its vectors are long *now and then*, the rest follows in rounds in which they are short, and
+# nothing is lost. If they are long *always*, no such round comes: the memory fills up and the sum
+# stays as biased as it was. Below are a hundred owners whose vectors are short on average, but some
+# are long ("loud"). Either it is always the same ones, or they take turns.
 
 # %%
 turns = {
@@ -202,8 +208,8 @@ axis.legend(frameon=False, fontsize=8)
 plt.show()
 
 # %% [markdown]
-# The two curves for owners that are always loud lie on one another. For owners that take turns,
-# averaging over rounds helps by itself, and the memory adds to that.
+# The two curves for owners whose vectors are always long lie on one another. For owners that take
+# turns, averaging over rounds helps by itself, and the memory adds to that.
 #
 # ## How much bias there is in image generation
 #
@@ -221,10 +227,11 @@ pd.DataFrame({name: vars(bias) for name, bias in measured.items()}).T.rename(
 ).round(4)
 
 # %% [markdown]
-# The clip bites almost always, and still the direction hardly changes. Under the joint clip all owners
-# answer for the same images with critics trained in the same way, so their vectors are about equally
-# long, and shortening equals leaves the direction of the sum alone. Clipping image by image does some
-# more harm, since an owner that lacks a class has little to say about it.
+# The clip takes effect almost always, and still the direction hardly changes. Under the joint clip
+# all owners answer for the same images with critics trained in the same way, so their vectors are
+# about equally long, and shortening equally long vectors leaves the direction of the sum alone.
+# Clipping image by image does some more harm, since an owner that lacks a class contributes little
+# about it.
 #
 # The full runs whose records are in the repository logged the same figures in every round. Medians
 # over the rounds:
@@ -233,51 +240,52 @@ pd.DataFrame({name: vars(bias) for name, bias in measured.items()}).T.rename(
 recorded_bias(committed_records(project_root() / "results"))
 
 # %% [markdown]
-# Without a memory the cosine is that of the clip alone: with a penalty on the critic's gradient norm
-# and one clip per owner, there is next to nothing to repair. With the memory on, the released sum
-# also holds what was left over from earlier rounds, and that counts as a deviation here, so the
-# cosine is lower. Since every contribution is clipped in every round, the owners are of the kind that
-# is always loud, and their memories never get to be emptied. Whether error feedback helps in this
-# setting is for {ref}`the ablations <ablations>` to say, and not for the name of the method.
+# Without a memory the cosine is that of the clip alone: with one clip per owner there is next to
+# nothing to repair. The penalty on the critic's gradient norm is not the reason, as the table above
+# shows: the norms are about as even without it. With the memory on, the released sum also holds
+# what was left over from earlier rounds, and that counts as a deviation here, so the cosine is
+# lower. Since every contribution is clipped in every round, the owners' vectors are always long,
+# and their memories are never emptied. Whether error feedback helps in this setting is measured in
+# {ref}`the ablations <ablations>`.
 #
 # ## Exercises
 #
 # :::{admonition} Exercise 1
-# For $x = (0, 0, 9)$ and $C_1 = 1$, what is the smallest $C_2$ for which `EFSGD` ends at the mean, if
-# $\kappa$ is large? And the smallest $\kappa$, if $C_2$ is large?
+# For $x = (0, 0, 9)$ and $C_1 = 1$, what is the smallest $C_2$ for which `EFSGD` ends at the mean,
+# if $\kappa$ is large? And the smallest $\kappa$, if $C_2$ is large?
 # :::
 #
 # :::{admonition} Solution
 # :class: dropdown
 # At $\theta = 3$ the gradients are $3, 3, -6$, so the residuals are $2, 2, -5$ and their mean is
 # $-1/3$: the memory must be able to give out that much, $C_2 \ge 1/3$. The bound on one record's
-# residual must let the $-5$ pass, $\kappa \ge 5$. The first bound is about the sum of all, the second
-# about a single record, and it is the second that the privacy price depends on.
+# residual must let the $-5$ pass, $\kappa \ge 5$. The first bound is about the sum of all, the
+# second about a single record, and it is the second that the privacy price depends on.
 # :::
 #
 # :::{admonition} Exercise 2
-# An owner's vectors alternate between length $2C$ and $0$, in the same direction. What leaves it with
-# and without a memory? What if they alternate between $3C$ and $0$?
+# An owner's vectors alternate between length $2C$ and $0$, in the same direction. What leaves it
+# with and without a memory? What if they alternate between $3C$ and $0$?
 # :::
 #
 # :::{admonition} Solution
 # :class: dropdown
-# Without a memory $C, 0, C, 0, \dots$, half of what was meant. With it $C, C, C, \dots$: everything.
-# With $3C$ on average $1.5\,C$ per round is meant, more than may ever leave; the memory gives $C$ per
-# round and grows without bound. This is why `ErrorMemory` has a decay.
+# Without a memory $C, 0, C, 0, \dots$, half of what was meant. With it $C, C, C, \dots$:
+# everything. With $3C$ on average $1.5\,C$ per round is meant, more than may ever leave; the memory
+# gives $C$ per round and grows without bound. This is why `ErrorMemory` has a decay.
 # :::
 #
 # :::{admonition} Exercise 3
-# Somebody adds the owners' residuals up at the server and feeds them back there, because "the clip has
-# already bounded everything". Where is the error, and which call shows the price?
+# Somebody adds the owners' residuals up at the server and feeds them back there, because "the clip
+# has already bounded everything". Where is the error, and which call shows the price?
 # :::
 #
 # :::{admonition} Solution
 # :class: dropdown
-# The clip bounds what is *released in this round*. A residual is what the clip cut off, so it is not
-# bounded by the clip, and at the server it enters later releases beside the clipped parts. Replacing
-# one record moves all of them. `EFSGD.event` charges for it; without the bound $\kappa$ only $C_2$ is
-# left, and that shift may occur anew in every step.
+# The clip bounds what is *released in this round*. A residual is what the clip cut off, so it is
+# not bounded by the clip, and at the server it enters later releases beside the clipped parts.
+# Replacing one record moves all of them. `EFSGD.event` charges for it; without the bound $\kappa$
+# only $C_2$ is left, and that shift may occur anew in every step.
 # :::
 #
 # *What to read next.* DiceSGD {cite:p}`zhang2024dicesgd` for the optimizer, and the page on the

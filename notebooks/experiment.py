@@ -44,7 +44,7 @@ wanted = dataset  # the data set the page is about, should it run on a stand-in
 # The settings are checked before anything is run or written. The noise follows from the budget.
 
 # %%
-from companion.book.notebooks import check_parameters
+from companion.book.pages import check_parameters
 from dpgen_core.config.make import make_config
 
 check_parameters(globals())
@@ -60,15 +60,21 @@ config = make_config(
 )
 
 # %% tags=["hide-input"]
-from companion.book.notebooks import banner
+from companion.book.pages import banner
 
 banner(config.dataset, config.profile, wanted)
 
 # %% [markdown]
 # ## The run
 #
-# A record that already holds these very settings is read back. A run that was cut off goes on from
-# its last checkpoint, and no release is lost or counted too little.
+# A forecast comes first, scaled to this machine. A record that already holds these very settings is
+# read back. A run that was cut off goes on from its last checkpoint, and no release is lost or
+# counted too little.
+
+# %%
+from companion.studies.cost_model import forecast_here
+
+print(forecast_here(config) or "no forecast: nothing like it was measured")
 
 # %% tags=["remove-stderr"]
 from dpgen_core.experiment import run_experiment
@@ -92,7 +98,7 @@ privacy_table(record)
 # One row per class. Every picture is made from public random numbers and the sanitized generator.
 
 # %%
-from companion.book.notebooks import samples_image
+from companion.book.pages import samples_image
 
 samples_image(record)
 
@@ -100,7 +106,7 @@ samples_image(record)
 # The same latents after ever more rounds, top to bottom:
 
 # %%
-from companion.book.notebooks import rounds_image
+from companion.book.pages import rounds_image
 
 rounds_image(record)
 
@@ -121,7 +127,7 @@ metrics_table(record)
 # their noise. A method without rounds has no such curves.
 
 # %%
-from companion.book.notebooks import history_image
+from companion.book.pages import history_image
 
 history_image(record)
 
@@ -129,7 +135,7 @@ history_image(record)
 # From private state, **outside the guarantee**: how much of the direction survives the clipping.
 
 # %%
-from companion.book.notebooks import diagnostics_image
+from companion.book.pages import diagnostics_image
 
 diagnostics_image(record)
 
@@ -137,7 +143,7 @@ diagnostics_image(record)
 # ## What the guarantee does not cover
 
 # %%
-from companion.book.notebooks import caveats
+from companion.book.pages import caveats
 
 caveats(record)
 

@@ -17,9 +17,9 @@
 # (published-figures)=
 # # Against the literature, and against a simple baseline
 #
-# This page puts three things side by side: what others published, what this repository measured, and a
-# baseline so simple that most of the literature forgot to try it. It draws no ranking from figures that were
-# measured differently; it says what one may and may not conclude.
+# This page puts three things side by side: what others published, what this repository measured,
+# and a baseline so simple that most of the literature forgot to try it. It draws no ranking from
+# figures that were measured differently; it says what one may and may not conclude.
 
 # %% tags=["hide-input"]
 from companion.book.aggregate import comparison
@@ -33,10 +33,11 @@ published = root / "book" / "published.csv"
 # %% [markdown]
 # ## The baseline that was forgotten
 #
-# Take every class's mean and covariance of a few low frequencies, add noise once, and sample from the Gaussians.
-# There is no generator, no critic and no training; it takes less than a second. This is `gaussian`. It is a
-# natural thing to hold any trained generator against, as it uses the same budget, the same public basis and the same
-# records. `mixture` refines it to several Gaussians per class, again in seconds.
+# Take every class's mean and covariance of a few low frequencies, add noise once, and sample from
+# the Gaussians. There is no generator, no critic and no training; it takes less than a second. This
+# is `gaussian`. It is a natural thing to hold any trained generator against, as it uses the same
+# budget, the same public basis and the same records. `mixture` refines it to several Gaussians per
+# class, again in seconds.
 #
 # Mean and standard deviation over seeds, where there are several, at the profile `quick`:
 
@@ -50,11 +51,12 @@ comparison(records, dataset="fashion_mnist")
 comparison(records, dataset="celeba")
 
 # %% [markdown]
-# Two readings of these tables are possible, and both are right. For the *use* of synthetic images as training data,
-# class statistics carry one very far, and an adversarial method has to show what it adds. For images that *look*
-# like the data, one Gaussian per class is poor: see the Frechet distance of `gaussian`, its recall, and the pictures on
-# the {ref}`results page <results>`. `mixture`, without training either, closes most of that gap. An evaluation by
-# accuracy alone would never have shown the difference.
+# Two readings of these tables are possible, and both are right. For the *use* of synthetic images
+# as training data, class statistics carry one very far, and an adversarial method has to show what
+# it adds. For images that *look* like the data, one Gaussian per class is poor: see the Frechet
+# distance of `gaussian`, its recall, and the pictures on the {ref}`results page <results>`.
+# `mixture`, without training either, closes most of that gap. An evaluation by accuracy alone would
+# never have shown the difference.
 #
 # ## What others published
 #
@@ -96,27 +98,31 @@ published_table(published, dataset="celeba")
 # ## Exercises
 #
 # :::{admonition} Exercise 1
-# A paper reports epsilon 10 for add-or-remove neighbors at delta $10^{-5}$. Can it stand beside a replace-one
-# figure of 10?
+# A paper reports epsilon 10 for add-or-remove neighbors at delta $10^{-5}$. Can it stand beside a
+# replace-one figure of 10?
 # :::
 #
 # :::{admonition} Solution
 # :class: dropdown
-# Not as an equal. Replacing is removing and adding: two add-or-remove steps, so an add-or-remove epsilon of 10
-# is a replace-one epsilon of up to 20, at a larger delta. The reverse comparison is easier: a mechanism whose
-# replace-one epsilon is 10 can be re-accounted under add-or-remove, and gets a smaller one.
+# Not as an equal. Replacing is removing and adding: two add-or-remove steps, so an add-or-remove
+# epsilon of 10 is a replace-one epsilon of up to 20, at a larger delta. The reverse comparison
+# depends on the unit. If each record contributes by itself, as in DP-SGD, adding or removing it
+# moves the sum half as far as replacing it, and a mechanism whose replace-one epsilon is 10 can be
+# accounted anew under add-or-remove with a smaller one. If an owner contributes for a whole shard,
+# adding or removing one record of the shard changes the owner's vector just as replacing it does,
+# and nothing is gained.
 # :::
 #
 # :::{admonition} Exercise 2
-# The one-shot baseline beats most trained generators here. Name a data set where you expect it to lose at once,
-# and say why.
+# The one-shot baseline beats most trained generators here. Name a data set where you expect it to
+# lose at once, and say why.
 # :::
 #
 # :::{admonition} Solution
 # :class: dropdown
-# Anything without a common position: street scenes, animals in all poses. Class means and covariances over
-# pixels or frequencies describe pictures that are aligned, and say next to nothing when the same object may
-# be anywhere.
+# Anything without a common position: street scenes, animals in all poses. Class means and
+# covariances over pixels or frequencies describe pictures that are aligned, and say next to nothing
+# when the same object may be anywhere.
 # :::
 #
 # **Read next:** {ref}`the audit <audit>`, which recomputes what these figures rest on.

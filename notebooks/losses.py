@@ -155,9 +155,10 @@ plt.show()
 figure, axis = plt.subplots(figsize=(6.4, 2.6))
 for method, color in zip(("efsgd", "efsgd-prior"), COLORS, strict=False):
     config = make_config(dataset="glyphs", method=method, profile="quick")
+    loss, rounds = config.contribution, config.privacy.rounds
     weights = [
-        annealed(config.contribution.reconstruction_weight, t, config.privacy.rounds, config.contribution.reconstruction_until)
-        for t in range(config.privacy.rounds)
+        annealed(loss.reconstruction_weight, t, rounds, loss.reconstruction_until)
+        for t in range(rounds)
     ]
     axis.plot(weights, color=color, label=method)
 axis.set(xlabel="round", ylabel=r"$\lambda_{\mathrm{rec}}$", ylim=(0, None))
@@ -176,7 +177,10 @@ plt.show()
 
 # %%
 pd.Series(
-    {method: make_config(dataset="glyphs", method=method).contribution.classifier_weight for method in METHODS},
+    {
+        method: make_config(dataset="glyphs", method=method).contribution.classifier_weight
+        for method in METHODS
+    },
     name="classifier weight",
 ).to_frame()
 

@@ -85,7 +85,7 @@ config = make_config(
 record = run_experiment(config, results_dir=Path(scratch.name) / "results", root=folder)
 
 # %%
-from companion.book.notebooks import samples_image
+from companion.book.pages import samples_image
 
 samples_image(record)
 
@@ -117,7 +117,7 @@ print(len(list(released.glob("*/*.png"))), "synthetic images")
 # The statement, as it lies in the folder:
 
 # %% tags=["hide-input"]
-from companion.book.notebooks import statement_markdown
+from companion.book.pages import statement_markdown
 
 statement_markdown(record)
 

@@ -17,9 +17,9 @@
 # (from-scratch)=
 # # Differential privacy from scratch
 #
-# This chapter builds the notion this book rests on out of one question: *how well can somebody who sees the
-# output tell which of two data sets went in?* It needs no background beyond the normal distribution. Every
-# figure is computed on this page.
+# This chapter builds the notion this book rests on out of one question: *how well can somebody who
+# sees the output tell which of two data sets went in?* It needs no background beyond the normal
+# distribution. Every figure is computed on this page.
 
 # %% tags=["hide-input"]
 import matplotlib.pyplot as plt
@@ -41,12 +41,13 @@ setting = {"delta": 1e-5, "relation": "replace-one"}
 # %% [markdown]
 # ## Two worlds
 #
-# A curator holds $N$ records and publishes the number of those with some property, plus Gaussian noise of
-# standard deviation 2. You know all records but one. In world $D$ the unknown record has the property, in
-# world $D'$ it does not, so the published number is centered at some count or at that count less one. Up to a
-# shift that you know, it is a draw from one of two normal distributions.
+# A curator holds $N$ records and publishes the number of those with some property, plus Gaussian
+# noise of standard deviation 2. You know all records but one. In world $D$ the unknown record has
+# the property, in world $D'$ it does not, so the published number is centered at some count or at
+# that count less one. Up to a shift that you know, it is a draw from one of two normal
+# distributions.
 
-# %% mystnb={"figure": {"caption": "Output in the two worlds, and the region (shaded) in which a guess of D is wrong least often for its size.", "name": "fig-two-worlds"}, "image": {"alt": "Two overlapping bell curves one unit apart"}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "Output in the two worlds, shaded: the false-alarm probability of guessing D above 3.", "name": "fig-two-worlds"}, "image": {"alt": "Two overlapping bell curves one unit apart"}} tags=["hide-input"]
 noise = 2.0
 x = np.linspace(-6, 7, 400)
 figure, axis = plt.subplots(figsize=(6.4, 3.0))
@@ -58,24 +59,24 @@ axis.legend(frameon=False)
 plt.show()
 
 # %% [markdown]
-# Seeing an output $x$, your odds for $D$ change by the factor $p(x)/p'(x)$. Its logarithm is the **privacy
-# loss**
+# Seeing an output $x$, your odds for $D$ change by the factor $p(x)/p'(x)$. Its logarithm is the
+# **privacy loss**
 #
 # $$
 # L(x) = \log \frac{p(x)}{p'(x)} .
 # $$
 #
-# If $L$ were at most $\varepsilon$ for every $x$ (*pure* differential privacy), no output could move anybody's
-# odds by more than $e^{\varepsilon}$. For Gaussian noise $L$ is a straight line in $x$, so it is unbounded;
-# but large values are rare. Hence two numbers:
+# If $L$ were at most $\varepsilon$ for every $x$ (*pure* differential privacy), no output could
+# move anybody's odds by more than $e^{\varepsilon}$. For Gaussian noise $L$ is a straight line in
+# $x$, so it is unbounded; but large values are rare. Hence two numbers:
 #
 # > A mechanism $M$ is $(\varepsilon, \delta)$-**differentially private** if for all neighbors $D, D'$ and
 # > every event $S$
 # > $$\Pr[M(D) \in S] \le e^{\varepsilon} \Pr[M(D') \in S] + \delta .$$
 #
-# {cite:p}`dwork2014algorithmic` The smallest $\delta$ for a given $\varepsilon$ is the *hockey-stick
-# divergence* $H_{e^\varepsilon}$ of the two outputs. For the Gaussian mechanism, whose noise is $m$ times the
-# largest shift, it has a closed form,
+# {cite:p}`dwork2014algorithmic` The smallest $\delta$ for a given $\varepsilon$ is the
+# *hockey-stick divergence* $H_{e^\varepsilon}$ of the two outputs. For the Gaussian mechanism,
+# whose noise is $m$ times the largest shift, it has a closed form,
 #
 # $$
 # \delta(\varepsilon) = \Phi\!\left(\tfrac{1}{2m} - \varepsilon m\right)
@@ -98,10 +99,11 @@ plt.show()
 # %% [markdown]
 # ## What epsilon means to a guesser
 #
-# Suppose both worlds are equally likely and you must say which one it is. The best you can do is right with
-# probability $(1 + \mathrm{TV})/2$, where TV is the total variation distance: the $\delta$ at
-# $\varepsilon = 0$. And if you insist on almost never accusing wrongly, the guarantee bounds how often you
-# are right: true positives $\le e^{\varepsilon} \times$ false positives $+\ \delta$.
+# Suppose both worlds are equally likely and you must say which one it is. The best you can do is
+# right with probability $(1 + \mathrm{TV})/2$, where TV is the total variation distance: the
+# $\delta$ at $\varepsilon = 0$. And if you insist on almost never accusing wrongly, the guarantee
+# bounds how often you are right: true positives $\le e^{\varepsilon} \times$ false positives $+\
+# \delta$.
 
 # %% tags=["hide-input"]
 rows = []
@@ -119,24 +121,26 @@ pd.DataFrame(rows).set_index("noise over sensitivity").round(3)
 # %% [markdown]
 # ## Who the neighbors are
 #
-# "One record differs" can be meant in two ways. Under *add-or-remove*, one data set has a record more; a sum
-# of vectors of norm at most $C$ then moves by at most $C$. Under *replace-one*, a record is exchanged for
-# another; the sum moves by up to $2C$, as the two may point in opposite directions. This book uses
-# **replace-one** throughout, and an $\varepsilon$ without its relation says nothing.
+# "One record differs" can be meant in two ways. Under *add-or-remove*, one data set has a record
+# more; a sum of vectors of norm at most $C$ then moves by at most $C$. Under *replace-one*, a
+# record is exchanged for another; the sum moves by up to $2C$, as the two may point in opposite
+# directions. This book uses **replace-one** throughout, and an $\varepsilon$ without its relation
+# says nothing.
 #
 # ## Releasing more than once
 #
-# Publish two numbers and the losses add up. For Gaussian releases this is simple: with independent noise, $k$
-# releases of multiplier $m$ are as revealing as one of multiplier $m / \sqrt k$, since the distance between
-# the two worlds grows like $\sqrt k$. In general one adds **Renyi divergences** {cite:p}`mironov2017rdp`,
+# Publish two numbers and the losses add up. For Gaussian releases this is simple: with independent
+# noise, $k$ releases of multiplier $m$ are as revealing as one of multiplier $m / \sqrt k$, since
+# the distance between the two worlds grows like $\sqrt k$. In general one adds **Renyi
+# divergences** {cite:p}`mironov2017rdp`,
 #
 # $$
 # \rho(\alpha) = \frac{1}{\alpha-1} \log \mathbb E_{x \sim M(D')}\left[ e^{\alpha L(x)} \right],
 # $$
 #
-# the moments of the loss, which add up over adaptive releases and turn into $(\varepsilon, \delta)$ at the
-# end; or one composes the whole distribution of the loss numerically (PLD). The next cell checks the two
-# against what we just derived for Gaussians.
+# the moments of the loss, which add up over adaptive releases and turn into $(\varepsilon, \delta)$
+# at the end; or one composes the whole distribution of the loss numerically (PLD). The next cell
+# checks the two against what we just derived for Gaussians.
 
 # %%
 composition = []
@@ -156,10 +160,11 @@ pd.DataFrame(composition).set_index("releases").round(4)
 # %% [markdown]
 # ## Not being there
 #
-# If a record takes part in a release only with probability $q$, by a coin nobody sees, the output reveals less
-# about it: most of the time there was nothing to reveal. This is **amplification by sampling**, and without it
-# training in hundreds of rounds would be hopeless. It is also where most accounting goes wrong, since it asks
-# that the coin be *fresh, hidden, and independent of everybody else's*.
+# If a record takes part in a release only with probability $q$, by a coin nobody sees, the output
+# reveals less about it: most of the time there was nothing to reveal. This is **amplification by
+# sampling**, and without it training in hundreds of rounds would be hopeless. It is also where most
+# accounting goes wrong, since it asks that the coin be *fresh, hidden, and independent of everybody
+# else's*.
 
 # %% mystnb={"figure": {"caption": "Epsilon of 300 rounds against the sampling rate, noise multiplier 2.5, replace-one, delta 1e-5. At q = 1 there is no amplification.", "name": "fig-amplification"}, "image": {"alt": "Epsilon grows with the sampling rate"}} tags=["hide-input"]
 rates = [0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0]
@@ -179,14 +184,15 @@ plt.show()
 # %% [markdown]
 # ## Post-processing is free
 #
-# Whatever is computed from an output without another look at the records is covered by the same guarantee. It
-# is the reason why this book's generator can be sampled a million times, fine-tuned and published: it is a
-# function of noisy sums and public constants.
+# Whatever is computed from an output without another look at the records is covered by the same
+# guarantee. It is the reason why this book's generator can be sampled a million times, fine-tuned
+# and published: it is a function of noisy sums and public constants.
 #
 # ## From a budget to noise
 #
-# In practice one fixes $(\varepsilon, \delta)$ and asks for the least noise. That is *calibration*, and the
-# {doc}`accounting chapter </book/_executed/accounting>` does it for the mechanism of this book.
+# In practice one fixes $(\varepsilon, \delta)$ and asks for the least noise. That is *calibration*,
+# and the {doc}`accounting chapter </book/_executed/accounting>` does it for the mechanism of this
+# book.
 
 # %%
 pd.Series(
@@ -207,31 +213,33 @@ pd.Series(
 #
 # :::{admonition} Solution
 # :class: dropdown
-# Put $\varepsilon = 0$: $\Phi(\tfrac{1}{2m}) - \Phi(-\tfrac{1}{2m}) = 2\Phi(\tfrac{1}{2m}) - 1$. The probability
-# of a right guess is half of one plus that, $\Phi(\tfrac{1}{2m})$: a threshold midway between the two centers
-# attains it.
+# Put $\varepsilon = 0$: $\Phi(\tfrac{1}{2m}) - \Phi(-\tfrac{1}{2m}) = 2\Phi(\tfrac{1}{2m}) - 1$.
+# The probability of a right guess is half of one plus that, $\Phi(\tfrac{1}{2m})$: a threshold
+# midway between the two centers attains it.
 # :::
 #
 # :::{admonition} Exercise 2
-# A mechanism publishes a record chosen at random, in full, and nothing else. For which $(\varepsilon, \delta)$
-# is it private under replace-one, and what follows for the choice of $\delta$?
+# A mechanism publishes a record chosen at random, in full, and nothing else. For which
+# $(\varepsilon, \delta)$ is it private under replace-one, and what follows for the choice of
+# $\delta$?
 # :::
 #
 # :::{admonition} Solution
 # :class: dropdown
-# With probability $1 - 1/N$ the output is the same in both worlds; with probability $1/N$ it is the changed
-# record. So it is $(0, 1/N)$-private. A sensible $\delta$ must lie well below $1/N$, and `make_config` refuses
-# any other.
+# With probability $1 - 1/N$ the output is the same in both worlds; with probability $1/N$ it is the
+# changed record. So it is $(0, 1/N)$-private. A sensible $\delta$ must lie well below $1/N$, and
+# `make_config` refuses any other.
 # :::
 #
 # :::{admonition} Exercise 3
-# Why may the losses of two *adaptive* releases be added, though the second release depends on the first?
+# Why may the losses of two *adaptive* releases be added, though the second release depends on the
+# first?
 # :::
 #
 # :::{admonition} Solution
 # :class: dropdown
-# The density of the pair is $p(x_1)\, p(x_2 \mid x_1)$, so the log-ratio is $L_1(x_1) + L_2(x_2 \mid x_1)$. Bound
-# the moment of the second term for every $x_1$ first, then that of the first.
+# The density of the pair is $p(x_1)\, p(x_2 \mid x_1)$, so the log-ratio is $L_1(x_1) + L_2(x_2
+# \mid x_1)$. Bound the moment of the second term for every $x_1$ first, then that of the first.
 # :::
 #
 # **Read next:** {doc}`accounting </book/_executed/accounting>` for the mechanism of this book, and

@@ -101,13 +101,13 @@ print(
 
 # %% mystnb={"figure": {"caption": "How many shards join a round of the default settings, under Poisson sampling, over two thousand rounds. A draw of fixed size would be the dashed line.", "name": "fig-draws"}, "image": {"alt": "Histogram of cohort sizes around their mean"}} tags=["hide-input"]
 config = make_config(dataset="glyphs", method="efsgd", profile="quick")
-sizes = [
-    int((HiddenStream("demo", "coins", t).uniform(config.privacy.num_shards) < config.privacy.sampling_rate).sum())
-    for t in range(2000)
-]
+privacy = config.privacy
+coins = [HiddenStream("demo", "coins", t).uniform(privacy.num_shards) for t in range(2000)]
+sizes = [int((row < privacy.sampling_rate).sum()) for row in coins]
 figure, axis = plt.subplots(figsize=(6.4, 2.8))
 axis.hist(sizes, bins=range(min(sizes), max(sizes) + 2), color=COLORS[0])
-axis.axvline(config.privacy.sampling_rate * config.privacy.num_shards, color="black", linestyle="--", linewidth=1)
+expected = privacy.sampling_rate * privacy.num_shards
+axis.axvline(expected, color="black", linestyle="--", linewidth=1)
 axis.set(xlabel="joining shards", ylabel="rounds")
 plt.show()
 
@@ -124,13 +124,15 @@ plt.show()
 # many shards have in common: $qK$ contributions that agree add up to $qKC$.
 
 # %%
-entries = config.contribution.generated_batch * FrequencyBasis((1, 28, 28), config.contribution.basis_modes).dim
-noise_norm = config.privacy.noise_multiplier * config.privacy.max_grad_norm * entries**0.5
-cohort = config.privacy.sampling_rate * config.privacy.num_shards * config.privacy.max_grad_norm
-print(f"one contribution: at most {config.privacy.max_grad_norm:g}")
+basis = FrequencyBasis((1, 28, 28), config.contribution.basis_modes)
+entries = config.contribution.generated_batch * basis.dim
+noise_std = privacy.noise_multiplier * privacy.max_grad_norm
+noise_norm = noise_std * entries**0.5
+cohort = privacy.sampling_rate * privacy.num_shards * privacy.max_grad_norm
+print(f"one contribution: at most {privacy.max_grad_norm:g}")
 print(f"a cohort that agrees: {cohort:g}")
 print(f"noise of one round: {noise_norm:.0f}, in {entries} entries")
-print(f"noise along one fixed direction: {config.privacy.noise_multiplier * config.privacy.max_grad_norm:.2f}")
+print(f"noise along one fixed direction: {noise_std:.2f}")
 
 # %% [markdown]
 # The noise is much longer than the signal, and yet training works: it points in a random direction among

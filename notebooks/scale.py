@@ -24,10 +24,10 @@
 
 # %% tags=["hide-input"]
 from companion.book.cost_tables import memory_table, time_table
-from companion.studies.benchmark_results import load_benchmarks
+from companion.studies.benchmark_results import current_benchmarks
 from companion.studies.committed import project_root
 
-found = load_benchmarks(project_root() / "results")
+found = current_benchmarks(project_root() / "results")
 
 # %% [markdown]
 # Settings are those of profile `quick`, but for the number of shards: as many as there, or as many records a shard as

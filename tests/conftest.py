@@ -8,14 +8,25 @@ from pathlib import Path
 
 import pytest
 import torch
+from hypothesis import settings
 
 from dpgen_core.accounting import events, pld, rdp
 from dpgen_core.data.sets import ImageData, data_root, load
 
+settings.register_profile("repeatable", derandomize=True, deadline=None)
+settings.load_profile("repeatable")
+
 
 @pytest.fixture(autouse=True, scope="session")
-def _one_thread() -> None:
-    torch.set_num_threads(1)
+def _threads() -> None:
+    """One thread; `make test-portable` asks for two as well."""
+    torch.set_num_threads(int(os.environ.get("DPGEN_TEST_THREADS", "1")))
+
+
+@pytest.fixture(autouse=True)
+def _seeded() -> None:
+    """A test draws the same numbers whichever tests ran before it."""
+    torch.manual_seed(0)
 
 
 @pytest.fixture(autouse=True)

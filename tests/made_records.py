@@ -1,4 +1,4 @@
-"""Records made by hand, for tests of what is read from records."""
+"""Records made by hand, for tests of the tables and figures that are read from records."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ from dpgen_core.config.presets import COLORED, method_names
 from dpgen_core.config.schema import ExperimentConfig
 from dpgen_core.experiment import run_experiment
 from dpgen_core.records.record import Record, load_records
-from dpgen_core.training import owner_trainer as training
+from dpgen_core.training import owner_trainer
 from dpgen_core.training.workspace import JournalLine, Workspace
 
 VOLATILE = ("training_seconds", "evaluation_seconds", "peak_memory_gb")
@@ -176,19 +176,48 @@ def test_release_that_cannot_be_repeated_is_charged_again(
     altered = json.loads(lines[-1]) | {"digest": "0" * 64}  # as if it had been another release
     (folder / "journal.jsonl").write_text("\n".join([*lines[:-1], json.dumps(altered)]) + "\n")
     attempts: list[tuple[int, int]] = []
-    compute = training.OwnerTrainer.compute
+    compute = owner_trainer.OwnerTrainer.compute
 
-    def spy(self: training.OwnerTrainer, index: int, attempt: int = 0):
+    def spy(self: owner_trainer.OwnerTrainer, index: int, attempt: int = 0):
         attempts.append((index, attempt))
         return compute(self, index, attempt)
 
-    monkeypatch.setattr(training.OwnerTrainer, "compute", spy)
+    monkeypatch.setattr(owner_trainer.OwnerTrainer, "compute", spy)
     record = run(config, tmp_path)
     assert attempts[:3] == [(2, 0), (2, 1), (3, 0)]
     assert record.privacy["rounds"] == config.privacy.rounds - 1
     assert record.privacy["planned_rounds"] == config.privacy.rounds
     assert record.privacy["ledger"]["events"][-1]["count"] == config.privacy.rounds
     assert record.privacy["epsilon"]["rdp"] <= config.privacy.epsilon
+
+
+def test_rounds_after_a_checkpoint_are_repeated_all_or_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An empty round repeats on any device. Free beside charged neighbors, it would be seen."""
+    config = small(checkpoint_every=6)
+    with pytest.raises(Killed):
+        run(config, tmp_path, kill_after=4)  # rounds 1-4 journaled, checkpoint before the first
+    journal = tmp_path / ".work" / config.record_name() / "journal.jsonl"
+    lines = [json.loads(line) for line in journal.read_text().splitlines()]
+    for line in lines:
+        if (line["name"], line["index"]) == ("rounds", 2):  # the third is another on this device
+            line["digest"] = "0" * 64
+    journal.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    attempts: list[tuple[int, int]] = []
+    compute = owner_trainer.OwnerTrainer.compute
+
+    def spy(self: owner_trainer.OwnerTrainer, index: int, attempt: int = 0):
+        attempts.append((index, attempt))
+        return compute(self, index, attempt)
+
+    monkeypatch.setattr(owner_trainer.OwnerTrainer, "compute", spy)
+    record = run(config, tmp_path)
+    assert attempts == [(0, 0), (1, 0), (2, 0), (0, 1), (1, 1), (2, 1)]
+    # Four rounds were charged before, so the budget has two left; either was charged twice.
+    assert record.privacy["rounds"] == 2
+    assert record.privacy["ledger"]["events"][-1]["count"] == config.privacy.rounds
+    assert record.privacy["restarts"] == 1
 
 
 def test_kill_between_journal_and_checkpoint_never_undercounts(tmp_path: Path) -> None:
@@ -237,7 +266,7 @@ def test_kill_dash_nine_then_resume(tmp_path: Path) -> None:
         from pathlib import Path
         from dpgen_core.config.schema import ExperimentConfig
         from dpgen_core.experiment import run_experiment
-        torch.set_num_threads(1)
+        torch.set_num_threads({torch.get_num_threads()})
         config = ExperimentConfig.from_dict(json.loads(Path({str(tmp_path / "c.json")!r}).read_text()))
         def die(done):
             if done == 5:
@@ -258,7 +287,31 @@ def test_kill_dash_nine_then_resume(tmp_path: Path) -> None:
     same(whole, run(config, tmp_path / "cut"))
 
 
-def test_training_stops_at_its_budget(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"rounds": 50}, r"noise_multiplier: .*enough for epsilon 10.*a fresh make_config"),
+        ({"noise_multiplier": 0.01}, r"noise_multiplier: received 0.01"),
+        ({"relation": "add-or-remove"}, r"relation: received 'add-or-remove'.*'replace-one'"),
+    ],
+)
+def test_a_plan_changed_after_calibration_is_refused_and_writes_nothing(
+    change: dict[str, Any], message: str, tmp_path: Path
+) -> None:
+    with pytest.raises(InvalidArgument, match=message):
+        run(small(method="efsgd").replace(**change), tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_group_changed_by_hand_is_checked_as_well() -> None:
+    config = small(method="efsgd")
+    with pytest.raises(InvalidArgument, match=r"delta: received 0.2.*below 1/N"):
+        dataclasses.replace(config.privacy, delta=0.2)
+
+
+def test_training_stops_at_its_budget(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The ledger refuses the round that would pass the budget, whatever was planned."""
+    monkeypatch.setattr(experiment, "_check_plan", lambda config: None)
     config = small(method="efsgd").replace(rounds=50)  # planned for 6 rounds' noise
     record = run(config, tmp_path)
     assert record.privacy["rounds"] == 6

@@ -22,8 +22,9 @@ def linear_score(slope: torch.Tensor):
 
 
 def test_penalty_of_a_linear_critic() -> None:
-    real, fake = torch.randn(4, 2), torch.randn(4, 2)
-    labels, mix = torch.zeros(4, dtype=torch.long), torch.rand(4, 1)
+    generator = torch.Generator().manual_seed(0)
+    real, fake = torch.randn(2, 4, 2, generator=generator)
+    labels, mix = torch.zeros(4, dtype=torch.long), torch.rand(4, 1, generator=generator)
     slope = torch.tensor([3.0, 4.0])  # norm 5, so the penalty is (5 - 1)^2
     value = gradient_penalty(linear_score(slope), real, fake, labels, mix)
     assert float(value) == pytest.approx(16.0, rel=1e-4)

@@ -165,8 +165,8 @@ REFUSALS: list[tuple[Callable[[], object], str]] = [
         lambda: calibrate_gaussian(
             target_epsilon=1e-9, delta=1e-12, relation="replace-one", accountant="rdp"
         ),
-        "target_epsilon: received 1e-09, but it must be reachable: no noise multiplier up to 1e6 meets "
-        "it, beside the other events. Try a larger epsilon, a larger delta, or accountant='pld'.",
+        "target_epsilon: received 1e-09, but it must be reachable: no noise multiplier up to 1e6 "
+        "meets it, beside the other events. Try a larger epsilon, a larger delta, or accountant='pld'.",
     ),
     (
         lambda: total_variation([GaussianEvent("a", 1.0)], relation="swap"),  # type: ignore[arg-type]
@@ -298,8 +298,8 @@ def test_releases_that_leave_nothing_are_named() -> None:
     with pytest.raises(BudgetExceeded) as caught:
         max_rounds(target_epsilon=2.0, other_events=others, **setting)  # type: ignore[arg-type]
     assert str(caught.value) == (
-        f"other_events: counts, sums alone spend epsilon {spent:.4f} of target_epsilon=2, which leaves "
-        "nothing. Raise the target, or give these releases more noise."
+        f"other_events: counts, sums alone spend epsilon {spent:.4f} of target_epsilon=2, "
+        "which leaves nothing. Raise the target, or give these releases more noise."
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -10,14 +11,13 @@ import pytest
 import torch
 from PIL import Image
 
-from dpgen_core import cli as own_data
+from dpgen_core import cli as own_data, experiment
 from dpgen_core.checks import InvalidArgument
 from dpgen_core.cli import hand_over
 from dpgen_core.config.make import make_config
 from dpgen_core.config.presets import COLORED
 from dpgen_core.config.schema import ExperimentConfig
-from dpgen_core.data import folders
-from dpgen_core.data import sets as data
+from dpgen_core.data import folders, sets as data
 from dpgen_core.data.glyphs import draw_glyphs
 from dpgen_core.experiment import run_experiment
 from dpgen_core.records.record import Record
@@ -53,26 +53,56 @@ def test_splits_are_disjoint_whole_and_in_the_order_of_names(tmp_path: Path) -> 
     assert len(part.images) == 7
 
 
-def test_a_record_with_another_label_leaves_all_others_in_place(tmp_path: Path) -> None:
-    """Neighbors under replace-one: were slots counted by class, every later record would move."""
+def test_under_a_key_splits_are_the_same_records_in_another_order(tmp_path: Path) -> None:
     root = _write(tmp_path / "mine", 60)
-    before = data.load("folder_gray", "train", root=root)
-    moved = next(number for number in _numbers(before) if number % 3 == 0)
-    (root / "a" / f"{moved:04d}.png").rename(root / "c" / f"{moved:04d}.png")
-    after = data.load("folder_gray", "train", root=root)
-    assert torch.equal(before.images, after.images)
-    changed = (before.labels != after.labels).nonzero()[:, 0].tolist()
-    assert [_numbers(before)[row] for row in changed] == [moved]
+    pool = data.load("folder_gray", "all", root=root)
+    assert _numbers(pool) == list(range(60))
+    seen = set()
+    for key in ("one", "another"):
+        splits = [data.load("folder_gray", s, root=root, key=key) for s in ("train", "test")]
+        numbers = [number for split in splits for number in _numbers(split)]
+        assert sorted(numbers) == list(range(60)) and len(splits[1].images) == 10
+        for split, name in zip(splits, ("train", "test"), strict=True):
+            assert split.labels.tolist() == [number % 3 for number in _numbers(split)]
+            again = data.split_pool(pool, name, num_records=None, seed=0, key=key)
+            assert torch.equal(again.images, split.images)
+            assert torch.equal(again.labels, split.labels)
+        seen.add(tuple(numbers))
+    assert len(seen) == 2
+
+
+def test_a_secret_run_takes_its_order_from_its_key_and_a_seeded_one_from_the_names(
+    glyph_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[str, str | None]] = []
+    honest = folders.rows_of_split
+
+    def listening(count: int, split: str, key: str | None) -> torch.Tensor:
+        asked.append((split, key))
+        return honest(count, split, key)
+
+    for source in ("secret", "seeded"):
+        config = _smoke(glyph_folder, noise_source=source)
+        with monkeypatch.context() as patch:
+            patch.setattr(folders, "rows_of_split", listening)
+            run_experiment(config, results_dir=tmp_path, root=glyph_folder, progress=False)
+    keys = {split: [key for s, key in asked if s == split] for split in ("train", "test")}
+    secret, seeded = ([k for k in keys[s] if k] for s in ("train", "test"))
+    assert len(set(secret)) == 1 and secret == seeded  # both splits of the one secret run
+    assert len(secret[0]) == 64
+
+
+def test_equal_names_in_two_classes_are_two_records(tmp_path: Path) -> None:
+    root = _write(tmp_path / "mine", 12)
+    (root / "c" / "0000.png").write_bytes((root / "a" / "0000.png").read_bytes())
+    pool = data.load("folder_gray", "all", root=root)
+    assert pool.labels.tolist()[:2] == [0, 2] and _numbers(pool)[:2] == [0, 0]
 
 
 def test_bad_folders_are_named(tmp_path: Path) -> None:
     with pytest.raises(InvalidArgument, match="one subfolder of images per class"):
         make_config(dataset="folder_gray", root=tmp_path / "nowhere")
     root = _write(tmp_path / "mine", 12)
-    (root / "c" / "0000.png").write_bytes((root / "a" / "0000.png").read_bytes())
-    with pytest.raises(InvalidArgument, match=r"unique.*running number"):
-        data.load("folder_gray", "train", root=root)
-    (root / "c" / "0000.png").unlink()
     for path in root.glob("*/*.png"):
         path.write_bytes(path.read_bytes()[:30])
     with pytest.raises(InvalidArgument, match="cannot be read"):
@@ -136,7 +166,12 @@ def test_from_a_folder_to_a_set_to_hand_over(
     ]
     assert own_data.main([*command, "--method", "efsgd", "--profile", "smoke"]) == 0
     assert sorted(path.name for path in target.iterdir()) == sorted(
-        [*(f"digit-{digit}" for digit in range(10)), "privacy.json", "statement.md"]
+        [
+            *(f"digit-{digit}" for digit in range(10)),
+            "privacy.json",
+            "statement.md",
+            "synthetic.npz",
+        ]
     )
     pictures = sorted(target.glob("*/*.png"))
     assert len(pictures) == 400
@@ -208,20 +243,48 @@ def test_nothing_is_handed_over_while_the_key_exists(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(Workspace, "discard", killed)
+        patch.setattr(Workspace, "remove_key", killed)
         with pytest.raises(KeyboardInterrupt):
             run_experiment(config, results_dir=tmp_path, root=glyph_folder, progress=False)
     record = Record(tmp_path / config.record_name())
     key = work_folder(tmp_path, config.record_name()) / "secret"
     assert key.exists()
-    with pytest.raises(InvalidArgument, match="secret: .*deleted before anything leaves"):
+    with pytest.raises(InvalidArgument, match="record: .*whose key was removed"):
         hand_over(record, tmp_path / "released", root=glyph_folder)
+    # Nor is a copy of it, which lies where there is no key.
+    elsewhere = Path(shutil.copytree(record.path, tmp_path / "elsewhere" / record.path.name))
+    with pytest.raises(InvalidArgument, match="record: .*whose key was removed"):
+        hand_over(Record(elsewhere), tmp_path / "released", root=glyph_folder)
     assert not list(tmp_path.glob("released*"))
     stamp = (record.path / "privacy.json").stat().st_mtime_ns
     run_experiment(config, results_dir=tmp_path, root=glyph_folder, progress=False)
     assert not key.parent.exists()
     assert (record.path / "privacy.json").stat().st_mtime_ns == stamp  # nothing released again
+    mine = tmp_path / "released.partial"
+    mine.mkdir()
+    (mine / "notes").write_text("not made by us")
     hand_over(record, tmp_path / "released", root=glyph_folder)
+    assert (mine / "notes").read_text() == "not made by us"
+    left = {path.name for path in tmp_path.iterdir()}
+    assert not {name for name in left if name.startswith(".released")}
+
+
+def test_a_key_removed_just_before_a_kill_is_noted_by_the_next_call(
+    glyph_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = _smoke(glyph_folder)
+
+    def killed(_: Path) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(experiment, "note_key_removed", killed)
+        with pytest.raises(KeyboardInterrupt):
+            run_experiment(config, results_dir=tmp_path, root=glyph_folder, progress=False)
+    record = Record(tmp_path / config.record_name())
+    assert not record.key_removed
+    again = run_experiment(config, results_dir=tmp_path, root=glyph_folder, progress=False)
+    assert again.key_removed and not work_folder(tmp_path, config.record_name()).exists()
 
 
 def test_a_run_with_public_noise_is_not_handed_over(glyph_folder: Path, tmp_path: Path) -> None:

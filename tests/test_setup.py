@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -11,9 +12,10 @@ import pytest
 import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+from setuptools import find_packages
 
 import dpgen_core
-from companion.book.notebooks import EXPERIMENT_PAGES
+from companion.book.build import EXPERIMENT_PAGES
 
 ROOT = Path(__file__).parents[1]
 # Assembled, so that this file does not hold what it forbids.
@@ -61,7 +63,7 @@ def test_conda_environment_agrees_with_pyproject() -> None:
     assert f"python{pyproject()['project']['requires-python']}" in conda
 
 
-@pytest.mark.parametrize("python", ["3.11", "3.12", "3.13"])
+@pytest.mark.parametrize("python", ["3.11", "3.12", "3.13", "3.14"])
 @pytest.mark.parametrize("platform", ["linux", "darwin"])
 def test_lock_satisfies_pyproject(python: str, platform: str) -> None:
     world = {"python_version": python, "python_full_version": f"{python}.0"}
@@ -125,6 +127,31 @@ def test_an_old_python_is_refused_with_a_way_out(tmp_path: Path) -> None:
     assert "Python 3.11 or newer is needed" in ran.stderr and "PYTHON=python3.12" in ran.stderr
     assert "Python 3.9.2" in ran.stderr
     assert not (tmp_path / ".venv").exists()
+
+
+def test_the_wheel_holds_the_core_and_nothing_else() -> None:
+    packages = find_packages(ROOT, **pyproject()["tool"]["setuptools"]["packages"]["find"])
+    modules = (ROOT / "dpgen_core").rglob("*.py")
+    folders = {".".join(path.parent.relative_to(ROOT).parts) for path in modules}
+    assert set(packages) == folders
+    # git must not ignore what the wheel needs; `data/` once hid `dpgen_core/data/__init__.py`
+    for package in packages:
+        path = f"{package.replace('.', '/')}/__init__.py"
+        command = ["git", "check-ignore", "--quiet", "--no-index", path]
+        assert (ROOT / path).exists()
+        assert subprocess.run(command, cwd=ROOT).returncode, f"git ignores {path}"
+
+
+def test_accounting_alone_does_not_import_pytorch() -> None:
+    code = "import sys; from dpgen_core import epsilon_spent; assert 'torch' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
+
+
+def test_every_supported_python_is_tested() -> None:
+    classifiers = pyproject()["project"]["classifiers"]
+    versions = [line.rpartition(" ")[2] for line in classifiers if ":: 3." in line]
+    workflow = yaml.safe_load((ROOT / ".github/workflows/book.yml").read_text())
+    assert workflow["jobs"]["test"]["strategy"]["matrix"]["python"] == versions
 
 
 def test_versions_agree() -> None:

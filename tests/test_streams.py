@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ import torch
 from scipy import stats
 
 from dpgen_core.checks import InvalidArgument, check_int, check_real
-from dpgen_core.streams import HiddenStream, secret_key, stream
+from dpgen_core.streams import HiddenStream, recorded_streams, secret_key, stream
 
 
 def draw(*path: int | str) -> torch.Tensor:
@@ -55,7 +56,7 @@ def test_hidden_stream_is_shake_256_of_its_address() -> None:
 def test_the_ends_of_the_range_are_finite_and_both_tails_alike(
     bits: int, tail: float, sign: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With 53 bits and plain inversion the largest draw is infinite and the tails end at -8.3 and 8.1."""
+    """By plain inversion of 53 bits the largest draw is infinite; tails end at -8.3 and 8.1."""
 
     def words(_: HiddenStream, count: int) -> np.ndarray:
         return np.full(count, bits, dtype=np.uint64)
@@ -67,7 +68,7 @@ def test_the_ends_of_the_range_are_finite_and_both_tails_alike(
     monkeypatch.setattr(
         HiddenStream, "_words", lambda _, count: np.full(count, bits ^ 2**64 - 1, dtype=np.uint64)
     )
-    # The other end has its second word inverted too, so the two differ in the bits below 2^-53 alone.
+    # The other end has its second word inverted too: the two differ in the bits below 2^-53 alone.
     assert np.sign(float(HiddenStream("k").normal((1,)))) == -np.sign(low)
 
 
@@ -111,6 +112,39 @@ def test_secret_keys() -> None:
     assert min(map(len, keys)) == 64
     with pytest.raises(InvalidArgument, match=r"noise_source: received 'none'.*seeded, secret"):
         secret_key("none", 1)
+
+
+def test_every_stream_that_is_opened_is_recorded_with_its_address() -> None:
+    stream("k", "before")
+    with recorded_streams() as outer:
+        stream(7, "latents", 3)
+        with recorded_streams() as inner:
+            HiddenStream("k", "noise", 3, 1)
+            with ThreadPoolExecutor(1) as pool:
+                pool.submit(stream, 7, "weights").result()
+        HiddenStream("k", "coins", 3, 1).uniform(2)
+    HiddenStream("k", "after")
+    assert inner == [("hidden", "k", ("noise", 3, 1)), ("stream", 7, ("weights",))]
+    assert outer == [
+        ("stream", 7, ("latents", 3)),
+        *inner,
+        ("hidden", "k", ("coins", 3, 1)),
+    ]
+
+
+def test_recording_ends_with_its_block_whatever_happens_in_it() -> None:
+    with recorded_streams() as other:
+        with pytest.raises(RuntimeError), recorded_streams() as opened:
+            raise RuntimeError
+        stream("k", "after")
+    assert opened == [] and other == [("stream", "k", ("after",))]
+
+
+def test_recording_changes_no_draw() -> None:
+    plain = HiddenStream("k", "noise").normal((5,)), draw("k", "noise")
+    with recorded_streams():
+        recorded = HiddenStream("k", "noise").normal((5,)), draw("k", "noise")
+    assert all(torch.equal(a, b) for a, b in zip(plain, recorded, strict=True))
 
 
 @pytest.mark.parametrize("value", [True, "3", None, float("nan"), float("inf"), -1.0, 0.0])

@@ -1,7 +1,7 @@
-"""Means over seeds, and what a part is worth: the tables that compare settings rather than runs.
+"""Means over seeds, and the effect of each part: tables that compare settings rather than runs.
 
-A difference counts as decided when it is larger than one standard deviation of itself, estimated from
-the seeds; else the table says "undecided", as it does wherever there are fewer than two seeds.
+A difference counts as decided when it is larger than its own standard deviation, estimated from
+the seeds. Otherwise, and with fewer than two seeds, the table says "undecided".
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from companion.book.tables import MISSING, frame
+from companion.book.tables import MISSING, runs_frame
 from dpgen_core.accounting import bound_text
 from dpgen_core.checks import check_choice
 from dpgen_core.config.presets import WHOLE
@@ -35,13 +35,13 @@ def settings(records: Sequence[Record]) -> pd.DataFrame:
     """One row per data set, method and budget: runs, and mean and std over seeds of each measure.
 
     Args:
-        records: from `tables.committed_records`.
+        records: from `committed_records`.
 
     Returns:
-        Columns of `_KEYS`, ``runs``, and for each measure ``NAME`` (mean) and ``NAME_std`` (ddof 1; NaN
-        for one run), in the order of the book.
+        Columns of `_KEYS`, ``runs``, and for each measure ``NAME`` (mean) and ``NAME_std`` (ddof 1;
+        NaN for one run), in the order of the book.
     """
-    table = frame(records)
+    table = runs_frame(records)
     if table.empty:
         return pd.DataFrame(columns=[*_KEYS, "runs"])
     names = [name for name, *_ in MEASURES]
@@ -55,7 +55,7 @@ def comparison(records: Sequence[Record], *, dataset: str) -> pd.DataFrame:
     """Whole methods of one data set, as text: mean and, where there are seeds, "± std".
 
     Args:
-        records: from `tables.committed_records`.
+        records: from `committed_records`.
         dataset: a key of `DATASETS`.
 
     Raises:
@@ -80,17 +80,17 @@ def comparison(records: Sequence[Record], *, dataset: str) -> pd.DataFrame:
 
 
 def ablation(records: Sequence[Record], *, dataset: str, base: str, epsilon: float) -> pd.DataFrame:
-    """What happens to a method when one part is switched, as text, with a verdict per measure.
+    """The effect of switching one part of a method, as text, with a verdict per measure.
 
     Args:
-        records: from `tables.committed_records`.
+        records: from `committed_records`.
         dataset: a key of `DATASETS`.
         base: the method all parts of which are on.
         epsilon: target budget.
 
     Returns:
-        The base's row first, then one row per switch: mean, and the change with its verdict "better",
-        "worse" or "undecided".
+        The base's row first, then one row per switch: mean, and the change with its verdict
+        "better", "worse" or "undecided".
     """
     check_choice("dataset", dataset, DATASETS)
     table = settings(records)
@@ -120,19 +120,19 @@ def verdict(row: pd.Series, base: pd.Series, name: str, more_is_better: bool) ->
         more_is_better: its direction.
 
     Returns:
-        The difference of the means, and "better", "worse" or "undecided". The difference's std is the
-        root of the sum of the two means' squared standard errors times the runs, that is of one run's
-        spread: a part that matters shows in a single run.
+        The difference of the means, and "better", "worse" or "undecided". The difference is held
+        against the standard deviation between single runs, root of the sum of both variances, not
+        against the standard error of the means: a part that matters shows in a single run.
     """
     change = float(row[name] - base[name])
-    spread = float(np.hypot(row[f"{name}_std"], base[f"{name}_std"]))
-    if not abs(change) > spread:  # NaN, with a single seed, is undecided too
+    deviation = float(np.hypot(row[f"{name}_std"], base[f"{name}_std"]))
+    if not abs(change) > deviation:  # NaN, with a single seed, is undecided too
         return change, "undecided"
     return change, "better" if (change > 0) == more_is_better else "worse"
 
 
 def indexed(rows: Sequence[Mapping[str, object]], index: str = "method") -> pd.DataFrame:
-    """Rows of one kind under the column `index`; there may be none."""
+    """A table of the rows with the column `index` as its index; there may be no rows."""
     return pd.DataFrame(rows, columns=list(rows[0]) if rows else [index]).set_index(index)
 
 

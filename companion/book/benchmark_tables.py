@@ -1,4 +1,4 @@
-"""Tables and a figure of the committed benchmarks (``results/benchmarks.json``, made by ``make bench``)."""
+"""Tables and a figure of the committed benchmarks, ``results/benchmarks.json``."""
 
 from __future__ import annotations
 
@@ -14,13 +14,12 @@ from companion.studies.benchmark_results import Benchmarks
 
 Columns = dict[str, Callable[[Any], Any]]  # heading -> how to read it from a measurement
 
-
-# What was set as a goal before anything was measured: least speed-up, or greatest cost.
+# Goals set before anything was measured: least speed-up, or greatest cost.
 GOALS = {"mlp": 8.0, "conv": 3.0, "gpu": 30.0, "optimizer": 1.15, "ranks": 1.6}
 
 
 def loop_table(found: Benchmarks) -> pd.DataFrame:
-    """A critic step of a cohort, batched against a loop; times in milliseconds, shares in percent."""
+    """A critic step of a cohort, batched against a loop; milliseconds, shares in percent."""
     columns: Columns = {
         "critic": lambda row: (
             f"{row['critic']}, width {row['width']}" + (", GPU" if _on_gpu(row) else "")
@@ -55,7 +54,7 @@ def optimizer_table(found: Benchmarks) -> pd.DataFrame:
 def ranks_table(found: Benchmarks) -> pd.DataFrame:
     """Seconds of a round on one rank and on two, a core each."""
     columns: Columns = {
-        "shards that join": itemgetter("cohort"),
+        "owners that join": itemgetter("cohort"),
         "one rank (s)": itemgetter("one_rank_seconds"),
         "two ranks (s)": itemgetter("two_ranks_seconds"),
         "ratio": itemgetter("ratio"),
@@ -78,7 +77,7 @@ def cost_table(found: Benchmarks) -> pd.DataFrame:
 
 
 def cost_curve(found: Benchmarks) -> Figure:
-    """Seconds of a critic step against how many shards join, on logarithmic axes."""
+    """Seconds of a critic step against the number of owners that join, on logarithmic axes."""
     figure = Figure(figsize=(6.4, 3.4), layout="constrained")
     axis = figure.subplots()
     table = pd.DataFrame(found.get("grid", []))
@@ -89,7 +88,7 @@ def cost_curve(found: Benchmarks) -> Figure:
             curve = rows.groupby("cohort")["step_seconds"].median()
             axis.loglog(curve.index, curve, "o-", color=color, label=f"{critic}, {image}")
         axis.legend(frameon=False)
-    axis.set(xlabel="shards that join a round", ylabel="seconds per critic step")
+    axis.set(xlabel="owners that join a round", ylabel="seconds per critic step")
     return figure
 
 

@@ -1,6 +1,6 @@
-"""What the records teach, in tables and in sentences whose figures and verdicts are read from them.
+"""Conclusions from the records: tables and sentences whose figures and verdicts are computed.
 
-A sentence appears only when the records it speaks of exist, and changes its words with their figures.
+A sentence appears only when its records exist, and its verdict follows their figures.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ from types import MappingProxyType
 import pandas as pd
 
 from companion.book.aggregate import cell, indexed, settings, verdict
-from companion.book.tables import DATASET_TITLES, frame
+from companion.book.tables import DATASET_TITLES, runs_frame
 from companion.studies.campaign import NON_PRIVATE
 from dpgen_core.config.presets import EXTRAS, WHOLE
 from dpgen_core.records.record import Record
 
 OURS = ("efsgd-prior", "efsgd", "gaussian", "mixture", *EXTRAS)
-# g2r (CNN, percent, mean of three seeds) that was asked for before anything was run: floor, goal. None
+# Targets set before anything was run: g2r (CNN, percent, mean of three seeds), floor and goal. None
 # stands for the best of ours, a name for that method with or without a switch of `OURS`.
 TARGETS: Mapping[tuple[str, float, str | None], tuple[float, float]] = MappingProxyType(
     {
@@ -36,7 +36,7 @@ _G2R, _FRECHET = ("g2r_cnn", True), ("frechet_distance", False)
 
 
 def targets_table(records: Sequence[Record]) -> pd.DataFrame:
-    """What was asked for beside what was reached: g2r of the CNN in percent, mean over seeds."""
+    """The targets beside what was reached: g2r of the CNN in percent, mean over seeds."""
     table, rows = settings(records), []
     for (dataset, epsilon, method), (floor, goal) in TARGETS.items():
         able = [name for name in OURS if method in (None, name.partition("/")[0])]
@@ -64,17 +64,18 @@ def targets_table(records: Sequence[Record]) -> pd.DataFrame:
 def rounds_table(records: Sequence[Record], *, ours: str = "efsgd-prior") -> pd.DataFrame:
     """What the rounds add: `ours` against each one-shot release at the same total budget.
 
-    A release that can has the switch of `ours`, too: else frames or colors would count as rounds.
+    A release that has the switch of `ours` is compared with it on: otherwise the effect of frames
+    or colors would be credited to the rounds.
     """
     switched = ((base, ours.replace("efsgd-prior", base)) for base in ("gaussian", "mixture"))
     return compared_table(records, ours, *(n if n in WHOLE else base for base, n in switched))
 
 
 def switched_table(records: Sequence[Record], *methods: str) -> pd.DataFrame:
-    """What a switch changes: each of `methods` against itself without the switch.
+    """The effect of a switch: each of `methods` against itself without the switch.
 
     Args:
-        records: from `tables.committed_records`.
+        records: from `committed_records`.
         methods: names with a switch, as ``"mixture/with-frame"``.
     """
     return _against(records, [(name, name.partition("/")[0]) for name in methods])
@@ -86,7 +87,7 @@ def compared_table(records: Sequence[Record], method: str, *others: str) -> pd.D
 
 
 def _against(records: Sequence[Record], pairs: Sequence[tuple[str, str]]) -> pd.DataFrame:
-    """Of each pair, the first method against the second at the same budget, with verdicts."""
+    """The first method of each pair against the second at the same budget, with verdicts."""
     table, rows = settings(records), []
     for ours, base in pairs:
         for dataset in DATASET_TITLES:
@@ -112,8 +113,8 @@ def _against(records: Sequence[Record], pairs: Sequence[tuple[str, str]]) -> pd.
     return indexed(rows, "against")
 
 
-def lessons(records: Sequence[Record]) -> str:
-    """A Markdown list: what each part buys, what noise costs, what is left to the ceiling."""
+def conclusions(records: Sequence[Record]) -> str:
+    """A Markdown list: the worth of each part, the cost of noise, the distance to the ceiling."""
     found = [f"- {sentence}" for sentence in _sentences(records)]
     return "\n".join(found) + "\n" if found else "No record is committed yet.\n"
 
@@ -131,32 +132,34 @@ def _sentences(records: Sequence[Record]) -> Iterator[str]:
 
 
 def _parts(table: pd.DataFrame, dataset: str, base: str) -> Iterator[str]:
-    """Which parts a method would miss, by accuracy and by distance."""
+    """The effect of removing each part, by accuracy and by distance."""
     whole = _rows(table, dataset, 10.0, [base])
     switched = _at(table, dataset, 10.0)
     switched = switched[switched["method"].str.startswith(base + "/no-")]
     if whole.empty or switched.empty:
         return
     parts = [
-        f"{row['method'].removeprefix(base + '/no-').replace('-', ' ')}: {_change(row, whole.iloc[0])}"
+        f"{row['method'].removeprefix(base + '/no-').replace('-', ' ')}: "
+        f"{_change(row, whole.iloc[0])}"
         for _, row in switched.iterrows()
     ]
     title = DATASET_TITLES[dataset]
-    yield f"**Without one part**, `{base}` on {title} at epsilon 10 changes as follows. " + (
-        "; ".join(parts) + "."
+    yield (
+        f"**Without one part**, `{base}` on {title} at epsilon 10 changes as follows. "
+        f"{'; '.join(parts)}."
     )
 
 
 def _clipping(records: Sequence[Record]) -> Iterator[str]:
-    """Whether there is a bias for error feedback to repair, and what the memory does to it."""
+    """How large the clipping bias is, and what the memory does to it."""
     owners = [
         r
         for r in records
         if r.config.privacy.learner == "owners" and "clip_cosine" in r.diagnostics
     ]
     for memory, title, what in (
-        (False, "What the clip does", "the clip alone leaves"),
-        (True, "What the memory does", "clip and memory together leave"),
+        (False, "The effect of the clip", "the clip alone leaves"),
+        (True, "The effect of the memory", "clip and memory together leave"),
     ):
         tables = [
             r.diagnostics for r in owners if bool(r.config.contribution.feedback_decay) is memory
@@ -173,7 +176,7 @@ def _clipping(records: Sequence[Record]) -> Iterator[str]:
 
 
 def _noise(table: pd.DataFrame, dataset: str) -> Iterator[str]:
-    """What could be had without privacy."""
+    """What is gained without noise."""
     for method in ("efsgd", "efsgd-prior"):
         noisy, free = (_rows(table, dataset, e, [method]) for e in (10.0, NON_PRIVATE))
         if noisy.empty or free.empty:
@@ -181,25 +184,27 @@ def _noise(table: pd.DataFrame, dataset: str) -> Iterator[str]:
         one, other = free.iloc[0], noisy.iloc[0]
         gain, word = verdict(one, other, *_G2R)
         yield (
-            f"**What noise costs** `{method}` on {DATASET_TITLES[dataset]}: next to none gives g2r "
-            f"{one['g2r_cnn']:.1f} %, epsilon 10 gives {other['g2r_cnn']:.1f} % ({gain:+.1f}, {word})."
+            f"**The cost of noise** for `{method}` on {DATASET_TITLES[dataset]}: next to none "
+            f"gives g2r {one['g2r_cnn']:.1f} %, epsilon 10 gives {other['g2r_cnn']:.1f} % "
+            f"({gain:+.1f}, {word})."
         )
 
 
 def _presets(table: pd.DataFrame, dataset: str) -> Iterator[str]:
-    """What the lineage's settings reach when the accounting holds, and whether ours do better."""
+    """What the lineage's settings reach under a valid accounting, compared with ours."""
     found = _rows(table, dataset, 10.0, ["gs-wgan", "dp-gan-dpac"])
     ours = _rows(table, dataset, 10.0, ["efsgd"])
     if found.empty or ours.empty:
         return
     figures = [
-        f"`{row['method']}` reaches g2r {row['g2r_cnn']:.1f} % at a recall of {row['recall']:.2f}; against "
-        f"`efsgd`, with a recall of {ours.iloc[0]['recall']:.2f}: {_change(row, ours.iloc[0])}"
+        f"`{row['method']}` reaches g2r {row['g2r_cnn']:.1f} % at a recall of {row['recall']:.2f}; "
+        f"against `efsgd`, with a recall of {ours.iloc[0]['recall']:.2f}: "
+        f"{_change(row, ours.iloc[0])}"
         for _, row in found.iterrows()
     ]
     yield (
-        f"**The lineage's settings under an accounting that holds**, on {DATASET_TITLES[dataset]} at "
-        "epsilon 10. " + ". ".join(figures) + "."
+        f"**The lineage's settings under a valid accounting**, on {DATASET_TITLES[dataset]} at "
+        f"epsilon 10. {'. '.join(figures)}."
     )
 
 
@@ -211,8 +216,8 @@ def _change(row: pd.Series, base: pd.Series) -> str:
 
 
 def _ceiling(records: Sequence[Record], table: pd.DataFrame) -> Iterator[str]:
-    """What a classifier trained on the real records gets."""
-    every = frame(records)
+    """The accuracy of a classifier trained on the real records."""
+    every = runs_frame(records)
     for dataset, title in DATASET_TITLES.items():
         found = _rows(table, dataset, 10.0, list(OURS))
         if found.empty:
@@ -221,9 +226,9 @@ def _ceiling(records: Sequence[Record], table: pd.DataFrame) -> Iterator[str]:
         if ceiling != ceiling:
             continue
         yield (
-            f"**What is left on {title}**: a classifier trained on real records gets {ceiling:.1f} %, "
-            f"one trained on the best of ours at epsilon 10, `{best['method']}`, "
-            f"{best['g2r_cnn']:.1f} %."
+            f"**The distance to the ceiling on {title}**: a classifier trained on real records "
+            f"gets {ceiling:.1f} %, one trained on the best of ours at epsilon 10, "
+            f"`{best['method']}`, {best['g2r_cnn']:.1f} %."
         )
 
 

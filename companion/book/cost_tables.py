@@ -1,6 +1,6 @@
-"""Tables and figures of the cost model: how well it does, and runs that nobody has made yet.
+"""Tables and figures of the cost model: its accuracy, and runs that were not made.
 
-Sizes come from `cost.memory`, which counts; times from the fit, which extrapolates.
+Sizes come from `cost_model.memory`, which counts; times from the fit, which extrapolates.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ SIDES = (32, 64, 128)
 SHARDS = (1_000, 30_000)  # as in quick; as many records a shard as there
 _MODES_PER_PIXEL = 14 / 28  # as much detail, in proportion, as the basis of 28x28 images keeps
 ALLOWED = 0.25  # how far a forecast may be off; a goal set before anything was measured
-# What is moved in `cost_curves`, one at a time, from profile quick.
-_MOVED: dict[str, tuple[str, list[Any]]] = {
+# Settings varied in `cost_curves`, one at a time, from profile quick.
+_VARIED: dict[str, tuple[str, list[Any]]] = {
     "shards K": ("num_shards", [250, 500, 1000, 2000, 4000]),
     "sampling rate q": ("sampling_rate", [0.025, 0.05, 0.1, 0.2, 0.4]),
     "images per round B": ("generated_batch", [20, 40, 80, 160, 320]),
@@ -40,7 +40,7 @@ _MOVED: dict[str, tuple[str, list[Any]]] = {
 
 
 def forecast_table(found: Benchmarks) -> pd.DataFrame:
-    """Whole runs that the fit has not seen: minutes predicted and measured, and accuracy."""
+    """Whole runs that were not fitted: minutes predicted and measured, and accuracy."""
     columns: Columns = {
         "run": itemgetter("run"),
         "predicted (min)": lambda row: row["predicted"] / 60,
@@ -82,11 +82,11 @@ def forecast_figure(found: Benchmarks) -> Figure:
 
 
 def cost_curves(found: Benchmarks) -> Figure:
-    """Fitted seconds of a round of profile ``quick`` as one setting moves and the others stay."""
+    """Fitted seconds of a round of profile ``quick`` as one setting varies."""
     figure = Figure(figsize=(6.4, 4.6), layout="constrained")
     axes = figure.subplots(2, 2, sharey=True).flatten()
     model = CostModel.of(found)
-    for axis, (label, (name, values)) in zip(axes, _MOVED.items(), strict=True):
+    for axis, (label, (name, values)) in zip(axes, _VARIED.items(), strict=True):
         axis.set(xlabel=label, xscale="log")
         if model is not None:
             seconds = [_round_seconds(model, name, value) for value in values]
@@ -99,7 +99,7 @@ def cost_curves(found: Benchmarks) -> Figure:
 
 
 def large(side: int, num_shards: int) -> ExperimentConfig:
-    """``efsgd`` at profile ``quick`` but for records, color images of that side, and shards."""
+    """``efsgd`` at profile ``quick`` with `RECORDS` color images of that side and more shards."""
     small = make_config(dataset="glyphs", method="efsgd")
     return small.replace(
         num_records=RECORDS,

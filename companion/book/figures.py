@@ -14,7 +14,7 @@ from torch import Tensor
 from dpgen_core.checks import require
 from dpgen_core.records.sheets import _classes, _draw_sheet, new_figure, png_bytes
 
-# the palette of Okabe & Ito: told apart with any color vision
+# The palette of Okabe & Ito, distinguishable with any color vision.
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 
 
@@ -95,8 +95,8 @@ def budget_curve(
     """Quality against privacy spent: a dot per run, a line per method through the seeds' means.
 
     Args:
-        table: from `tables.frame`: columns ``method``, ``target_epsilon``, `epsilon` and `value`;
-            runs without the value are left out.
+        table: from `tables.runs_frame`: columns ``method``, ``target_epsilon``, `epsilon` and
+            `value`; runs without the value are left out.
         value: column on the vertical axis.
         y_label: its name with unit.
         epsilon: column on the horizontal, logarithmic axis.

@@ -1,7 +1,7 @@
 """Picture sheets of the book: the records' sample sheets side by side.
 
-CelebA's license forbids passing its pictures on, and pictures learned from it are treated alike: no
-sheet of that data set is ever shown.
+CelebA's license forbids sharing its images, and pictures learned from it are treated alike: no
+sheet of that data set is shown.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from PIL import Image, ImageDraw
 
-from companion.book.tables import rank
+from companion.book.tables import book_order
 from dpgen_core.checks import check_choice
 from dpgen_core.config.presets import WHOLE
 from dpgen_core.data.sets import DATASETS
@@ -21,8 +21,8 @@ from dpgen_core.records.record import UNPUBLISHED, Record
 def gallery(records: Sequence[Record], *, dataset: str, per_row: int = 3) -> bytes:
     """The sample sheets of one data set side by side, as one PNG.
 
-    One sheet per method, profile and budget: that of the lowest seed, so none is picked for its
-    looks. Runs with a part switched off are left to the tables.
+    One sheet per method, profile and budget, that of the lowest seed, so that none is picked by
+    eye. Runs with a switched part are left out.
 
     Args:
         records: from `committed_records`.
@@ -38,7 +38,7 @@ def gallery(records: Sequence[Record], *, dataset: str, per_row: int = 3) -> byt
     for record in sorted(records, key=lambda r: r.config.seed):
         config = record.config
         if config.dataset == dataset and config.method in WHOLE:
-            place = rank(dataset, config.method)[1]
+            place = book_order(dataset, config.method)[1]
             chosen.setdefault(
                 (place, config.method, config.profile, config.privacy.epsilon), record
             )
@@ -57,7 +57,8 @@ def switched_gallery(
     Args:
         records: from `committed_records`.
         dataset: see `gallery`.
-        methods: names as in the records, with parts switched or not; those without a record are left out.
+        methods: names as in the records, with or without a switch; those without a record are
+            left out.
         epsilon: target budget.
 
     Raises:

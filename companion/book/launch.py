@@ -1,9 +1,9 @@
-"""Notebooks that run where a reader opens them: links for Colab and Binder, and a set-up cell.
+"""Links that open the notebooks on Colab and Binder, and the set-up cell that Colab needs.
 
-A link needs the address of the repository, which only a published book has: GitHub's runners put it into
-``$GITHUB_REPOSITORY``, and elsewhere ``$DPGEN_REPOSITORY`` (``owner/name``) does. Without either no link is
-drawn. Binder builds the clone's ``environment.yml``. Colab opens a copy on the branch ``launch``, whose
-first cell gets the clone; ``python -m companion.book.launch FOLDER`` writes these copies.
+A link needs the address of the published repository. GitHub's runners set ``$GITHUB_REPOSITORY``;
+elsewhere set ``$DPGEN_REPOSITORY`` (``owner/name``). Without either there are no links. Binder
+builds the clone's ``environment.yml``. Colab opens a copy on the branch ``launch``, whose first
+cell clones the repository; ``python -m companion.book.launch FOLDER`` writes these copies.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _VARIABLES = ("DPGEN_REPOSITORY", "GITHUB_REPOSITORY")
 
 
 def repository() -> str | None:
-    """``owner/name`` of the published repository, or None where nobody says.
+    """``owner/name`` of the published repository, or None when neither variable is set.
 
     Raises:
         InvalidArgument: a variable holds something else.
@@ -64,7 +64,7 @@ def with_links(notebook: NotebookNode, page: str, name: str | None) -> None:
 
 
 def with_setup(notebook: NotebookNode, name: str, commit: str) -> NotebookNode:
-    """A notebook that first gets the clone at `commit` and installs it; for Colab.
+    """Insert a first cell that clones the repository at `commit` and installs it; for Colab.
 
     Args:
         notebook: changed in place.

@@ -1,7 +1,7 @@
 """The README's figures, written from the committed records and timings.
 
-``make results`` rewrites what stands between the two markers; a test holds the README
-against the records, so that no figure in it is typed.
+``make results`` rewrites the text between the two markers. A test compares the README with the
+records, so that no figure in it is typed.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from companion.book.tables import rank
-from companion.studies import clone_timings as timings
+from companion.book.tables import book_order
+from companion.studies import clone_timings
 from companion.studies.committed import committed_records, project_root
 from dpgen_core.accounting import bound_text
 from dpgen_core.checks import require
@@ -42,21 +42,20 @@ def figures(records: Sequence[Record], root: Path) -> str:
             f"![Generated digits, one row per class]({where})",
             "",
             f"*MNIST digits generated at epsilon {bound_text(spent['rdp'], 2)} by Renyi accounting "
-            f"({bound_text(spent['pld'], 2)} by PLD), delta {record.privacy['delta']:g}, replace-one.*",
+            f"({bound_text(spent['pld'], 2)} by PLD), delta {record.privacy['delta']:g}, "
+            "replace-one.*",
             "",
         ]
     lines += [
         "| command | epsilon (RDP / PLD) | g2r CNN | training | evaluation | memory | hardware |",
         "|---|---|---|---|---|---|---|",
     ]
-    for record in sorted(
-        chosen,
-        key=lambda r: (rank("mnist", r.config.method), r.config.privacy.epsilon, r.config.seed),
-    ):
+    for record in sorted(chosen, key=_row_order):
         config, metrics, spent = record.config, record.metrics, record.privacy["epsilon"]
         lines.append(
             f"| `make experiment METHOD={config.method} EPSILON={config.privacy.epsilon:g}` "
-            f"| {bound_text(spent['rdp'], 2)} / {bound_text(spent['pld'], 2)} | {metrics['g2r_cnn']:.3f} "
+            f"| {bound_text(spent['rdp'], 2)} / {bound_text(spent['pld'], 2)} "
+            f"| {metrics['g2r_cnn']:.3f} "
             f"| {metrics['training_seconds'] / 60:.1f} min "
             f"| {metrics['evaluation_seconds'] / 60:.1f} min "
             f"| {metrics['peak_memory_gb']:.1f} GB "
@@ -72,9 +71,14 @@ def _headline(record: Record) -> bool:
     return whole and config.seed == 0 and config.privacy.epsilon in (1.0, 10.0)
 
 
+def _row_order(record: Record) -> tuple[object, ...]:
+    config = record.config
+    return book_order("mnist", config.method), config.privacy.epsilon, config.seed
+
+
 def _timings(root: Path) -> list[str]:
-    """Minutes of the two commands on a fresh clone, as far as they were measured."""
-    rows = timings.read(root / "results")
+    """Minutes of the two commands on a fresh clone, where they were measured."""
+    rows = clone_timings.read(root / "results")
     shown = [
         f"`{row['command']}`: {row['minutes']:g} minutes on {row['cores']} cores "
         f"({row['system']}, no GPU)"
@@ -99,7 +103,7 @@ def updated(text: str, block: str) -> str:
 
 
 def main() -> None:
-    """Rewrite the README of the clone one is in."""
+    """Rewrite the README of the current clone."""
     root = project_root()
     readme = root / "README.md"
     block = figures(committed_records(root / "results"), root)

@@ -11,30 +11,30 @@ from matplotlib.ticker import LogLocator
 
 from companion.book.figures import COLORS
 from companion.studies.search_space import COLOR_STEPS, NEXT_TO_NO_NOISE
-from companion.studies.settings_search import FILE
+from companion.studies.settings_search import TUNING_FILE
 
 
 def tuning_table(results: Path) -> pd.DataFrame:
     """The committed trials, best g2r first within a method and budget.
 
     Args:
-        results: the folder that holds `FILE`.
+        results: the folder that holds `TUNING_FILE`.
     """
-    table = pd.read_csv(results / FILE)
+    table = pd.read_csv(results / TUNING_FILE)
     table["overrides"] = [_readable(text) for text in table["overrides"]]
     table = table.sort_values(["epsilon", "method", "g2r"], ascending=[False, True, False])
     return table.rename(columns={"overrides": "settings changed"}).set_index("method")
 
 
 def noise_table(results: Path) -> pd.DataFrame:
-    """What is left to gain without noise: g2r in percent at epsilon 10 and next to no noise.
+    """What could be gained without noise: g2r in percent at epsilon 10 and next to no noise.
 
     A setting appears when it was tried both ways, or without noise alone.
 
     Args:
-        results: the folder that holds `FILE`.
+        results: the folder that holds `TUNING_FILE`.
     """
-    table = pd.read_csv(results / FILE)
+    table = pd.read_csv(results / TUNING_FILE)
     key = ["method", "overrides"]
     free = table[table["epsilon"] > NEXT_TO_NO_NOISE].set_index(key)["g2r"]
     noisy = table[table["epsilon"] == 10.0].set_index(key)["g2r"].reindex(free.index)
@@ -49,10 +49,10 @@ def seeds_table(results: Path, setting: str) -> pd.DataFrame:
     """Trials that changed one setting alone, by budget: mean and standard deviation over seeds.
 
     Args:
-        results: the folder that holds `FILE`.
+        results: the folder that holds `TUNING_FILE`.
         setting: a field of `config.ExperimentConfig`.
     """
-    table = pd.read_csv(results / FILE)
+    table = pd.read_csv(results / TUNING_FILE)
     changed = table["overrides"].map(json.loads)
     table = table[[set(c) == {setting, "seed"} for c in changed]]
     table[setting] = [changed[row][setting] for row in table.index]
@@ -60,12 +60,12 @@ def seeds_table(results: Path, setting: str) -> pd.DataFrame:
 
 
 def color_table(results: Path) -> pd.DataFrame:
-    """What a prior for photographs is made of: mean and standard deviation over seeds, by budget.
+    """A prior for photographs, setting by setting: mean and std over seeds, by budget.
 
     Args:
-        results: the folder that holds `FILE`.
+        results: the folder that holds `TUNING_FILE`.
     """
-    table = pd.read_csv(results / FILE)
+    table = pd.read_csv(results / TUNING_FILE)
     changed = table["overrides"].map(json.loads)
     rows = table[[c.get("dataset") == "celeba" for c in changed]].copy()
     rows["step"] = [
@@ -78,15 +78,15 @@ def color_table(results: Path) -> pd.DataFrame:
 
 
 def compute_curve(results: Path, *, floor: float) -> Figure:
-    """g2r of every trial of `efsgd` against what it took.
+    """g2r of every trial of `efsgd` against its minutes.
 
     Frames, appearance noise, and next to no privacy noise have colors of their own.
 
     Args:
-        results: the folder that holds `FILE`.
-        floor: what was asked for, in percent.
+        results: the folder that holds `TUNING_FILE`.
+        floor: the accuracy asked for, in percent.
     """
-    table = pd.read_csv(results / FILE)
+    table = pd.read_csv(results / TUNING_FILE)
     table = table[table["method"] == "efsgd"]
     changed = table["overrides"].map(json.loads)
     framed = changed.map(lambda fields: fields.get("rounds_frame", False))
@@ -116,7 +116,7 @@ def compute_curve(results: Path, *, floor: float) -> Figure:
 
 
 def _added(step: int) -> str:
-    """What this one of `COLOR_STEPS` has that the one before has not."""
+    """What this entry of `COLOR_STEPS` adds to the one before."""
     before = COLOR_STEPS[step - 1] if step else {}
     added = {n: v for n, v in COLOR_STEPS[step].items() if n not in before}
     return _readable(json.dumps(added, sort_keys=True))

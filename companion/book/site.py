@@ -1,9 +1,10 @@
-"""What the book's two interactive pages need, written as static files beside the pages.
+"""Data of the book's two interactive pages, written as static files beside them.
 
-``python -m companion.book.site`` writes ``book/_static/explorer-data.js`` (Renyi curves of one round, from
-`accounting`'s own function) and ``book/_static/browser-data.js`` with the sample sheets of the committed
-records. The pages' scripts, ``explorer.js`` and ``browser.js``, only compose, convert and show: there is no
-server, and nothing is fetched, so the pages work from disk and with the network off.
+``python -m companion.book.site`` writes ``book/_static/explorer-data.js`` (Renyi curves of one
+round, from `rdp.sampled_gaussian_rdp`) and ``book/_static/browser-data.js`` with the sample sheets
+of the committed records. The pages' scripts, ``explorer.js`` and ``browser.js``, only compose,
+convert and show. There is no server and nothing is fetched, so the pages work from disk and with
+the network off.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from companion.book.tables import DATASET_TITLES, rank
+from companion.book.tables import DATASET_TITLES, book_order
 from companion.studies.committed import committed_records, project_root
 from dpgen_core.accounting.rdp import ORDERS, sampled_gaussian_rdp
 from dpgen_core.config.presets import WHOLE
@@ -34,15 +35,15 @@ _EVERY = 2  # orders kept; a coarser set can only raise epsilon
 def explorer_data(
     rates: Sequence[float] = RATES, noises: Sequence[float] = NOISES
 ) -> dict[str, Any]:
-    """Logarithms of one round's Renyi curves, replace-one, on a grid of rates and noise multipliers.
+    """Logarithms of one round's Renyi curves under replace-one, on a grid of rates and noises.
 
     Args:
         rates: sampling rates.
         noises: noise multipliers, rising.
 
     Returns:
-        ``orders`` (a,), ``rates`` (q,), ``log_noises`` (s,), and ``log_rdp`` (q, s, a) with None where a
-        curve is infinite. Between two noise multipliers the page draws a straight line in logarithms.
+        ``orders`` (a,), ``rates`` (q,), ``log_noises`` (s,), and ``log_rdp`` (q, s, a) with None
+        where a curve is infinite. The page interpolates linearly between the logarithms.
     """
     orders = ORDERS[::_EVERY]
     curves = [[sampled_gaussian_rdp(s, q, "replace-one", orders) for s in noises] for q in rates]
@@ -58,7 +59,7 @@ def browser_data(records: Sequence[Record], folder: Path) -> list[dict[str, Any]
     """Copy the sheets of records whose pictures may be shown; one entry per record.
 
     Args:
-        records: from `tables.committed_records`.
+        records: from `committed_records`.
         folder: where the pictures go; emptied first.
     """
     shutil.rmtree(folder, ignore_errors=True)
@@ -104,7 +105,7 @@ def _log(value: float) -> float | None:
 def _order(record: Record) -> tuple[object, ...]:
     config = record.config
     return (
-        *rank(config.dataset, config.method),
+        *book_order(config.dataset, config.method),
         config.method not in WHOLE,
         config.method,
         -config.privacy.epsilon,
@@ -113,7 +114,7 @@ def _order(record: Record) -> tuple[object, ...]:
 
 
 def _write(path: Path, name: str, value: object) -> None:
-    """A script that sets one global: read by a page from disk, where fetching is not allowed."""
+    """Write a script that sets one global: a page opened from disk cannot fetch."""
     partial = path.with_suffix(".partial")
     partial.write_text(f"window.{name} = {json.dumps(value, allow_nan=False)};\n")
     os.replace(partial, path)

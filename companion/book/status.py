@@ -1,4 +1,4 @@
-"""``python -m companion.book.status``: what this book was built with, for its status page.
+"""The status page: what this book was built with; ``python -m companion.book.status``.
 
 Reads the executed notebooks and the committed records, and writes ``book/_generated/status.md``.
 """

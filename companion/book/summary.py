@@ -1,4 +1,4 @@
-"""One record as readable tables: what was released at which cost, and how good the samples are."""
+"""One record as readable tables: what was released, at which cost, and how good it is."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def metrics_table(record: Record) -> pd.DataFrame:
 
 
 def _release_note(privacy: Mapping[str, Any]) -> str:
-    """Short enough not to be cut off in a table; `notebooks.caveats` has the reason."""
+    """Short enough not to be cut off in a table; `pages.caveats` gives the reason."""
     return "yes" if privacy["releasable"] else "no, see below"
 
 

@@ -1,8 +1,8 @@
 """Tables of the book, built from records and nothing else.
 
-No figure of the book is typed: pages show what these functions read from the committed records and
-from ``book/published.csv``. ``python -m companion.book.tables findings`` writes the two short tables
-that the introduction includes, and `readme.py` the README's.
+No figure of the book is typed: pages show what these functions read from the committed records
+and from ``book/published.csv``. ``python -m companion.book.tables findings`` writes the two short
+tables that the introduction includes; `readme` writes the README's.
 """
 
 from __future__ import annotations
@@ -25,7 +25,6 @@ from dpgen_core.records.record import Record
 
 MISSING = "n/a"
 
-
 DATASET_TITLES: Mapping[str, str] = MappingProxyType(
     {
         "mnist": "MNIST",
@@ -35,10 +34,8 @@ DATASET_TITLES: Mapping[str, str] = MappingProxyType(
     }
 )
 
-
 # Columns of the views: name of the raw column, title, decimals (None: text).
 Columns = tuple[tuple[str, str, int | None], ...]
-
 
 _WHO: Columns = (
     ("method", "method", None),
@@ -47,7 +44,6 @@ _WHO: Columns = (
     ("epsilon_rdp", "epsilon (RDP)", 2),
     ("epsilon_pld", "epsilon (PLD)", 2),
 )
-
 
 VIEWS: Mapping[str, Columns] = MappingProxyType(
     {
@@ -86,7 +82,6 @@ VIEWS: Mapping[str, Columns] = MappingProxyType(
     }
 )
 
-
 _FRONT_DOOR = (
     "dataset",
     "method",
@@ -98,12 +93,9 @@ _FRONT_DOOR = (
     "num_records",
 )
 
-
 _COMPUTED = ("noise_multiplier", "prior_noise_multiplier", "relation", "image_shape", "num_classes")
 
-
 _AVERAGED = ("epsilon_rdp", "epsilon_pld", "g2r_cnn", "g2r_mlp", "frechet_distance", "minutes")
-
 
 _FINDINGS: Columns = (
     ("title", "data set", None),
@@ -116,7 +108,6 @@ _FINDINGS: Columns = (
     ("minutes", "minutes", 1),
     ("runs", "runs", 0),
 )
-
 
 _PUBLISHED: Mapping[str, str] = MappingProxyType(
     {
@@ -131,7 +122,6 @@ _PUBLISHED: Mapping[str, str] = MappingProxyType(
     }
 )
 
-
 _METRICS = {
     "fid": "FID",
     "is": "inception score",
@@ -142,12 +132,12 @@ _METRICS = {
 
 
 def command(record: Record) -> str:
-    """What makes the record again: a papermill line, or Python where settings were overridden."""
+    """How to make the record again: a papermill line, or Python where settings were overridden."""
     config = record.config
     settings = config.to_dict()
     front = {name: settings[name] for name in _FRONT_DOOR}
     preset: dict[str, object] = {}
-    with suppress(InvalidArgument):  # a preset that is gone, or fewer records here: name them all
+    with suppress(InvalidArgument):  # the preset is gone, or there are fewer records: name all
         preset = make_config(**front, noise_source=config.privacy.noise_source).to_dict()
     changed = {
         name: value
@@ -163,7 +153,7 @@ def command(record: Record) -> str:
     return f"run_experiment(make_config({given}))"
 
 
-def frame(records: Sequence[Record]) -> pd.DataFrame:
+def runs_frame(records: Sequence[Record]) -> pd.DataFrame:
     """One row per record with everything the views choose from, as numbers.
 
     Accuracies are in percent; a figure that a record does not have is NaN. Rows are ordered by data
@@ -175,7 +165,8 @@ def frame(records: Sequence[Record]) -> pd.DataFrame:
     if table.empty:
         return table
     keys = ["method", "profile", "target_epsilon", "seed"]
-    table["_order"] = [rank(d, m) for d, m in zip(table["dataset"], table["method"], strict=True)]
+    pairs = zip(table["dataset"], table["method"], strict=True)
+    table["_order"] = [book_order(dataset, method) for dataset, method in pairs]
     return table.sort_values(["_order", *keys]).drop(columns="_order").reset_index(drop=True)
 
 
@@ -192,11 +183,12 @@ def results_table(records: Sequence[Record], *, dataset: str, view: str) -> pd.D
     """
     check_choice("dataset", dataset, DATASETS)
     check_choice("view", view, VIEWS)
-    return _formatted(frame([r for r in records if r.config.dataset == dataset]), VIEWS[view])
+    chosen = [record for record in records if record.config.dataset == dataset]
+    return _formatted(runs_frame(chosen), VIEWS[view])
 
 
 def published_table(path: Path, *, dataset: str) -> pd.DataFrame:
-    """Figures that others published, with source and caveat; unchecked ones are left out.
+    """Published figures of others, with source and caveat; unchecked ones are left out.
 
     Args:
         path: ``book/published.csv``; accuracies are in percent there.
@@ -210,8 +202,8 @@ def published_table(path: Path, *, dataset: str) -> pd.DataFrame:
 
 
 def findings(records: Sequence[Record]) -> str:
-    """What was found, as a Markdown table: the full methods, averaged over seeds."""
-    table = frame([r for r in records if r.config.method in WHOLE])
+    """The main results as a Markdown table: whole methods, averaged over seeds."""
+    table = runs_frame([r for r in records if r.config.method in WHOLE])
     if table.empty:
         return "No record is committed yet.\n"
     keys = ["dataset", "title", "method", "profile", "target_epsilon"]
@@ -221,7 +213,7 @@ def findings(records: Sequence[Record]) -> str:
 
 
 def claims(path: Path, *, key: str = "ma2026efsgd") -> str:
-    """What the paper reports, as a Markdown table quoted from ``book/published.csv``."""
+    """What the paper reports, as a Markdown table from ``book/published.csv``."""
     table = _published(path)
     table = table[table["bibkey"] == key].copy()
     table["dataset"] = table["dataset"].map(lambda name: DATASET_TITLES.get(name, name))
@@ -244,7 +236,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     (target / "claims.md").write_text(claims(root / "book" / "published.csv"))
 
 
-def rank(dataset: str, method: str) -> tuple[int, int]:
+def book_order(dataset: str, method: str) -> tuple[int, int]:
     """Order of the book: data sets as listed, whole methods as listed, then parts off."""
     base = method.partition("/")[0]
     return list(DATASETS).index(dataset), list(METHODS).index(base)
@@ -257,6 +249,9 @@ def _row(record: Record) -> dict[str, object]:
         value = metrics.get(name)
         return float("nan") if value is None else factor * float(value)
 
+    def of_rounds(name: str) -> float:  # without a meaning for a method that stops after the prior
+        return getattr(config.privacy, name) if config.privacy.rounds else float("nan")
+
     return {
         "dataset": config.dataset,
         "title": DATASET_TITLES[config.dataset],
@@ -268,14 +263,11 @@ def _row(record: Record) -> dict[str, object]:
         "epsilon_pld": float(privacy["epsilon"]["pld"]),
         "delta": f"{privacy['delta']:g}",
         "num_records": privacy["num_records"],
-        # sigma, q, T and K say nothing about a method that stops after the prior
-        "noise_multiplier": config.privacy.noise_multiplier
-        if config.privacy.rounds
-        else float("nan"),
+        "noise_multiplier": of_rounds("noise_multiplier"),
         "prior_noise_multiplier": config.privacy.prior_noise_multiplier or float("nan"),
-        "sampling_rate": config.privacy.sampling_rate if config.privacy.rounds else float("nan"),
+        "sampling_rate": of_rounds("sampling_rate"),
         "rounds": privacy["rounds"],
-        "num_shards": config.privacy.num_shards if config.privacy.rounds else float("nan"),
+        "num_shards": of_rounds("num_shards"),
         "noise_source": config.privacy.noise_source,
         **{
             name: metric(name, 100.0)
@@ -326,7 +318,7 @@ def _plain(value: object) -> str:
 
 
 def _published(path: Path) -> pd.DataFrame:
-    """All cells as text; figures nobody has checked are dropped."""
+    """All cells as text; unchecked figures are dropped."""
     table = pd.read_csv(path, dtype=str, keep_default_na=False)
     return table[table["checked"] != "no"]
 

@@ -1,8 +1,8 @@
-"""The runs whose records are committed: one list, one command, skipping what is done.
+"""The committed runs: one list, and one command that runs those whose record is missing.
 
-``python -m companion.studies.campaign [--processes 2] [--methods NAME ...] [--list]`` runs every entry of `RUNS`
-whose record is not there yet, in the order of the list. A record's name holds a hash of its settings, so a
-changed preset is run anew and the old record stays until it is deleted by hand.
+``python -m companion.studies.campaign [--processes 2] [--methods NAME ...] [--list]`` works through
+`RUNS` in order. A record's name holds a hash of its settings, so a changed preset is run again; the
+old record stays until it is deleted by hand.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ from dpgen_core.config.presets import (
 from dpgen_core.config.schema import ExperimentConfig
 
 SEEDS = (0, 1, 2)
-NON_PRIVATE = 1e6  # an epsilon that asks for next to no noise
+NON_PRIVATE = 1e6  # an epsilon that leaves next to no noise
 SWEEP = (0.5, 1.0, 2.0, 3.0, 5.0, 10.0, 20.0)
-# Training records; CelebA's are those of the prepared subset, named so that a list made without the
-# data agrees with one made with them.
+# Training records of CelebA's prepared subset, given here so that the list does not depend on
+# whether the data are on this machine.
 _RECORDS = {"celeba": 37_540}
 
 
@@ -56,38 +56,38 @@ class Run:
 
 
 def _runs() -> Iterator[Run]:
-    """The most telling first, so that a list cut short still says something."""
+    """The most informative first, so that a partial campaign is still of use."""
     yield Run("fashion_mnist", "efsgd-prior", 3.0)  # the readme's example of another budget
     for seed in SEEDS:
         for dataset in ("mnist", "fashion_mnist", "celeba"):
             for epsilon in (10.0, 1.0):
                 for method in ("gaussian", "mixture", "efsgd-prior", "efsgd"):
                     yield Run(dataset, method, epsilon, seed)
-    for seed in (3, 4, 5):  # three seeds do not tell these apart
+    for seed in (3, 4, 5):  # three seeds do not separate these
         for dataset in ("mnist", "fashion_mnist"):
             for method in ("gaussian", "mixture", "efsgd-prior"):
                 yield Run(dataset, method, 1.0, seed)
     for epsilon in SWEEP:
         for method in ("mixture", "efsgd-prior"):
             yield Run("mnist", method, epsilon)
-    # Is a record better told in its own frame? Frames are for handwriting; what they do to clothes.
+    # Frames are made for handwriting; do they help the prior there, and on clothes?
     for seed in SEEDS:
         for dataset in ("mnist", "fashion_mnist"):
             for epsilon in (10.0, 1.0):
                 for method in PRIOR_FRAMED:
                     yield Run(dataset, method, epsilon, seed)
-    # The paper's parts alone: with frames, or with a drawn appearance.
+    # The paper's parts alone, with frames or with appearance noise.
     for seed in SEEDS:
         for dataset in ("mnist", "fashion_mnist"):
             yield Run(dataset, ROUNDS_FRAMED, 10.0, seed)
         for dataset in ("mnist", "fashion_mnist", "celeba"):
             yield Run(dataset, VARIED, 10.0, seed)
-    # What a prior made for photographs changes.
+    # The effect of the prior for photographs.
     for seed in SEEDS:
         for epsilon in (10.0, 1.0):
             for method in COLORED:
                 yield Run("celeba", method, epsilon, seed)
-    # One critic in place of owners, on the same prior.
+    # One critic without owners, on the same prior.
     for seed in SEEDS:
         for dataset in ("mnist", "fashion_mnist"):
             yield Run(dataset, REFINED, 10.0, seed)
@@ -113,7 +113,7 @@ def _runs() -> Iterator[Run]:
     ]
     for dataset in ("mnist", "fashion_mnist"):
         for method, epsilon in compared:
-            for seed in SEEDS:  # all before the next method: with fewer, nothing is decided
+            for seed in SEEDS:  # all seeds first: fewer decide nothing
                 yield Run(dataset, method, epsilon, seed)
 
 
@@ -133,7 +133,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--results", type=Path, default=None, help="default: results of the clone")
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--methods", nargs="+", default=None, help="only these")
-    parser.add_argument("--list", action="store_true", help="only say what is missing")
+    parser.add_argument("--list", action="store_true", help="only list what is missing")
     options = parser.parse_args(arguments)
     results = options.results or project_root() / "results"
     left = missing(results)

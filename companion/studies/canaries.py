@@ -1,18 +1,18 @@
-"""Canaries in a training run: does what is released tell more than the guarantee allows?
+"""Canaries in a training run: do the releases reveal more than the guarantee allows?
 
-A canary is a secret bit of one data owner. Under replace-one the owner holds one of two records, and
-nothing is known of how much a record can steer its owner, so the canary steers it completely: whatever
-the owner is asked, it answers with a fixed direction w_k or with -w_k, five times as long as the bound
-allows. The directions of all canaries are orthonormal. The auditor sees the sanitized releases (the
-white box of the theorem), knows every direction, and guesses each bit from its score, the sum over
-the rounds of <release, w_k>. Owners without a canary train and answer as always.
+A canary is a secret bit of one data owner. Under replace-one the owner holds one of two records.
+How far a record can influence its owner is unknown, so the canary controls it completely: the owner
+always answers with a fixed direction w_k or with -w_k, five times as long as the bound allows. The
+directions of all canaries are orthonormal. The auditor sees the sanitized releases (the adversary
+of the theorem), knows every direction, and guesses each bit from its score, the sum over the rounds
+of <release, w_k>. Owners without a canary train and answer as usual.
 
-Two readings of the guesses:
+Two tests of the guesses:
 
-* `accuracy_p_value`: under the guarantee an auditor is right with probability (1 + TV) / 2 at most, TV
-  being delta(0) of the accounted events. Exact for one canary; many in one run count as independent,
-  which they are here but for the honest owners' part, since their directions are orthonormal and the
-  noise is Gaussian.
+* `accuracy_p_value`: under the guarantee an auditor is right with probability (1 + TV) / 2 at most,
+  TV being delta(0) of the accounted events. Exact for one canary; many in one run count as
+  independent, which they are up to the contributions of owners without one, since their directions
+  are orthonormal and the noise is Gaussian.
 * `one_run_epsilon`: Steinke, Nasr & Jagielski (2023), valid for any mechanism without that
   assumption, but far below the true epsilon when the latter is large.
 """
@@ -30,15 +30,15 @@ from dpgen_core.checks import check_int, require
 from dpgen_core.streams import stream
 from dpgen_core.training.owner_trainer import OwnerTrainer
 
-LOUDNESS = 5.0  # length of a canary's answer in units of C
+LOUDNESS = 5.0  # length of a canary's answer, in units of C
 
 
 @dataclass(frozen=True)
 class CanaryGuesses:
-    """What the auditor scored and what was true.
+    """The auditor's scores and the true bits.
 
     Attributes:
-        scores: (m,), large where the first record is believed.
+        scores: (m,), positive where the auditor believes in the first record.
         bits: (m,), +1 or -1.
     """
 
@@ -47,7 +47,7 @@ class CanaryGuesses:
 
     @property
     def correct(self) -> int:
-        """Right guesses when the auditor guesses all."""
+        """Right guesses when the auditor guesses every bit."""
         return int((self.scores.sign() == self.bits).sum())
 
     def most_confident(self, count: int) -> int:
@@ -58,7 +58,7 @@ class CanaryGuesses:
 
 
 class Canaries:
-    """Plants canaries in the first owners of a trainer, and listens to its releases.
+    """Plants canaries in the first owners of a trainer and reads its releases.
 
     Args:
         trainer: a fresh trainer; its ensemble's answers are overridden for owners 0..m-1.
@@ -76,14 +76,14 @@ class Canaries:
         self.bits = torch.randint(0, 2, (count,), generator=generator) * 2.0 - 1
         self.scores = torch.zeros(count)
         self._length = LOUDNESS * config.privacy.max_grad_norm
-        honest = trainer.ensemble.answer
+        original = trainer.ensemble.answer
 
         def answer(joined: Tensor, *arguments: object, **keywords: object) -> Tensor:
-            contributions = honest(joined, *arguments, **keywords)  # type: ignore[arg-type]
+            contributions = original(joined, *arguments, **keywords)  # type: ignore[arg-type]
             planted = (joined < count).nonzero()[:, 0]
             owners = joined[planted].cpu()
-            said = self._length * self.bits[owners, None] * self.directions[owners]
-            contributions[planted] = said.reshape(len(owners), *contributions.shape[1:])
+            answers = self._length * self.bits[owners, None] * self.directions[owners]
+            contributions[planted] = answers.reshape(len(owners), *contributions.shape[1:])
             return contributions
 
         trainer.ensemble.answer = answer  # type: ignore[method-assign]
@@ -93,7 +93,7 @@ class Canaries:
         self.scores += self.directions @ release.cpu().flatten()
 
     def guesses(self) -> CanaryGuesses:
-        """What the auditor has after the last round."""
+        """The auditor's guesses so far."""
         return CanaryGuesses(self.scores.clone(), self.bits)
 
 
@@ -109,11 +109,11 @@ def run_with_canaries(trainer: OwnerTrainer, count: int, *, seed: int = 0) -> Ca
 
 
 def accuracy_p_value(correct: int, guesses: int, advantage: float) -> float:
-    """Chance of so many right guesses if each is right with probability (1 + advantage) / 2 at most.
+    """Probability of so many right guesses when each is right with at most (1 + advantage) / 2.
 
     Args:
         correct: right guesses.
-        guesses: all of them.
+        guesses: number of guesses.
         advantage: total variation distance of the accounted events.
     """
     return float(binomtest(correct, guesses, (1 + advantage) / 2, alternative="greater").pvalue)
@@ -122,7 +122,7 @@ def accuracy_p_value(correct: int, guesses: int, advantage: float) -> float:
 def one_run_p_value(
     correct: int, guesses: int, canaries: int, epsilon: float, delta: float
 ) -> float:
-    """Chance of so many right guesses in one run of any (epsilon, delta)-private mechanism.
+    """Probability of so many right guesses in a run of any (epsilon, delta)-private mechanism.
 
     Source: Steinke, Nasr & Jagielski (NeurIPS 2023), the theorem on approximate privacy: a binomial
     tail for delta = 0, plus 2 m delta times the largest mean of the probabilities just below it.

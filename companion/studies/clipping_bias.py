@@ -1,12 +1,12 @@
 """Clipping bias: where it comes from, how large it is, and what an error memory does about it.
 
-Clipping bounds what one record, or one owner, can say. It also changes what all of them together
-say, because long vectors are shortened and short ones are not. Here are the two examples in which an
-optimizer meets that bias, a convex problem with a closed form and a classifier with a rare class, and
-the price of `EFSGD`'s memory. What happens among data owners is in `owner_bias`.
+Clipping bounds the influence of one record, or one owner. It also changes the direction of the
+sum, because long vectors are shortened and short ones are not. This module has two examples of an
+optimizer under that bias, a convex problem with a closed form and a classifier with a rare class,
+and the privacy price of `EFSGD`'s memory. `owner_clipping_bias` measures the bias among owners.
 
-Nothing here adds noise: the bias is looked at alone. The results are therefore not private, and all
-data are public (`glyphs`) or made.
+To isolate the bias nothing here adds noise. The results are therefore not private, and all data
+are public (`glyphs`) or synthetic.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ from dpgen_core.mechanism.efsgd import EFSGD
 
 @dataclass(frozen=True)
 class ClippingBias:
-    """What clipping did to a sum.
+    """The effect of clipping on a sum.
 
     Attributes:
-        cosine: between the sum of the clipped and the sum of the unclipped vectors; 1 means that
-            only the length changed, which a step size can undo.
+        cosine: between the sums of the clipped and of the unclipped vectors; 1 means that only the
+            length changed, which a step size can undo.
         norm_spread: standard deviation of the norms before clipping over their mean.
         clipped_share: share of the vectors that were shortened.
     """
@@ -77,7 +77,7 @@ def settling_point(
 ) -> float:
     """Where `EFSGD` without noise comes to rest on sum_i (theta - x_i)^2 / 2, in closed form.
 
-    At rest the memory gives out what comes in, or its bound C2 if more comes in. With
+    At rest the memory releases as much as it receives, at most its bound C2. With
     c_i = clip(theta - x_i, C1) and r_i = clip(theta - x_i - c_i, kappa), theta solves
 
         mean_i c_i + clip(mean_i r_i, C2) = 0.
@@ -98,8 +98,8 @@ def settling_point(
     check_real("max_grad_norm", max_grad_norm, low=0, low_open=True, fix="max_grad_norm=1.0")
     check_real("max_error_norm", max_error_norm, low=0, fix="max_error_norm=1.0")
     check_real("max_residual_norm", max_residual_norm, low=0, fix="max_residual_norm=1.0")
-    spread = len(set(points)) > 1
-    require(spread, "points", list(points), "at least two different numbers", "[0.0, 0.0, 9.0]")
+    rule = "at least two different numbers"
+    require(len(set(points)) > 1, "points", list(points), rule, "[0.0, 0.0, 9.0]")
     x = torch.tensor(points, dtype=torch.float64)
 
     def drift(theta: float) -> float:
@@ -163,15 +163,14 @@ def train_classifier(
 ) -> pd.DataFrame:
     """Softmax regression on a glyphs problem with a rare class, full batch, no noise.
 
-    Two classes of glyphs, of which one is rare. Its records are misclassified at first, so their
-    gradients are the long ones and clipping silences them. Opacus computes the per-sample
-    gradients.
+    Two classes of glyphs, one of them rare. The rare records are misclassified at first, so their
+    gradients are long and clipping suppresses them. Opacus computes the per-sample gradients.
 
     Args:
-        max_grad_norm: C1; infinity-like values (1e6) switch clipping off.
+        max_grad_norm: C1; a huge value (1e6) switches clipping off.
         max_error_norm: C2 of the memory; 0 is DP-SGD without noise.
         num_records: N of glyphs drawn, before the rare class is thinned out.
-        rare_share: share of the rare class's records that is kept.
+        rare_share: share of the rare class's records to keep.
         lr: step size.
         steps: number of full-batch steps.
         seed: of the data.
@@ -220,7 +219,7 @@ def memory_price(
     """Epsilon of an `EFSGD` run by how often a record takes part and by the bound on its residual.
 
     Args:
-        participations: m, the rows; all other rounds do without the record.
+        participations: m, the rows; the record is absent from all other rounds.
         residual_bounds: kappa in units of C1, the columns; 0 is no memory.
         noise_multiplier: sigma of each step, in units of C1.
         delta: of the guarantee.

@@ -1,7 +1,8 @@
-"""How long the two commands take on a fresh clone: ``python -m companion.studies.clone_timings`` measures and notes it.
+"""Minutes of ``make test`` and ``make book`` on a fresh clone.
 
-Clones the repository into an empty folder, runs ``make test`` and ``make book`` there, set-up and
-download of packages included, and writes ``results/timings.json``, from which the README is made.
+``python -m companion.studies.clone_timings`` clones the repository into an empty folder, runs both
+commands there, set-up and download of packages included, and writes ``results/timings.json``, from
+which the README is made.
 """
 
 from __future__ import annotations
@@ -20,14 +21,14 @@ from companion.studies.committed import project_root
 from dpgen_core.checks import require
 
 COMMANDS = (("make", "test"), ("make", "book"))
-FILE = "timings.json"
+TIMINGS_FILE = "timings.json"
 
 
 def measure(root: Path, commands: tuple[tuple[str, ...], ...] = COMMANDS) -> list[dict[str, Any]]:
     """Run the commands in a fresh clone of `root`, one after the other.
 
     Args:
-        root: the clone one is in; only what is committed is measured.
+        root: the current clone; only what is committed is measured.
         commands: what to run; the first one pays for the set-up.
 
     Returns:
@@ -59,8 +60,8 @@ def measure(root: Path, commands: tuple[tuple[str, ...], ...] = COMMANDS) -> lis
 
 
 def write(rows: list[dict[str, Any]], results_dir: Path) -> Path:
-    """Write the entries to ``timings.json`` below `results_dir`, all at once."""
-    target = results_dir / FILE
+    """Write the entries to ``timings.json`` in `results_dir`, atomically."""
+    target = results_dir / TIMINGS_FILE
     partial = target.with_suffix(".partial")
     partial.write_text(json.dumps(rows, indent=2) + "\n")
     os.replace(partial, target)
@@ -68,8 +69,8 @@ def write(rows: list[dict[str, Any]], results_dir: Path) -> Path:
 
 
 def read(results_dir: Path) -> list[dict[str, Any]]:
-    """The noted timings; empty when nothing was measured yet."""
-    path = results_dir / FILE
+    """The timings on file; empty when nothing was measured yet."""
+    path = results_dir / TIMINGS_FILE
     return json.loads(path.read_text()) if path.exists() else []
 
 

@@ -1,8 +1,8 @@
-"""What a run will cost, before it starts: minutes from a fitted model, memory from what is kept.
+"""The cost of a run before it starts: minutes from a fitted model, memory from what is kept.
 
-A run's work is counted in a few `WORK` terms; seconds are a non-negative combination of them, fitted by
-``make bench`` to probes of many sizes on one machine. On another machine the fit is scaled by how fast that
-one multiplies matrices. Source: ours.
+A run's work is counted in a few `WORK` terms; seconds are a non-negative combination of them,
+fitted by ``make bench`` to probes of many sizes on one machine. For another machine the fit is
+scaled by the speed of its matrix products. Source: ours.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from scipy.optimize import nnls
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from companion.studies.benchmark_results import Benchmarks, load_benchmarks
+from companion.studies.benchmark_results import Benchmarks, current_benchmarks
 from dpgen_core.config.budget import LEARNERS
 from dpgen_core.config.schema import ExperimentConfig
 from dpgen_core.evaluation.classifiers import ARCHITECTURES, build_classifier
@@ -29,11 +29,12 @@ from dpgen_core.streams import stream
 from dpgen_core.training.public_side import PublicSide, prior_basis
 from dpgen_core.training.threads import using_threads
 
-# Float operations of a critic's gradient over those of its forward pass. Three passes forward; two back
-# each for records and fakes; for the penalty one down to the input, one back up, one for the weights.
+# Float operations of a critic's gradient over those of its forward pass. Three passes forward; two
+# back each for records and fakes; for the penalty one down to the input, one back up, one for the
+# weights.
 STEP_PASSES = 10
 _ANSWER_PASSES = 3
-_IMAGE_PASSES = 3  # of a generated image that is differentiated
+_IMAGE_PASSES = 3  # for a generated image that is differentiated
 WORK = {
     "mlp": "10^9 operations of MLP critics",
     "conv": "10^9 operations of convolutional critics",
@@ -41,7 +42,7 @@ WORK = {
     "contributions": "10^9 entries of contributions",
     "images": "10^9 operations of the generator",
     "rounds": "rounds",
-    "classifiers": "10^9 operations of the classifiers that judge",
+    "classifiers": "10^9 operations of the classifiers of the evaluation",
     "distances": "10^9 operations of nearest neighbors",
 }
 Work = dict[str, float]  # term -> how much of it
@@ -56,7 +57,7 @@ class Forecast:
 
     @property
     def minutes(self) -> float:
-        """Of the whole run."""
+        """Minutes of the whole run."""
         return (self.training + self.evaluation) / 60
 
     def __str__(self) -> str:
@@ -93,7 +94,7 @@ class CostModel:
 
     @classmethod
     def of(cls, found: Benchmarks) -> CostModel | None:
-        """The fit among the benchmarks; None where it was not made."""
+        """The fit among the benchmarks; None where there is none."""
         measured = found.get("cost")
         return cls(measured["seconds"], measured["matmul_rate"]) if measured else None
 
@@ -110,12 +111,12 @@ class CostModel:
 def forecast(
     config: ExperimentConfig, model: CostModel, *, rate: float | None = None
 ) -> Forecast | None:
-    """Seconds that a run of `config` will take; None for one of a kind that was never measured.
+    """Expected seconds of a run of `config`; None for a kind of run that was never measured.
 
     Args:
         config: the run.
         model: the fit.
-        rate: `matmul_rate` of the machine it will run on.
+        rate: `matmul_rate` of the machine it will run on; default: that of the fit.
     """
     if LEARNERS[config.privacy.learner].single or config.contribution.classifier_weight:
         return None
@@ -125,7 +126,7 @@ def forecast(
 
 def forecast_here(config: ExperimentConfig) -> Forecast | None:
     """`forecast` for this process on this machine's processor; None where nothing was measured."""
-    model = CostModel.of(load_benchmarks(Path(__file__).parents[2] / "results"))
+    model = CostModel.of(current_benchmarks(Path(__file__).parents[2] / "results"))
     if model is None:
         return None
     return forecast(config, model, rate=matmul_rate(torch.get_num_threads()))
@@ -144,21 +145,19 @@ def training_work(config: ExperimentConfig) -> Work:
 
 
 def warm_up_work(public: PublicSide) -> Work:
-    """What all critics do before the first round."""
+    """The work of all critics before the first round."""
     config = public.config
     steps = config.privacy.num_shards * config.critic.warmup_steps
+    passes = steps * STEP_PASSES * config.critic.batch_size
     return {
-        config.critic.kind: steps
-        * STEP_PASSES
-        * config.critic.batch_size
-        * critic_operations(public),
+        config.critic.kind: passes * critic_operations(public),
         "state": steps * _weights(public) / 1e9,
         "images": config.critic.fake_pool * generator_operations(public) if steps else 0.0,
     }
 
 
 def round_work(public: PublicSide) -> Work:
-    """What the average round does."""
+    """The work of an average round."""
     config = public.config
     joined = config.privacy.sampling_rate * config.privacy.num_shards
     steps, batch = joined * config.critic.steps, config.contribution.generated_batch
@@ -174,12 +173,10 @@ def round_work(public: PublicSide) -> Work:
 
 
 def evaluation_work(config: ExperimentConfig) -> Work:
-    """Training the classifiers that judge, and searching for neighbors."""
+    """Training the classifiers of the evaluation, and searching for neighbors."""
     settings = EvaluationSettings()
-    made, real = (
-        config.evaluation.synthetic_records,
-        min(config.evaluation.real_records, config.privacy.num_records),
-    )
+    made = config.evaluation.synthetic_records
+    real = min(config.evaluation.real_records, config.privacy.num_records)
     seen = config.evaluation.classifier_epochs * 3 * (made + real) + 3 * (made + real)
     pixels = int(np.prod(config.image_shape))
     searched = min(settings.neighbor_records, made) * config.privacy.num_records
@@ -190,20 +187,16 @@ def evaluation_work(config: ExperimentConfig) -> Work:
 
 
 def memory(config: ExperimentConfig) -> dict[str, float]:
-    """Gigabytes that a run keeps from round to round, by what they hold; all ranks together.
+    """Gigabytes that a run keeps from round to round, by content; all ranks together.
 
-    What a step needs for a moment comes on top, and so do the libraries.
+    The temporary memory of a step and the libraries come on top.
     """
     public = public_side(config)
     pixels, codes = int(np.prod(config.image_shape)), public.basis.dim
-    slots = (
-        config.privacy.num_shards * config.num_classes * codes
-        if config.contribution.feedback_decay
-        else 0
-    )
+    slots = config.privacy.num_shards * config.num_classes * codes
     entries = {
         "critics and their Adam moments": 3 * config.privacy.num_shards * _weights(public),
-        "error memory": slots,
+        "error memory": slots if config.contribution.feedback_decay else 0,
         "records": config.privacy.num_records * pixels,
         "records' codes": config.privacy.num_records * codes,
     }
@@ -211,7 +204,7 @@ def memory(config: ExperimentConfig) -> dict[str, float]:
 
 
 def public_side(config: ExperimentConfig) -> PublicSide:
-    """Generator and critic of a run, untrained, on a prior that knows nothing: only their sizes matter."""
+    """Generator and critic of a run, untrained, on a blank prior: only their sizes matter."""
     prior = _blank_prior(config) if config.prior.modes else None
     return PublicSide(config, device=torch.device("cpu"), prior=prior)
 
@@ -231,7 +224,7 @@ def generator_operations(public: PublicSide) -> float:
 
 @cache
 def matmul_rate(threads: int, device: str = "cpu") -> float:
-    """Float32 operations per second of a large matrix product on so many threads, at best; kept."""
+    """Best float32 operations per second of a large matrix product on that many threads; cached."""
     size, seconds = 1024 if device == "cpu" else 8192, []
     a, b = torch.randn(2, size, size, generator=stream(0, "matmul")).to(device)
     with using_threads(threads):
@@ -262,7 +255,7 @@ def _operations(call: Callable[[], Tensor]) -> float:
 
 
 def _blank_prior(config: ExperimentConfig) -> FrequencyPrior:
-    """A prior that has been told nothing, of the size that `config` asks for."""
+    """A prior without information, of the size that `config` asks for."""
     basis = prior_basis(config)
     cells, dim = (config.num_classes, config.prior.num_cells), basis.dim
     share, factor = torch.ones(cells), torch.zeros(1, 1, dim, dim)

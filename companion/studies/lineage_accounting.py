@@ -1,17 +1,16 @@
-"""Recomputing the privacy figure of the line of work this companion stands on.
+"""Recomputing the privacy figure of GS-WGAN and DP-GAN-DPAC, the lineage of the paper.
 
 GS-WGAN and DP-GAN-DPAC draw one of K discriminators per generator step, push B images through it,
 clip each image's gradient to C / B and add noise of std 2 C sigma / B to it. Their analysis counts
 steps * B independent subsampled Gaussian mechanisms of multiplier sigma. The B queries of a step
-share one draw, though: it either involves the changed record in all of them or in none. So a step
-is *one* subsampled Gaussian on the stacked gradients, which move by up to 2 C / sqrt(B): multiplier
-sigma / sqrt(B). When the record's discriminator is not drawn, another one's gradient is released in
-its place, which may lie at the far side of the ball: the worst pair is that of add-or-remove, at
-the full distance 2 C. `accounting_study` puts the readings side by side.
+share one draw, however: the changed record is involved in all of them or in none. A step is thus
+*one* subsampled Gaussian on the stacked gradients, which move by up to 2 C / sqrt(B): multiplier
+sigma / sqrt(B). When the record's discriminator is not drawn, the gradient of another one is
+released instead, which may lie at the opposite side of the ball: the worst pair is that of
+add-or-remove, at the full distance 2 C. `accounting_study` compares the readings.
 
-Two things stay outside both figures: DP-GAN-DPAC's second release (its classifier's gradient), and
-the state that discriminators keep from one draw to the next, which no bound for a fixed-size draw
-covers.
+Neither figure covers DP-GAN-DPAC's second release (its classifier's gradient), or the state that
+discriminators keep from one draw to the next, for which no bound for a fixed-size draw holds.
 """
 
 from __future__ import annotations
@@ -52,7 +51,7 @@ CLASSIFIER_FROM = 6000  # the step from which the second gradient is released
 def claimed_epsilon(
     *, num_discriminators: int, noise_multiplier: float, steps: int, batch: int, delta: float
 ) -> float:
-    """The lineage's own figure: steps * batch independent draws of one discriminator in K.
+    """The published figure: steps * batch independent draws of one discriminator in K.
 
     The amplification bound is that of Wang, Balle & Kasiviswanathan (2019, theorem 9) for a draw
     without replacement, at whole orders; the conversion is rdp + log(1 / delta) / (alpha - 1).
@@ -97,8 +96,8 @@ def shared_draw_epsilon(
 ) -> float:
     """Epsilon of the same training with one draw per step shared by its `batch` queries.
 
-    Arguments as in `claimed_epsilon`. The pair of distributions behind it is attained, so a smaller
-    figure cannot hold in general.
+    Arguments as in `claimed_epsilon`. Its pair of distributions is attained, so no smaller figure
+    holds in general.
     """
     _check(num_discriminators, noise_multiplier, steps, batch)
     return epsilon_spent(
@@ -116,8 +115,8 @@ def accounting_study(
 ) -> pd.DataFrame:
     """The same training under several readings, epsilon by both accountants.
 
-    Arguments as in `claimed_epsilon`. The row with the classifier supposes that its gradient gets the
-    same clip and noise as the first one; that is the mildest case.
+    Arguments as in `claimed_epsilon`. The row with the classifier assumes that its gradient gets
+    the same clip and noise as the first one, the mildest case.
 
     Returns:
         One row per reading; columns ``renyi`` and ``pld`` (NaN where a reading has no such figure).
@@ -182,7 +181,7 @@ def honest_noise(
 
 
 def noise_table() -> pd.DataFrame:
-    """Published sigma beside that of an honest epsilon of 10 at delta 1e-5, one row per `SETTINGS`."""
+    """Published sigma and that of a true epsilon of 10 at delta 1e-5, one row per `SETTINGS`."""
     rows = {
         name: {
             "published sigma": published["noise_multiplier"],

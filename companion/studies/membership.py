@@ -1,13 +1,13 @@
 """Black-box audit: can one tell from synthetic images which records were trained on?
 
-Half of a data set's records are drawn for training by a public permutation; the other half, from the
-same source, are not used. Put in random pairs, one of each half, every pair hides one fair bit: which
-of the two was in. Exchanging them is exactly a replacement, so a pair is a canary in the sense of
-one-run auditing. On top come pairs of planted outliers, pictures of noise with a random label, of
-which one each replaces a member: an outlier has nobody to hide behind.
+A public permutation draws half of a data set's records for training; the other half, from the same
+source, is not used. In random pairs, one record of each half, every pair hides one fair bit: which
+of the two was used. Exchanging them is a replacement, so a pair is a canary in the sense of one-run
+auditing. Pairs of planted outliers are added, pictures of noise with a random label, of which one
+each replaces a member: no other record resembles an outlier, so it is the easiest one to detect.
 
-The auditor sees synthetic images and labels only. A record scores the higher the nearer it lies to its
-nearest synthetic image of the same label.
+The auditor sees synthetic images and labels only. A record's score rises as the distance to its
+nearest synthetic image of the same label falls.
 """
 
 from __future__ import annotations
@@ -27,23 +27,23 @@ from dpgen_core.config.schema import ExperimentConfig
 from dpgen_core.data.sets import ImageData
 from dpgen_core.streams import stream
 
-_MODES = 14  # frequencies compared; finer ones are noise
+_MODES = 14  # frequencies that are compared; higher ones are noise
 
 
 @dataclass(frozen=True)
 class Membership:
-    """What the synthetic images say about who was in.
+    """What the synthetic images reveal about the training records.
 
     Attributes:
-        auc: area under the ROC curve of telling members from non-members; 0.5 is a coin.
+        auc: area under the ROC curve of members against non-members; 0.5 is guessing.
         auc_low: lower end of its 99 % interval (DeLong).
         auc_high: upper end.
         pairs: natural pairs.
-        pairs_right: of them, pairs in which the member scored higher.
-        pairs_epsilon: lower bound on epsilon that follows (one run, all pairs guessed).
+        pairs_right: pairs in which the member scored higher.
+        pairs_epsilon: the lower bound on epsilon that follows (one run, all pairs guessed).
         outliers: planted pairs.
-        outliers_right: of them, pairs in which the planted one scored higher.
-        outliers_epsilon: lower bound on epsilon that follows.
+        outliers_right: planted pairs in which the member scored higher.
+        outliers_epsilon: the lower bound on epsilon that follows.
         member_distance: median distance of a member to the nearest synthetic image.
         other_distance: the same for non-members.
         copying_p_value: one-sided signed-rank test that members lie nearer than their partners.
@@ -74,7 +74,7 @@ def audit_membership(
     seed: int = 0,
     device: str = "cpu",
 ) -> Membership:
-    """Train on half of `pool` with planted outliers, sample, and guess who was in.
+    """Train on half of `pool` with planted outliers, sample, and guess the training records.
 
     Args:
         config: of the run; ``num_records`` must be half of the pool.
@@ -191,7 +191,7 @@ def delong(
 
 
 def _outliers(pairs: int, config: ExperimentConfig, seed: int) -> tuple[Tensor, Tensor]:
-    """Pictures of uniform noise, first all first members, then their partners of the same label."""
+    """Pictures of uniform noise: all members first, then their partners of the same label."""
     generator = stream(seed, "outliers")
     images = torch.rand(2 * pairs, *config.image_shape, generator=generator)
     return images, torch.randint(config.num_classes, (pairs,), generator=generator).repeat(2)

@@ -1,8 +1,8 @@
-"""``make mutants``: would the tests notice if the code that the guarantee rests on were changed?
+"""``make mutants``: would the tests notice a change to the code that the guarantee rests on?
 
-Runs mutmut over the modules named in ``pyproject.toml`` (accounting, mechanism, noise), prints the share
-of mutants that the tests kill, lists those that survive, and notes the outcome in
-``results/mutants.json``. It takes an hour or so on two cores; what is unchanged is not run again.
+Runs mutmut over the modules named in ``pyproject.toml`` (accounting, mechanism, noise), prints the
+share of mutants that the tests kill and the survivors, and writes ``results/mutants.json``. It
+takes about an hour on two cores; unchanged functions are not run again.
 """
 
 from __future__ import annotations
@@ -23,54 +23,83 @@ from companion.studies.committed import project_root
 from dpgen_core.checks import require
 from dpgen_core.records.provenance import commit
 
-FILE = "mutants.json"
+MUTANTS_FILE = "mutants.json"
 GOAL = 0.9
 _STATS = Path("mutants") / "mutmut-cicd-stats.json"
 _KILLED = ("killed", "timeout", "segfault")  # a mutant that hangs or crashes is noticed as well
 _ALIVE = ("survived", "no_tests", "suspicious")
 
-# Why the survivors of each function are no holes in the guarantee. A test wants an entry for every function
-# with a survivor, and no other.
+# Why the survivors of each function are no holes in the guarantee. A test checks that exactly the
+# functions with a survivor have an entry.
 ARGUED: Mapping[str, str] = MappingProxyType(
     {
-        "ledger.Ledger._fits": "Only the speed: the search goes by another accountant's path, or the "
-        "key under which its answer is kept is another, equally unique one. The bound asked of a charge is "
-        "tested at the last round that fits and at the next.",
-        "calibration._check_rest": "A message comes earlier or later by a target that is spent to the last "
-        "bit; the calibration that follows refuses all the same.",
-        "calibration._least_noise": "Where a search starts, how far it steps and how it is bracketed. It "
-        "ends at a noise whose epsilon is computed anew and is within the budget; two tests hold that.",
-        "calibration.calibrate_gaussian": "The name of an event that never leaves the search; the relation "
-        "means nothing to a release in units of its own sensitivity.",
-        "calibration.calibrate_noise": "The name of an event that never leaves the search; an unknown "
-        "accountant reads as the tight one, and the calibration that follows asks the right one.",
-        "calibration.epsilon_spent": "The name of an event that never leaves the function.",
-        "calibration.max_rounds": "The name of an event that never leaves the function.",
-        "calibration.most_fitting": "Where the search starts and how far it steps; a test holds that one "
-        "more round does not fit and that the last one does.",
-        "calibration.total_variation": "Steps of a bisection, within its tolerance; an unknown accountant "
-        "reads as the tight one, which is the one meant.",
-        "efsgd.EFSGD.__init__": "The value shown in a message that appears only when that value is None.",
-        "error_memory.ErrorMemory.__init__": "The device: the tests run where there is one only.",
-        "error_memory.ErrorMemory.feed_back": "What None means to these two calls is what was written.",
-        "clipping.clip_contributions": "A default that mutmut hides: it calls the changed function with every "
-        "argument filled in from the sound one.",
-        "events._compose": "Rate one as a sampled release: the same mechanism, and by both accountants the "
-        "same figure.",
-        "events.check_setting": "A delta of one or more is refused by a second check, behind this one.",
-        "pld.pld_epsilon": "The grid of losses: coarser or finer, so the figure moves within the tolerance "
-        "of its tests, and upwards, as the distribution is pessimistic; margins against rounding, a "
-        "thousand times smaller than the tolerance of the tests.",
-        "rdp._add_or_remove_rdp": "Margins of 1e-12 and the last order before Opacus's series overflows.",
-        "rdp._check_orders": "What None means as a type of number is what was written.",
+        "ledger.Ledger._fits": (
+            "Speed only: the search follows another accountant, or its answer is kept under "
+            "another, equally unique key. Tests check a charge at the last round that fits and "
+            "at the next one."
+        ),
+        "calibration._check_rest": (
+            "A message comes earlier or later for a target that is spent to the last bit; the "
+            "calibration that follows refuses it either way."
+        ),
+        "calibration._least_noise": (
+            "Start, step and bracket of a search. It ends at a noise whose epsilon is computed "
+            "again and is within the budget; two tests check that."
+        ),
+        "calibration.calibrate_gaussian": (
+            "The name of an event used only in the search; the relation has no effect on a "
+            "release in units of its own sensitivity."
+        ),
+        "calibration.calibrate_noise": (
+            "The name of an event used only in the search; an unknown accountant reads as the "
+            "tight one, and the calibration that follows uses the right one."
+        ),
+        "calibration.epsilon_spent": "The name of an event used only in the function.",
+        "calibration.max_rounds": "The name of an event used only in the function.",
+        "calibration.most_fitting": (
+            "Start and step of a search; a test checks that the last round fits and that one "
+            "more does not."
+        ),
+        "calibration.total_variation": (
+            "Steps of a bisection, within its tolerance; an unknown accountant reads as the "
+            "tight one, which is the one meant."
+        ),
+        "efsgd.EFSGD.__init__": (
+            "The value shown in a message that appears only when that value is None."
+        ),
+        "error_memory.ErrorMemory.__init__": "The device: the tests run where there is only one.",
+        "error_memory.ErrorMemory.feed_back": "None is what these two calls take by default.",
+        "clipping.clip_contributions": (
+            "A default that mutmut hides: it calls the changed function with every argument "
+            "filled in from the original."
+        ),
+        "events._compose": (
+            "Rate one as a sampled release: the same mechanism, and the same figure by both "
+            "accountants."
+        ),
+            "A delta of one or more is refused by a second check after this one."
+        ),
+        "pld.pld_epsilon": (
+            "The grid of losses: a coarser or finer one moves the figure within the tolerance "
+            "of its tests, and upwards, as the distribution is pessimistic; margins against "
+            "rounding, a thousand times smaller than the tolerance of the tests."
+        ),
+        "rdp._add_or_remove_rdp": (
+            "Margins of 1e-12 and the last order before Opacus's series overflows."
+        ),
+        "rdp._check_orders": "With dtype None the numbers have the same type.",
         "rdp._default_orders": "An order exactly on the border between two ways of spacing them.",
         "rdp._log_integrand": "The size of rounding errors, a term of 1e-15.",
-        "rdp._log_moment": "Reach and step of a quadrature that doubles its points until two rules agree: "
-        "a worse start costs time. Tails and rounding terms lie below the tolerance.",
-        "rdp.rdp_to_epsilon": "What None means as a type of number is what was written.",
-        "rdp.sampled_gaussian_rdp": "What None means as a type of number is what was written.",
-        "streams.HiddenStream.normal": "What None means as a type of number is what was written; the one "
-        "value in the very middle counts to the lower half or to the upper.",
+        "rdp._log_moment": (
+            "Reach and step of a quadrature that doubles its points until two rules agree: a "
+            "worse start costs time. Tails and rounding terms lie below the tolerance."
+        ),
+        "rdp.rdp_to_epsilon": "With dtype None the numbers have the same type.",
+        "rdp.sampled_gaussian_rdp": "With dtype None the numbers have the same type.",
+        "streams.HiddenStream.normal": (
+            "With dtype None the numbers have the same type; the value exactly in the middle "
+            "counts to the lower half or to the upper."
+        ),
         "streams.secret_key": "The key's length: the system's own default, which is as long.",
         "streams.stream": "The device, and the order of bytes, whose default is the one written.",
     }
@@ -78,7 +107,7 @@ ARGUED: Mapping[str, str] = MappingProxyType(
 
 
 def score(stats: dict[str, int]) -> float:
-    """Share of the mutants that were noticed.
+    """Share of the mutants that the tests noticed.
 
     Args:
         stats: mutmut's counts by outcome.
@@ -93,7 +122,7 @@ def score(stats: dict[str, int]) -> float:
 
 
 def run(root: Path, children: int) -> dict[str, Any]:
-    """Run mutmut in the clone `root`; the score, the counts, and the survivors with their change."""
+    """Run mutmut in the clone `root`; returns score, counts, and survivors with their change."""
     subprocess.run([*_mutmut(), "run", "--max-children", str(children)], cwd=root, check=False)
     subprocess.run([*_mutmut(), "export-cicd-stats"], cwd=root, check=True, capture_output=True)
     stats = json.loads((root / _STATS).read_text())
@@ -110,7 +139,7 @@ def run(root: Path, children: int) -> dict[str, Any]:
 
 def load_mutants(results: Path) -> dict[str, Any]:
     """The committed outcome of ``make mutants``."""
-    return json.loads((results / FILE).read_text())
+    return json.loads((results / MUTANTS_FILE).read_text())
 
 
 def score_line(outcome: Mapping[str, Any]) -> str:
@@ -121,8 +150,8 @@ def score_line(outcome: Mapping[str, Any]) -> str:
     measured = f"Measured at commit `{where}`." if where else "The run did not note its commit."
     return (
         f"**Mutation score: {outcome['score']:.1%}** of {tried} mutants were noticed, "
-        f"{stats.get('timeout', 0)} of them because they did not end; {len(outcome['survivors'])} survive. "
-        f"{measured} What was changed later is not in it."
+        f"{stats.get('timeout', 0)} of them because they did not end; "
+        f"{len(outcome['survivors'])} survive. {measured} Later changes are not included."
     )
 
 
@@ -141,7 +170,7 @@ def function_of(mutant: str) -> str:
 
 
 def survivor_table(outcome: Mapping[str, Any]) -> pd.DataFrame:
-    """Survivors by function, with why they are no holes.
+    """Survivors by function, and why they are no holes.
 
     Args:
         outcome: contents of ``results/mutants.json``.
@@ -159,7 +188,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--children", type=int, default=os.cpu_count() or 1)
     root = project_root()
     outcome = run(root, parser.parse_args(arguments).children)
-    target = root / "results" / FILE
+    target = root / "results" / MUTANTS_FILE
     partial = target.with_suffix(".partial")
     partial.write_text(json.dumps(outcome, indent=2, ensure_ascii=False) + "\n")
     os.replace(partial, target)

@@ -1,6 +1,6 @@
-"""Clipping bias among data owners: what an owner's memory can repair, and what there is to repair.
+"""Clipping bias among data owners: how large it is, and how much an owner's memory repairs.
 
-Nothing here adds noise to what it measures, or else the data are public (`glyphs`).
+The figures are not private: they are measured without noise, or on public data (`glyphs`).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from dpgen_core.records.record import Record
 from dpgen_core.streams import secret_key
 from dpgen_core.training.owner_trainer import OwnerTrainer
 
-# Rounds of the mechanism under which the bias of a setting is measured: what differs from `smoke`.
+# Settings under which the bias is measured, as changes to profile `smoke`.
 SETTINGS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
     {
         "WGAN-GP critic, joint clip": {},
@@ -44,22 +44,23 @@ SETTINGS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
 def owners_over_time(
     vary: str, *, decay: float, rounds: int = 400, num_owners: int = 100, seed: int = 0
 ) -> pd.Series:
-    """Owners with an `ErrorMemory` whose contributions vary in length; what the sum of all says.
+    """Error of the sum of owners with an `ErrorMemory` whose contributions vary in length.
 
-    Every owner has a direction of its own beside a common one, and on average a length of half the
-    bound C = 1. Either some owners always speak up and the others hardly ever
-    (``vary="between owners"``), or every owner does so now and then (``vary="over time"``).
+    Every owner has a direction of its own, and on average a length of half the bound C = 1. Either
+    some owners always send long contributions and the others short ones
+    (``vary="between owners"``), or every owner sends a long one now and then
+    (``vary="over time"``).
 
     Args:
         vary: ``"between owners"`` or ``"over time"``.
         decay: of the memory; 0 switches it off.
         rounds: T; every owner joins in each.
         num_owners: K.
-        seed: of the made contributions.
+        seed: of the simulated contributions.
 
     Returns:
-        By round: 1 - cosine between the sum of everything released so far and the sum of everything
-        that the owners wanted to say.
+        By round: 1 - cosine between the sums so far of what was released and of what the owners
+        computed.
     """
     check_choice("vary", vary, ("between owners", "over time"))
     check_int("rounds", rounds, low=1, fix="rounds=400")
@@ -116,10 +117,10 @@ def setting_bias(setting: str, *, rounds: int = 6, seed: int = 0) -> ClippingBia
 
 
 def recorded_bias(records: Sequence[Record]) -> pd.DataFrame:
-    """What full runs logged about their clip: medians over the rounds of each record.
+    """What full runs logged about their clipping: medians over the rounds of each record.
 
     Args:
-        records: from `tables.committed_records`; those without rounds are left out.
+        records: from `committed_records`; those without rounds are left out.
     """
     rows = []
     for record in records:

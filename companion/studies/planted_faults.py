@@ -1,7 +1,7 @@
 """Faults that break the guarantee, planted by patching the code for the duration of a `with` block.
 
-An audit that catches nothing when the noise is halved proves nothing when it is not; `fault_audit` is the
-audit, and `tests/test_fault_audit.py` says which of its checks catches which fault.
+An audit that misses halved noise proves nothing about the full noise. `training_checks` is the
+audit; `tests/studies/test_training_checks.py` lists which of its checks catches which fault.
 """
 
 from __future__ import annotations
@@ -18,8 +18,7 @@ from torch import Tensor
 from dpgen_core.mechanism import error_memory
 from dpgen_core.mechanism.error_memory import ErrorMemory
 from dpgen_core.streams import HiddenStream, stream
-from dpgen_core.training import owner_trainer as training
-from dpgen_core.training import session
+from dpgen_core.training import owner_trainer, session
 from dpgen_core.training.owner_trainer import OwnerTrainer
 from dpgen_core.training.report import RoundReport
 
@@ -27,14 +26,14 @@ from dpgen_core.training.report import RoundReport
 @contextmanager
 def half_noise() -> Iterator[None]:
     """Noise of half the accounted standard deviation."""
-    honest = training.sanitize
-    with patch.object(training, "sanitize", lambda v, c, s, g: honest(v, c, s / 2, g)):
+    original = owner_trainer.sanitize
+    with patch.object(owner_trainer, "sanitize", lambda v, c, s, g: original(v, c, s / 2, g)):
         yield
 
 
 @contextmanager
 def no_clip() -> Iterator[None]:
-    """Contributions go out as they are, and the last gate is gone as well."""
+    """Contributions are not clipped, and the last check before the sum is gone as well."""
 
     def unclipped(
         contributions: Tensor, bound: float, mode: str = "joint"
@@ -46,18 +45,18 @@ def no_clip() -> Iterator[None]:
 
     with (
         patch.object(error_memory, "clip_contributions", unclipped),
-        patch.object(training, "sanitize", ungated),
+        patch.object(owner_trainer, "sanitize", ungated),
     ):
         yield
 
 
 @contextmanager
 def shared_memory() -> Iterator[None]:
-    """Residuals are averaged over all owners, as a memory on the server would do."""
-    honest = ErrorMemory.feed_back
+    """Residuals are averaged over all owners, as if one memory on the server held them."""
+    original = ErrorMemory.feed_back
 
     def leaking(memory: ErrorMemory, *arguments: Any) -> tuple[Tensor, Tensor]:
-        answer = honest(memory, *arguments)
+        answer = original(memory, *arguments)
         memory.residuals[:] = memory.residuals.mean(0, keepdim=True)
         return answer
 
@@ -71,12 +70,10 @@ def fixed_size_draws() -> Iterator[None]:
 
     def draw(trainer: OwnerTrainer, index: int, attempt: int) -> Tensor:
         config = trainer.config
-        order = torch.randperm(
-            config.privacy.num_shards, generator=stream(trainer._key, "coins", index, attempt)
-        )
-        return (
-            order[: round(config.privacy.sampling_rate * config.privacy.num_shards)].sort().values
-        )
+        owners = config.privacy.num_shards
+        generator = stream(trainer._key, "coins", index, attempt)
+        order = torch.randperm(owners, generator=generator)
+        return order[: round(config.privacy.sampling_rate * owners)].sort().values
 
     with patch.object(OwnerTrainer, "_join", draw):
         yield
@@ -85,10 +82,10 @@ def fixed_size_draws() -> Iterator[None]:
 @contextmanager
 def private_labels() -> Iterator[None]:
     """The labels asked for are drawn from the private records' labels."""
-    honest = OwnerTrainer.latents
+    original = OwnerTrainer.latents
 
     def drawn(trainer: OwnerTrainer, name: str, index: int, count: int) -> tuple[Tensor, Tensor]:
-        latents, labels = honest(trainer, name, index, count)
+        latents, labels = original(trainer, name, index, count)
         held = trainer.ensemble.labels.flatten()
         if name == "round":  # the pool must hold every class
             pick = torch.randint(len(held), (count,), generator=stream(trainer._key, index))
@@ -101,17 +98,17 @@ def private_labels() -> Iterator[None]:
 
 @contextmanager
 def uncharged_repeat() -> Iterator[None]:
-    """After a resume a release is made once more, with fresh noise and without a charge."""
+    """After a resume a release is repeated with fresh noise and without a charge."""
 
-    def careless(run: Any, index: int) -> RoundReport:
-        known = run.workspace.attempts("rounds", index)
-        report = run.trainer.compute(index, len(known))
-        if not known:
-            run._admit("rounds", index, 0, report.digest())
-        run.trainer.apply(report)
-        return report
+    def careless(run: Any) -> list[RoundReport]:
+        journaled = [note.index for note in run.workspace.journal if note.name == "rounds"]
+        reports = []
+        for index in range(run.next_round, max(journaled, default=-1) + 1):
+            reports.append(run.trainer.compute(index, attempt=1))
+            run.trainer.apply(reports[-1])
+        return reports
 
-    with patch.object(session.Session, "_round", careless):
+    with patch.object(session.Session, "_replay", careless):
         yield
 
 

@@ -1,7 +1,7 @@
-"""``make audit``: attack the guarantee from three sides, print the table, note the outcome.
+"""``make audit``: attack the guarantee in three ways, print the tables, save the outcome.
 
-1. The worst case of one step, played a million times (`step_audit`): the lineage's and ours.
-2. The training code as it is and with planted faults (`fault_audit`, `faults`).
+1. The worst case of one step, simulated a million times (`worst_case`): the lineage's and ours.
+2. The training code, unchanged and with planted faults (`training_checks`, `planted_faults`).
 3. Membership inference against generators trained on half of a data set (`membership`).
 
 The outcome is ``results/audit.json``, from which the book's chapter is built.
@@ -22,16 +22,17 @@ from typing import Any
 
 import pandas as pd
 
-from companion.studies import lineage_accounting as lineage
 from companion.studies.committed import project_root
+from companion.studies.lineage_accounting import SETTINGS
 from companion.studies.membership import audit_membership
+from companion.studies.release_faults import audit_release_faults
 from companion.studies.training_checks import audit_faults
 from companion.studies.worst_case import StepAudit, audit_steps, lineage_step, our_step
 from dpgen_core.accounting import calibrate_noise
 from dpgen_core.config.make import make_config
 from dpgen_core.data import sets as data
 
-FILE = "audit.json"
+AUDIT_FILE = "audit.json"
 CLAIM = MappingProxyType({"epsilon": 10.0, "delta": 1e-5})
 OUR_RATE, OUR_ROUNDS = 0.1, 500
 
@@ -39,7 +40,7 @@ OUR_RATE, OUR_ROUNDS = 0.1, 500
 def mechanism_audit(trials: int = 1_000_000) -> dict[str, StepAudit]:
     """The lineage's mechanism at its published settings, and ours calibrated to the same claim."""
     audits = {}
-    for name, settings in lineage.SETTINGS.items():
+    for name, settings in SETTINGS.items():
         pair = lineage_step(
             num_discriminators=int(settings["num_discriminators"]),
             noise_multiplier=settings["noise_multiplier"],
@@ -73,7 +74,7 @@ def membership_audits(*, quick: bool = False) -> dict[str, dict[str, Any]]:
     """Generators trained on half of MNIST (`glyphs` without it), and one that copies.
 
     Args:
-        quick: tiny runs on `glyphs`, to see that everything works.
+        quick: tiny runs on `glyphs`, only to show that the code runs.
     """
     name = "mnist" if not quick and data.available("mnist", download=False) else "glyphs"
     count = 1000 if quick else 30_000
@@ -99,13 +100,16 @@ def membership_audits(*, quick: bool = False) -> dict[str, dict[str, Any]]:
 
 
 def run_audit(*, quick: bool = False) -> dict[str, Any]:
-    """Everything, as plain JSON types."""
+    """All audits, as plain JSON types."""
     started = time.perf_counter()
     audits = mechanism_audit(20_000 if quick else 1_000_000)
     faults = audit_faults()
     return {
         "mechanism": {n: asdict(a) | {"violated": a.violated} for n, a in audits.items()},
         "faults": {name: [asdict(f) for f in found] for name, found in faults.items()},
+        "release_faults": {
+            name: [asdict(f) for f in found] for name, found in audit_release_faults().items()
+        },
         "membership": membership_audits(quick=quick),
         "minutes": round((time.perf_counter() - started) / 60, 1),
         "cores": os.cpu_count(),
@@ -114,12 +118,13 @@ def run_audit(*, quick: bool = False) -> dict[str, Any]:
 
 
 def failures(outcome: Mapping[str, Any]) -> list[str]:
-    """What went otherwise than it must: a fault not caught, or an alarm without a fault."""
+    """What is wrong with an outcome: a fault that was missed, or an alarm without a fault."""
     wrong = []
     for name, audit in outcome["mechanism"].items():
         if "ours" in name and audit["violated"]:
             wrong.append(f"{name}: the claim is violated")
-    for fault, findings in outcome["faults"].items():
+    planted = [*outcome["faults"].items(), *outcome.get("release_faults", {}).items()]
+    for fault, findings in planted:
         caught = not all(finding["passed"] for finding in findings)
         if caught == (fault == "none"):
             wrong.append(f"{fault}: {'alarm without a fault' if caught else 'not caught'}")
@@ -145,11 +150,30 @@ def mechanism_table(outcome: Mapping[str, Any]) -> pd.DataFrame:
 
 
 def fault_table(outcome: Mapping[str, Any]) -> pd.DataFrame:
-    """One row per fault, one column per check: what it found."""
+    """One row per fault, one column per check: passed or caught."""
     rows = {}
     for fault, findings in outcome["faults"].items():
         rows[fault] = {f["check"]: "passed" if f["passed"] else "CAUGHT" for f in findings}
     return pd.DataFrame(rows).T.rename_axis("planted fault")
+
+
+def release_fault_table(outcome: Mapping[str, Any]) -> pd.DataFrame:
+    """One row per fault in what may depend on what: the check for it, what it found, the test.
+
+    The tests are those of ``tests/studies/test_release_checks.py``.
+    """
+    rows = {}
+    for fault, findings in outcome.get("release_faults", {}).items():
+        for finding in findings:
+            test = f"test_a_planted_fault_is_noticed[{fault}]"
+            if fault == "none":
+                test = f"test_the_code_as_it_is_passes[{finding['check']}]"
+            rows[fault, finding["check"]] = {
+                "found": finding["value"],
+                "verdict": "passed" if finding["passed"] else "CAUGHT",
+                "test": test,
+            }
+    return pd.DataFrame(rows).T.rename_axis(["planted fault", "check"])
 
 
 def finding_table(outcome: Mapping[str, Any], fault: str = "none") -> pd.DataFrame:
@@ -161,7 +185,7 @@ def finding_table(outcome: Mapping[str, Any], fault: str = "none") -> pd.DataFra
 
 
 def membership_table(outcome: Mapping[str, Any]) -> pd.DataFrame:
-    """One row per generator."""
+    """One row per generator: what an attacker finds out about its members."""
     rows = {}
     for name, m in outcome["membership"].items():
         rows[name] = {
@@ -175,23 +199,26 @@ def membership_table(outcome: Mapping[str, Any]) -> pd.DataFrame:
 
 
 def load_audit(results_dir: Path) -> dict[str, Any]:
-    """The noted outcome of the last whole audit."""
-    return json.loads((results_dir / FILE).read_text())
+    """The saved outcome of the last full audit."""
+    return json.loads((results_dir / AUDIT_FILE).read_text())
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Command line; 0 when every fault was caught and nothing else."""
     parser = argparse.ArgumentParser(prog="python -m companion.studies.privacy_audit")
-    parser.add_argument("--quick", action="store_true", help="tiny sizes; notes nothing")
+    parser.add_argument("--quick", action="store_true", help="tiny sizes; saves nothing")
     quick = parser.parse_args(arguments).quick
     outcome = run_audit(quick=quick)
     wrong = failures(outcome)
     with pd.option_context("display.width", 200, "display.max_columns", 20):
-        for table in (mechanism_table, fault_table, finding_table, membership_table):
+        for table in (
+            *(mechanism_table, fault_table, release_fault_table),
+            *(finding_table, membership_table),
+        ):
             print(table(outcome).to_string(), end="\n\n")
     print("\n".join(wrong) if wrong else "every planted fault was caught, and nothing else")
     if not quick:
-        target = project_root() / "results" / FILE
+        target = project_root() / "results" / AUDIT_FILE
         partial = target.with_suffix(".partial")
         partial.write_text(json.dumps(outcome, indent=2, allow_nan=False) + "\n")
         os.replace(partial, target)

@@ -1,8 +1,8 @@
-"""What reconstruction alone does to diversity: images that follow their targets, step by step.
+"""The effect of the reconstruction loss on diversity: images that follow their targets.
 
-A demonstration for the chapter on losses, without generator, noise or privacy: a class's images move freely
-along the gradient of the reconstruction loss, towards the nearest record or towards the matched one, of
-one owner or of many whose gradients are summed.
+A demonstration for the chapter on losses, without generator, noise or privacy. A class's images
+move freely along the gradient of the reconstruction loss, towards the nearest or the matched
+record, of one owner or of many whose gradients are summed.
 """
 
 from __future__ import annotations
@@ -33,23 +33,23 @@ def follow_targets(
     rate: float = 0.2,
     seed: int = 0,
 ) -> tuple[Tensor, pd.DataFrame]:
-    """Let `images` of every class, nearly alike at first, follow their targets among the records.
+    """Start with nearly equal images of every class and let them follow their targets.
 
     Args:
         data: the records.
         target: ``matched`` (deviations from the class mean in units of the class spread,
             `losses.matched_target`) or ``nearest`` (the record closest in pixels).
-        owners: the records are dealt to so many; an image follows the mean of their targets.
-        images: per class.
+        owners: number of owners the records are dealt to; an image follows their mean target.
+        images: number per class.
         start_spread: deviation of the first images from the class mean, as a share of the records'.
         steps: gradient steps.
         rate: step size.
         seed: public.
 
     Returns:
-        The last images (n, c, h, w) in [0, 1], class by class, and per step ``spread`` (root mean squared
-        deviation over the records') and ``targets`` (share of different targets among an image's
-        class), averaged over the classes.
+        The last images (n, c, h, w) in [0, 1], class by class, and per step ``spread`` (root mean
+        squared deviation over the records') and ``targets`` (share of different targets among an
+        image's class), averaged over the classes.
 
     Raises:
         InvalidArgument: unknown target, or more owners than records.

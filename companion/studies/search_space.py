@@ -1,7 +1,6 @@
-"""The settings that were tried: one list, which `tuning` runs and judges.
+"""All settings that were tried: one list, which `settings_search` runs and judges.
 
-All are on MNIST but for what MNIST cannot tell or was not asked alone: those trials name their data set
-among the settings.
+Trials run on MNIST unless they name another data set among their settings.
 """
 
 from __future__ import annotations
@@ -11,8 +10,8 @@ from typing import Any
 
 from dpgen_core.config.presets import COLOR
 
-NEXT_TO_NO_NOISE = 100.0  # an epsilon above this asks for hardly any
-# Method, epsilon, overrides; among these "dataset" where it is not MNIST.
+NEXT_TO_NO_NOISE = 100.0  # an epsilon above this leaves hardly any noise
+# Method, epsilon, overrides; the latter name a "dataset" other than MNIST.
 Trial = tuple[str, float, Mapping[str, Any]]
 _EFSGD: tuple[Mapping[str, Any], ...] = (
     {},
@@ -40,7 +39,7 @@ _PRIOR = ((0.5, 3e-4), (0.8, 3e-4), (0.8, 1e-3), (0.8, 2e-3), (0.8, 4e-3))
 
 
 def _on_the_prior(share: float, rate: float, **more: Any) -> dict[str, Any]:
-    # The preset left the label out only after most of these trials.
+    # Most of these trials precede the preset without the label.
     return {"prior_share": share, "generator_learning_rate": rate, "label_in_refiner": True, **more}
 
 
@@ -51,7 +50,7 @@ _ONE_CRITIC: Mapping[str, Any] = {
     "prior_share": 0.5,
     "keep_pool": True,
 }
-# From the plain release to `presets.COLOR`, one setting after the other; the radii go with the colors.
+# From the plain release to `presets.COLOR`, setting by setting; the radii come with the colors.
 COLOR_STEPS: tuple[Mapping[str, Any], ...] = (
     {},
     {n: v for n, v in COLOR.items() if n not in ("prior_shared_covariance", "prior_modes")},
@@ -64,28 +63,28 @@ TRIALS: tuple[Trial, ...] = (
     ("mixture", 10.0, {}),
     *(("efsgd-prior", 10.0, _on_the_prior(*pair)) for pair in _PRIOR),
     *(("efsgd", 10.0, overrides) for overrides in _EFSGD),
-    ("efsgd", 1e6, {}),  # is it the noise that limits?
+    ("efsgd", 1e6, {}),  # is noise the limit?
     ("mixture", 1e6, {}),
     ("mixture", 1e6, {"prior_cells": 64, "prior_rank": 60}),  # or the number of cells?
     ("mixture", 10.0, {"prior_cells": 20, "prior_rank": 45}),
     ("gaussian", 1.0, {}),
-    # The preset had eight cells at every budget until the last of these trials.
+    # Until the last of these trials the preset had eight cells at every budget.
     ("mixture", 1.0, {"prior_cells": 8}),
     *(("efsgd-prior", 1.0, _on_the_prior(0.8, 2e-3, prior_cells=cells)) for cells in (1, 8)),
     # Do smaller steps help where the noise is many times the signal?
     *(("efsgd-prior", 1.0, _on_the_prior(0.8, rate, prior_cells=8)) for rate in (2.5e-4, 5e-4)),
     ("efsgd-prior", 3.0, _on_the_prior(0.8, 2e-3, prior_cells=8)),
     ("efsgd-prior", 3.0, _on_the_prior(0.8, 7e-4, prior_cells=8)),
-    # Is the label, which the prior's image shows already, of use to the refiner?
+    # Does the refiner need the label, which the prior's image already shows?
     ("efsgd-prior", 10.0, _on_the_prior(0.8, 2e-3, label_in_refiner=False)),
     ("efsgd-prior", 1.0, _on_the_prior(0.8, 2e-3, prior_cells=8, label_in_refiner=False)),
-    # Does a longer average of the generator's steps wash out their noise?
+    # Does a longer average of the generator's steps remove their noise?
     (
         "efsgd-prior",
         1.0,
         _on_the_prior(0.8, 2e-3, prior_cells=8, label_in_refiner=False, ema_decay=0.99),
     ),
-    # How many cells does a budget carry?
+    # How many cells can a budget afford?
     *(("mixture", 1.0, {"prior_cells": m, "seed": s}) for s in (0, 1, 2) for m in (1, 2, 4, 8)),
     *(
         ("mixture", epsilon, {"prior_cells": m, "seed": s})
@@ -93,7 +92,7 @@ TRIALS: tuple[Trial, ...] = (
         for s in (0, 1, 2)
         for m in (1, 8)
     ),
-    # With one cell and no label: is it the steps that cost the rounds their accuracy, or their share?
+    # With one cell and no label: do the rounds lose accuracy by their steps or by their share?
     *(
         ("efsgd-prior", 1.0, {"generator_learning_rate": 5e-4, "prior_share": 0.8, "seed": s})
         for s in (0, 1, 2)
@@ -103,29 +102,29 @@ TRIALS: tuple[Trial, ...] = (
         for s in (0, 1, 2)
         for share in (0.8, 0.9, 0.95)
     ),
-    # Is a record better told in its own frame?
+    # Does the frame of each image help the prior?
     *(
         ("mixture", epsilon, {"prior_frame": frame, "seed": s})
         for s in (0, 1, 2)
         for epsilon in (10.0, 1.0)
         for frame in (False, True)
     ),
-    # And the paper's parts alone? The next lines have them without.
+    # And the paper's parts alone? Below, with appearance noise off, are the runs to compare with.
     *(("efsgd", 10.0, {"rounds_frame": True, "seed": s}) for s in (0, 1, 2)),
-    # What a prior made for photographs is made of, one step after the other.
+    # The prior for photographs, one setting after the other.
     *(
         ("gaussian", epsilon, {"dataset": "celeba", "seed": s, **step})
         for s in (0, 1, 2)
         for epsilon in (10.0, 1.0)
         for step in COLOR_STEPS
     ),
-    # Does it help the paper's parts alone to draw how an image is shown?
+    # Does appearance noise help the paper's parts alone?
     *(
         ("efsgd", 10.0, {"appearance_noise": drawn, "seed": s})
         for s in (0, 1, 2)
         for drawn in (True, False)
     ),
-    # One critic under DP-SGD on the prior, in place of owners: on digits, on digits in frames, on clothes.
+    # One critic under DP-SGD on the prior, without owners: digits, digits in frames, clothes.
     ("efsgd-prior", 10.0, _ONE_CRITIC),
     ("efsgd-prior", 10.0, {**_ONE_CRITIC, "prior_frame": True}),
     ("efsgd-prior", 10.0, {**_ONE_CRITIC, "dataset": "fashion_mnist"}),

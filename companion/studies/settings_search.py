@@ -1,11 +1,11 @@
-"""``python -m companion.studies.settings_search``: which settings were tried, and what came of each.
+"""The search for settings: ``python -m companion.studies.settings_search`` runs missing trials.
 
-Every trial trains on five sixths of the training records and is judged on the other sixth: the test set is
-not looked at. `trials` lists what is tried. The outcome goes to ``results/tuning.csv``, one line per
-trial, and a trial that is there is not run again.
+Every trial of `search_space.TRIALS` trains on five sixths of the training records and is judged on
+the other sixth; the test set is not used. The outcome goes to ``results/tuning.csv``, one line per
+trial, and a trial that is listed there is not run again.
 
-Choosing by these figures spends privacy budget which nobody charges, here as everywhere in this
-literature; that is why the search is published.
+Choosing settings by these figures spends privacy budget that is not charged, here as elsewhere in
+this literature. The search is published for that reason.
 """
 
 from __future__ import annotations
@@ -32,12 +32,8 @@ from dpgen_core.evaluation.classifiers import cached_classifier, train_classifie
 from dpgen_core.evaluation.metrics import frechet_distance, inception_score, precision_recall
 from dpgen_core.streams import stream
 
-FILE = "tuning.csv"
-
-
-DATASET, HELD_OUT = "mnist", 6  # one in so many records judges
-
-
+TUNING_FILE = "tuning.csv"
+DATASET, HELD_OUT = "mnist", 6  # one in HELD_OUT records judges
 SYNTHETIC, EPOCHS = 20_000, 8
 
 
@@ -54,7 +50,7 @@ def split(name: str = DATASET) -> tuple[ImageData, ImageData]:
 
 
 def run_trial(trial: Trial) -> dict[str, Any]:
-    """Train, sample, judge on the held-out records; one line of the table."""
+    """Train, sample and judge on the held-out records; returns one line of the table."""
     method, epsilon, overrides = trial
     settings: dict[str, Any] = {"dataset": DATASET, **overrides}
     train, judged = split(settings["dataset"])
@@ -91,7 +87,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m companion.studies.settings_search")
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
     processes = parser.parse_args(arguments).processes
-    path = project_root() / "results" / FILE
+    path = project_root() / "results" / TUNING_FILE
     table = pd.read_csv(path) if path.exists() else pd.DataFrame()
     done = {tuple(row) for row in table.get(["method", "epsilon", "overrides"], table).to_numpy()}
     left = [t for t in TRIALS if (t[0], t[1], json.dumps(dict(t[2]), sort_keys=True)) not in done]

@@ -1,8 +1,8 @@
 """Several runs as independent jobs in parallel processes, with one progress display.
 
-``python -m companion.studies.sweep --dataset mnist --method mixture --epsilon 0.5 1 2 5`` runs one method over
-budgets. A run whose record is there is skipped, one that was cut off goes on, and one that fails does not
-stop the others.
+``python -m companion.studies.sweep --dataset mnist --method mixture --epsilon 0.5 1 2 5`` runs one
+method at several budgets. A run whose record exists is skipped, an interrupted one is resumed, and
+one that fails does not stop the others.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def run_all(
         root: data folder, see `data.data_root`.
 
     Returns:
-        What went wrong, by record name; empty when every record is there.
+        Errors by record name; empty when every record exists.
 
     Raises:
         InvalidArgument: bad `processes`.
@@ -58,7 +58,7 @@ def run_all(
     minutes = {name: _minutes(config) / processes for name, config in left.items()}
     failed: dict[str, str] = {}
     forecast, started = sum(minutes.values()), time.monotonic()
-    # Spawned, not forked: this process has used torch's threads, which a fork would not take along.
+    # Spawned, not forked: a fork would not copy torch's threads, which this process has used.
     pool = ProcessPoolExecutor(
         processes,
         mp_context=get_context("spawn"),
@@ -84,11 +84,11 @@ def run_all(
 
 
 def _minutes_left(left: Sequence[float], forecast: float, passed: float, processes: int) -> float:
-    """What is left of the forecast, at the pace so far: runs side by side slow each other down.
+    """Minutes left, at the pace so far: parallel runs slow each other down.
 
     Args:
-        left: forecasts of the runs that are not done, the running ones first.
-        forecast: of all runs together.
+        left: forecasts in minutes of the runs that are not done, the running ones first.
+        forecast: of all runs together, in minutes.
         passed: minutes since the start.
         processes: runs at a time; those that are running count as half done.
     """
@@ -117,7 +117,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _minutes(config: ExperimentConfig) -> float:
-    """How long it should take alone on this machine; 0 where nothing like it was measured."""
+    """Forecast of a run alone on this machine; 0 where nothing like it was measured."""
     expected = forecast_here(config)
     return expected.minutes if expected else 0.0
 

@@ -1,4 +1,4 @@
-"""A run without its books, for audits and the search for settings only."""
+"""Training without ledger and checkpoints, for audits and the search for settings only."""
 
 from __future__ import annotations
 

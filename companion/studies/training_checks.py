@@ -1,12 +1,12 @@
-"""The audit of a training run, which must catch the planted faults of `faults`.
+"""The audit of a training run, which must catch every fault of `planted_faults`.
 
-Every check runs the real training code and asks one question whose answer the guarantee fixes:
+Every check runs the real training code and answers one question about the guarantee:
 
-* *canaries*: do the releases tell more about an owner's secret bit than delta(0) allows?
-* *cohort*: does the number of joining owners vary as hidden, independent coins make it vary?
-* *twins*: fed the same releases, do two neighbors stay equal in all that is public, and are their sums
-  never further apart than 2 C, and not at all where the owner of the changed record is away?
-* *ledger*: after a kill and a resume, was every release that was made also charged?
+* *canaries*: do the releases reveal more about an owner's secret bit than delta(0) allows?
+* *cohort*: does the number of joining owners vary as with hidden, independent coins?
+* *twins*: given the same releases, do two neighbors agree in everything public, and do their sums
+  differ by at most 2 C, and not at all in rounds without the owner of the changed record?
+* *ledger*: after a kill and a resume, was every release charged?
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from dpgen_core.training.owner_trainer import OwnerTrainer
 from dpgen_core.training.owners import assign_shards
 from dpgen_core.training.report import RoundReport
 
-REJECT = 1e-4  # p-values below this fail the audit
+REJECT = 1e-4  # a p-value below this fails the audit
 _KEY = "audit"
 
 
@@ -47,9 +47,9 @@ class Finding:
 
     Attributes:
         check: its name.
-        value: the figure it looked at.
+        value: the figure it measured.
         allowed: what the guarantee allows, in words.
-        passed: whether the figure is within it.
+        passed: whether the figure is within that.
     """
 
     check: str
@@ -77,7 +77,7 @@ def audit_config(**changes: Any) -> ExperimentConfig:
 
 
 def check_canaries(config: ExperimentConfig, data: ImageData) -> Finding:
-    """A canary in every owner; right guesses against the accounted events' total variation."""
+    """A canary in every owner: right guesses against the accounted events' total variation."""
     guesses = run_with_canaries(_trainer(config, data), config.privacy.num_shards)
     events = [dataclasses.replace(_round_event(config), count=config.privacy.rounds)]
     advantage = total_variation(events)
@@ -95,16 +95,16 @@ def check_canaries(config: ExperimentConfig, data: ImageData) -> Finding:
 
 
 def check_cohort(config: ExperimentConfig, data: ImageData) -> Finding:
-    """All owners answer with one and the same direction, so that a release shows how many joined."""
+    """All owners answer with the same direction, so that a release shows how many joined."""
     trainer = _trainer(config, data)
     size = config.contribution.generated_batch * trainer.basis.dim
     direction = torch.nn.functional.normalize(torch.ones(size), dim=0)
-    honest = trainer.ensemble.answer
+    original = trainer.ensemble.answer
 
     def answer(joined: Tensor, *arguments: Any, **keywords: Any) -> Tensor:
-        contributions = honest(joined, *arguments, **keywords)
-        said = config.privacy.max_grad_norm * direction.reshape(contributions.shape[1:])
-        return said.expand_as(contributions).clone()
+        contributions = original(joined, *arguments, **keywords)
+        answers = config.privacy.max_grad_norm * direction.reshape(contributions.shape[1:])
+        return answers.expand_as(contributions).clone()
 
     trainer.ensemble.answer = answer  # type: ignore[method-assign]
     seen = []
@@ -127,7 +127,7 @@ def check_cohort(config: ExperimentConfig, data: ImageData) -> Finding:
 
 
 def check_twins(config: ExperimentConfig, data: ImageData) -> Finding:
-    """Two neighbors fed the same releases; see `replay_twins`."""
+    """Two neighbors given the same releases; see `replay_twins`."""
     rounding = 1e-5 * (1 + config.privacy.noise_multiplier) * config.privacy.max_grad_norm
     bound = 2 * config.privacy.max_grad_norm
     rounds = replay_twins(config, data)
@@ -149,11 +149,11 @@ def check_ledger(config: ExperimentConfig, data: ImageData) -> Finding:
     """A run killed after five rounds, one past its checkpoint, and resumed."""
     small = config.replace(rounds=8, checkpoint_every=2, synthetic_records=20, real_records=20)
     seen: set[str] = set()
-    honest = OwnerTrainer.apply
+    original = OwnerTrainer.apply
 
     def listening(trainer: OwnerTrainer, report: RoundReport) -> None:
         seen.add(report.digest())
-        honest(trainer, report)
+        original(trainer, report)
 
     def kill(done: int) -> None:
         if done == 5:
@@ -187,10 +187,10 @@ CHECKS: Mapping[str, Callable[[ExperimentConfig, ImageData], Finding]] = Mapping
 def replay_twins(
     config: ExperimentConfig, data: ImageData, *, rounds: int = 30
 ) -> list[tuple[bool, float, bool]]:
-    """Two neighbors, the second of which is fed the first one's releases.
+    """Run two neighbors and give the second the first one's releases.
 
-    Feeding both the same transcript is what the proof's induction over rounds does. Coins and noise
-    are the same in both, so the noise drops out of the difference.
+    The proof's induction over rounds does the same. Coins and noise are equal in both, so the noise
+    cancels in the difference.
 
     Returns:
         Per round: whether the changed record's shard joined, the distance of the two releases, and
@@ -221,10 +221,9 @@ def replay_twins(
 
 
 def audit_faults(config: ExperimentConfig | None = None) -> dict[str, list[Finding]]:
-    """Every check on the code as it is ("none") and with each fault planted.
+    """Every check on the unchanged code ("none") and with each fault planted.
 
-    Runs on one thread: on tensors this small a second one costs more than it brings, and many times
-    more where something else is running.
+    Runs on one thread: for tensors this small a second one costs more than it gains.
     """
     config = audit_config() if config is None else config
     data = load("glyphs", "train", num_records=config.privacy.num_records, seed=config.seed)
@@ -245,7 +244,7 @@ def _trainer(config: ExperimentConfig, data: ImageData) -> OwnerTrainer:
 
 
 def _round_event(config: ExperimentConfig) -> SampledGaussianEvent:
-    """What a round of the audited runs is charged."""
+    """The accounted event of a round of the audited runs."""
     event = LEARNERS[config.privacy.learner].event(config, 0, 0)
     assert isinstance(event, SampledGaussianEvent)
     return event

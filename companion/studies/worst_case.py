@@ -1,15 +1,15 @@
 """Auditing a mechanism by playing its worst case: a million runs, exact confidence bounds.
 
-A step of either mechanism releases, under each of two neighbors, a draw from a mixture of Gaussians on
-a line. What `rounds` such steps reveal together is simulated exactly: every step's output is rounded
-to one of a few bins, which can only hide something, and how often each bin occurs over the steps is
-one multinomial draw. A lower bound on epsilon for the rounded outputs holds for the outputs.
+Under each of two neighbors a step of either mechanism releases a draw from a mixture of Gaussians
+on a line. The output of `rounds` such steps is simulated exactly: every step's output is rounded to
+one of a few bins, which can only hide information, and the count of each bin over the steps is one
+multinomial draw. A lower bound on epsilon for the rounded outputs holds for the outputs.
 
-Two tests look at the same runs. The *threshold test* knows nothing about the mechanism: it declares
+Two tests use the same runs. The *threshold test* knows nothing about the mechanism: it decides for
 one neighbor where a score is high, and bounds both error rates by Clopper and Pearson. The
-*hockey-stick test* knows the two distributions, as we do, and needs no rare events: with L the
-privacy loss of a run from P and U uniform, the event U < 1 - exp(epsilon - L) has probability
-delta(epsilon), so its frequency bounds delta(epsilon) from below, again by Clopper and Pearson.
+*hockey-stick test* knows the two distributions and needs no rare events: with L the privacy loss of
+a run from P and U uniform, the event U < 1 - exp(epsilon - L) has probability delta(epsilon), so
+its frequency bounds delta(epsilon) from below, again by Clopper and Pearson.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class StepPair:
 
 
 def lineage_step(*, num_discriminators: int, noise_multiplier: float, batch: int) -> StepPair:
-    """The worst case of one drawn discriminator in K; see `lineage` for where it comes from.
+    """The worst case of one drawn discriminator in K, derived in `lineage_accounting`.
 
     Args:
         num_discriminators: K.
@@ -64,7 +64,7 @@ def lineage_step(*, num_discriminators: int, noise_multiplier: float, batch: int
 
 
 def our_step(*, sampling_rate: float, noise_multiplier: float) -> StepPair:
-    """The worst case of a Poisson-sampled shard under replace-one (`rdp`, the dominating pair)."""
+    """The worst case of a Poisson-sampled shard under replace-one, as in `rdp`."""
     stay = (1 - sampling_rate, 0.0)
     up, down = (sampling_rate, 1.0), (sampling_rate, -1.0)
     return StepPair("Poisson-sampled shards", (stay, up), (stay, down), noise_multiplier)
@@ -72,14 +72,14 @@ def our_step(*, sampling_rate: float, noise_multiplier: float) -> StepPair:
 
 @dataclass(frozen=True)
 class StepAudit:
-    """What a million runs say about a claimed guarantee.
+    """The outcome of testing a claimed guarantee on simulated runs.
 
     Attributes:
         name: of the mechanism.
-        claimed_epsilon: what is tested.
-        delta: at which.
+        claimed_epsilon: the claim under test, at `delta`.
+        delta: of the claim.
         trials: runs under each neighbor.
-        confidence: of every bound below; each bound holds with this probability by itself.
+        confidence: with which each bound below holds by itself.
         true_positive_rate: lower bound, of the threshold test.
         false_positive_rate: upper bound, of the threshold test.
         threshold_epsilon: lower bound on epsilon by the threshold test.
@@ -100,7 +100,7 @@ class StepAudit:
 
     @property
     def violated(self) -> bool:
-        """Whether a bound contradicts the claim."""
+        """Whether one of the bounds contradicts the claim."""
         beyond = max(self.threshold_epsilon, self.epsilon) > self.claimed_epsilon
         return beyond or self.delta_at_claim > self.delta
 
@@ -116,7 +116,7 @@ def audit_steps(
     confidence: float = 0.999,
     seed: int = 0,
 ) -> StepAudit:
-    """Play `rounds` steps `trials` times under each neighbor and test the claim.
+    """Simulate `rounds` steps `trials` times under each neighbor and test the claim.
 
     A tenth of the runs choose the threshold and the epsilons to test; the others decide. No run is
     used for both, and the epsilons share the failure probability.
@@ -193,7 +193,7 @@ def hockey_stick(losses: np.ndarray, epsilon: float, coins: np.ndarray, confiden
 
     Args:
         losses: log P/Q of each run, (n,).
-        epsilon: where.
+        epsilon: at which to bound delta.
         coins: uniform on [0, 1), one per run.
         confidence: of the bound.
     """
@@ -208,18 +208,18 @@ def lower_bound(successes: int, trials: int, confidence: float) -> float:
 
 
 def _best_threshold(losses_p: np.ndarray, losses_q: np.ndarray) -> float:
-    """The threshold that looks best on the pilot runs."""
+    """The best threshold on the pilot runs."""
     candidates = np.quantile(np.concatenate([losses_p, losses_q]), np.linspace(0.01, 0.9999, 400))
     n = len(losses_p)
     above_p = n - np.searchsorted(np.sort(losses_p), candidates)
     above_q = n - np.searchsorted(np.sort(losses_q), candidates)
-    # pretend a few more false alarms than seen, and fewer hits, as the bounds will
+    # The bounds will assume a few more false alarms than seen, and fewer hits: so does the score.
     score = np.log(np.maximum(above_p - 3 * np.sqrt(above_p), 1e-9) / (above_q + 8.0))
     return float(candidates[int(np.argmax(score))])
 
 
 def _candidates(losses_p: np.ndarray, delta: float) -> list[float]:
-    """Epsilons at which delta(epsilon) seems to be a few times `delta`, by the pilot runs."""
+    """Epsilons at which delta(epsilon) is a few times `delta` on the pilot runs."""
 
     def where(target: float) -> float:
         low, high = 0.0, float(max(losses_p.max(), 0.0))
@@ -240,7 +240,7 @@ def _binned(
     mass = sum(
         weight
         * np.where(
-            lower > mean,  # tails from the side on which they are small
+            lower > mean,  # take each tail from the side where it is small
             ndtr(-(lower - mean) / noise) - ndtr(-(upper - mean) / noise),
             ndtr((upper - mean) / noise) - ndtr((lower - mean) / noise),
         )

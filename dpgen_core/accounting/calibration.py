@@ -1,7 +1,7 @@
-"""Noise from a budget, rounds from a budget: searches over the accountants of `dpgen_core.accounting.events`.
+"""Noise from a budget and rounds from a budget: searches over the accountants.
 
-Import these names from `dpgen_core.accounting.ledger`. Every answer is checked against the accountant
-before it is returned, so it never exceeds the budget by a rounding error.
+Every answer is checked against the accountant before it is returned, so it never exceeds the budget
+by a rounding error.
 """
 
 from __future__ import annotations
@@ -18,15 +18,13 @@ from dpgen_core.accounting.events import (
     Event,
     GaussianEvent,
     SampledGaussianEvent,
+    Setting,
     check_events,
-    check_rate,
     check_rounds,
-    check_setting,
     check_target,
-    composed_epsilon,
     epsilon_of_events,
 )
-from dpgen_core.accounting.rdp import Relation
+from dpgen_core.accounting.rdp import Relation, check_rate
 from dpgen_core.checks import InvalidArgument, require
 
 MOST_ROUNDS = 10_000_000  # what `max_rounds` answers when even more would fit
@@ -69,24 +67,23 @@ def calibrate_noise(
         other_events: releases paid from the same budget.
 
     Returns:
-        Noise std over the contribution bound. Its epsilon is at most the target, by less than 0.1
-        %.
+        Noise std over the contribution bound; its epsilon is below the target by less than 0.1 %.
 
     Raises:
         BudgetExceeded: `other_events` leave nothing.
         InvalidArgument: a value out of range, or a target that no noise reaches.
     """
     check_target(target_epsilon)
-    check_setting(delta, relation, accountant)
+    setting = Setting(relation, delta, accountant)
     check_rate(sampling_rate)
     check_rounds(rounds)
     others = check_events(other_events)
-    _check_rest(others, target_epsilon, delta, relation, accountant)
+    _check_rest(others, target_epsilon, setting)
 
     def event(noise: float) -> Event:
         return SampledGaussianEvent("rounds", noise, sampling_rate, rounds)
 
-    return _least_noise(event, others, target_epsilon, delta, relation, accountant)
+    return _least_noise(event, others, target_epsilon, setting)
 
 
 def calibrate_gaussian(
@@ -94,12 +91,8 @@ def calibrate_gaussian(
 ) -> float:
     """Smallest noise multiplier (std over sensitivity) of one `GaussianEvent` within the budget."""
     check_target(target_epsilon)
-    check_setting(delta, relation, accountant)
-
-    def event(noise: float) -> Event:
-        return GaussianEvent("release", noise)
-
-    return _least_noise(event, (), target_epsilon, delta, relation, accountant)
+    setting = Setting(relation, delta, accountant)
+    return _least_noise(lambda noise: GaussianEvent("release", noise), (), target_epsilon, setting)
 
 
 def max_rounds(
@@ -117,22 +110,18 @@ def max_rounds(
     Arguments and errors are those of `calibrate_noise`.
     """
     check_target(target_epsilon)
-    check_setting(delta, relation, accountant)
+    setting = Setting(relation, delta, accountant)
     others = check_events(other_events)
     event = SampledGaussianEvent("rounds", noise_multiplier, sampling_rate)
-    _check_rest(others, target_epsilon, delta, relation, accountant)
-    return most_fitting(event, others, target_epsilon, delta, relation, accountant)
+    _check_rest(others, target_epsilon, setting)
+    return most_fitting(event, others, target_epsilon, setting)
 
 
 def total_variation(events: Iterable[Event], *, relation: Relation = "replace-one") -> float:
-    """Largest advantage anybody can have in telling two neighbors apart, from above, within 1e-4.
+    """Total variation distance (TV) between the outputs of two neighbors, from above, within 1e-4.
 
-    Who decides between two equally likely neighbors is right with probability (1 + TV) / 2 at most. It
-    is the smallest delta at which epsilon is 0, and is searched for with the PLD accountant.
-
-    Args:
-        events: what was released; none gives 0.
-        relation: neighboring relation.
+    Whoever has to tell two equally likely neighbors apart is right with probability (1 + TV) / 2 at
+    most. TV is the smallest delta at which epsilon is 0, by the PLD accountant; 0 without events.
 
     Raises:
         InvalidArgument: something that is no event, or an unknown relation.
@@ -141,24 +130,17 @@ def total_variation(events: Iterable[Event], *, relation: Relation = "replace-on
         >>> round(total_variation([GaussianEvent("sum", 1.0)]), 3)  # 2 Phi(1 / 2) - 1
         0.383
     """
-    checked = check_events(events)
+    checked, setting = check_events(events), Setting(relation, 0.5, "pld")
     low, high = 0.0, 1.0
-    check_setting(0.5, relation, "pld")
     while high - low > 1e-4 and checked:
         middle = (low + high) / 2
-        spent = composed_epsilon(checked, middle, relation, "pld")
+        spent = replace(setting, delta=middle).epsilon(checked)
         low, high = (middle, high) if spent > 1e-6 else (low, middle)
     return high if checked else 0.0
 
 
-def _check_rest(
-    others: tuple[Event, ...],
-    target: float,
-    delta: float,
-    relation: Relation,
-    accountant: Accountant,
-) -> None:
-    spent = composed_epsilon(others, delta, relation, accountant)
+def _check_rest(others: tuple[Event, ...], target: float, setting: Setting) -> None:
+    spent = setting.epsilon(others)
     if spent >= target:
         names = ", ".join(event.name for event in others)
         raise BudgetExceeded(
@@ -168,35 +150,25 @@ def _check_rest(
 
 
 def _least_noise(
-    event: Callable[[float], Event],
-    others: tuple[Event, ...],
-    target: float,
-    delta: float,
-    relation: Relation,
-    accountant: Accountant,
+    event: Callable[[float], Event], others: tuple[Event, ...], target: float, setting: Setting
 ) -> float:
     def excess(log_noise: float) -> float:
         """Log of epsilon over target, clipped to stay finite; falls as the noise grows."""
-        events = [*others, event(math.exp(log_noise))]
-        ratio = composed_epsilon(events, delta, relation, accountant) / target
+        ratio = setting.epsilon([*others, event(math.exp(log_noise))]) / target
         return math.log(min(max(ratio, 1e-9), 1e9))
 
     high, step = 0.0, math.log(2)
-    if accountant == "pld":  # start from the cheap answer, which is close
+    if setting.accountant == "pld":  # start from the cheap answer, which is close
         try:
-            close = _least_noise(event, others, target, delta, relation, "rdp")
+            close = _least_noise(event, others, target, replace(setting, accountant="rdp"))
             high, step = math.log(close), math.log(1.15)
         except InvalidArgument:
             pass
+    rule = "reachable: no noise multiplier up to 1e6 meets it, beside the other events"
+    fix = "a larger epsilon, a larger delta, or accountant='pld'"
     while excess(high) > 0:
         high += step
-        require(
-            high < math.log(1e6),
-            "target_epsilon",
-            target,
-            "reachable: no noise multiplier up to 1e6 meets it, beside the other events",
-            "a larger epsilon, a larger delta, or accountant='pld'",
-        )
+        require(high < math.log(1e6), "target_epsilon", target, rule, fix)
     low = high - step
     while excess(low) <= 0:
         high, low = low, low - step
@@ -208,23 +180,15 @@ def _least_noise(
     return math.exp(log_noise)
 
 
-def most_fitting(
-    event: Event,
-    others: tuple[Event, ...],
-    target: float,
-    delta: float,
-    relation: Relation,
-    accountant: Accountant,
-) -> int:
+def most_fitting(event: Event, others: tuple[Event, ...], target: float, setting: Setting) -> int:
     """Largest count of `event` that fits beside `others`."""
 
     def fits(count: int) -> bool:
-        events = [*others, replace(event, count=count)]
-        return composed_epsilon(events, delta, relation, accountant) <= target
+        return setting.epsilon([*others, replace(event, count=count)]) <= target
 
     good, step = 0, 1
-    if accountant == "pld":
-        good = most_fitting(event, others, target, delta, relation, "rdp")
+    if setting.accountant == "pld":
+        good = most_fitting(event, others, target, replace(setting, accountant="rdp"))
         if good and not fits(good):
             good = 0
         step = max(1, good // 8)

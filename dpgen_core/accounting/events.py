@@ -1,7 +1,4 @@
-"""What a release costs: the two kinds of events, and epsilon of a list of them.
-
-Import these names from `dpgen_core.accounting.ledger`, whose docstring explains units and accountants.
-"""
+"""What a release costs: the two kinds of events, and epsilon of a list of them."""
 
 from __future__ import annotations
 
@@ -17,6 +14,8 @@ from dpgen_core.accounting.rdp import (
     RELATIONS,
     Relation,
     cached_curve,
+    check_delta,
+    check_rate,
     rdp_to_epsilon,
 )
 from dpgen_core.checks import check_choice, check_int, check_real, require
@@ -35,12 +34,10 @@ class BudgetExceeded(RuntimeError):
 
 @dataclass(frozen=True)
 class GaussianEvent:
-    """`count` releases of a Gaussian mechanism.
+    """`count` >= 1 releases of a Gaussian mechanism.
 
-    Attributes:
-        name: what was released, for the reader of the ledger.
-        noise_multiplier: noise std over the L2 sensitivity under the ledger's relation, > 0.
-        count: number of releases, >= 1.
+    `name` says what was released; `noise_multiplier` > 0 is noise std over the L2 sensitivity under
+    the ledger's relation.
     """
 
     name: str
@@ -48,20 +45,15 @@ class GaussianEvent:
     count: int = 1
 
     def __post_init__(self) -> None:
-        """Validate; raises `InvalidArgument`."""
-        _settle(self)
+        _validate(self)
 
 
 @dataclass(frozen=True)
 class SampledGaussianEvent:
-    """`count` rounds of the Poisson-sampled Gaussian mechanism.
+    """`count` >= 1 rounds of the Poisson-sampled Gaussian mechanism.
 
-    Attributes:
-        name: what was released.
-        noise_multiplier: noise std over the contribution bound C (the norm of one contribution), >
-            0.
-        sampling_rate: probability q in (0, 1] that a contributor joins a round.
-        count: number of rounds, >= 1.
+    `noise_multiplier` > 0 is noise std over C, the bound on the norm of one contribution, and
+    `sampling_rate` the probability q in (0, 1] that a contributor joins a round.
     """
 
     name: str
@@ -70,11 +62,30 @@ class SampledGaussianEvent:
     count: int = 1
 
     def __post_init__(self) -> None:
-        """Validate; raises `InvalidArgument`."""
-        _settle(self)
+        _validate(self)
 
 
 Event = GaussianEvent | SampledGaussianEvent
+
+
+@dataclass(frozen=True)
+class Setting:
+    """Under which relation, at which delta and by which accountant epsilon is computed."""
+
+    relation: Relation
+    delta: float
+    accountant: Accountant
+
+    def __post_init__(self) -> None:
+        check_delta(self.delta)
+        check_choice("relation", self.relation, RELATIONS)
+        check_choice("accountant", self.accountant, ACCOUNTANTS)
+        object.__setattr__(self, "delta", float(self.delta))
+
+    def epsilon(self, events: Iterable[Event]) -> float:
+        """`epsilon_of_events` of checked events; cached by what determines the figure."""
+        composition = _compose(events, self.relation)
+        return _epsilon(composition, self.delta, self.relation, self.accountant)
 
 
 def epsilon_of_events(
@@ -86,15 +97,7 @@ def epsilon_of_events(
         InvalidArgument: something that is no event, or a setting out of range.
     """
     checked = check_events(events)
-    check_setting(delta, relation, accountant)
-    return composed_epsilon(checked, delta, relation, accountant)
-
-
-def composed_epsilon(
-    events: Iterable[Event], delta: float, relation: Relation, accountant: Accountant
-) -> float:
-    """`epsilon_of_events` without its checks; figures are cached by what determines them."""
-    return _epsilon(_compose(events, relation), float(delta), relation, accountant)
+    return Setting(relation, delta, accountant).epsilon(checked)
 
 
 def _compose(events: Iterable[Event], relation: Relation) -> Composition:
@@ -103,10 +106,8 @@ def _compose(events: Iterable[Event], relation: Relation) -> Composition:
     for event in events:
         if isinstance(event, GaussianEvent):
             plain.append(event.count / event.noise_multiplier**2)
-        elif event.sampling_rate == 1.0:
-            # Everybody joins: a plain Gaussian whose sensitivity is 2 C when a contribution is
-            # replaced.
-            reach = 2 if relation == "replace-one" else 1
+        elif event.sampling_rate == 1.0:  # everybody joins: a plain Gaussian
+            reach = 2 if relation == "replace-one" else 1  # sensitivity over C
             plain.append(event.count * (reach / event.noise_multiplier) ** 2)
         else:
             key = (event.noise_multiplier, event.sampling_rate)
@@ -130,23 +131,9 @@ def _epsilon(
     return pld_epsilon(plain, sampled, delta=delta, relation=relation, rdp_epsilon=by_rdp)
 
 
-def check_setting(delta: float, relation: Relation, accountant: Accountant) -> None:
-    """Require delta in (0, 1), a known relation and a known accountant."""
-    check_real("delta", delta, low=0, high=1, low_open=True, high_open=True, fix="delta=1e-5")
-    check_choice("relation", relation, RELATIONS)
-    check_choice("accountant", accountant, ACCOUNTANTS)
-
-
 def check_target(target_epsilon: float) -> None:
     """Require a finite target_epsilon > 0."""
     check_real("target_epsilon", target_epsilon, low=0, low_open=True, fix="target_epsilon=10.0")
-
-
-def check_rate(sampling_rate: float) -> None:
-    """Require sampling_rate in (0, 1]."""
-    check_real(
-        "sampling_rate", sampling_rate, low=0, high=1, low_open=True, fix="sampling_rate=0.1"
-    )
 
 
 def check_rounds(rounds: int, argument: str = "rounds") -> None:
@@ -157,18 +144,13 @@ def check_rounds(rounds: int, argument: str = "rounds") -> None:
 def check_events(events: Iterable[Event]) -> tuple[Event, ...]:
     """The events as a tuple; anything that is no event is refused."""
     checked = tuple(events)
+    rule, fix = "a GaussianEvent or a SampledGaussianEvent", "GaussianEvent('counts', 2.0)"
     for event in checked:
-        require(
-            isinstance(event, Event),
-            "event",
-            event,
-            "a GaussianEvent or a SampledGaussianEvent",
-            "GaussianEvent('counts', 2.0)",
-        )
+        require(isinstance(event, Event), "event", event, rule, fix)
     return checked
 
 
-def _settle(event: Event) -> None:
+def _validate(event: Event) -> None:
     """Validate an event's fields; make them plain Python types, which hash and print alike."""
     named = isinstance(event.name, str) and bool(event.name)
     require(named, "name", event.name, "a non-empty text", "name='rounds'")

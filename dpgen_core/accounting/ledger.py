@@ -7,20 +7,16 @@ from dataclasses import asdict, replace
 from decimal import ROUND_CEILING, Decimal
 from typing import Any
 
-from dpgen_core.accounting.calibration import (
-    most_fitting,
-)
+from dpgen_core.accounting.calibration import most_fitting
 from dpgen_core.accounting.events import (
-    ACCOUNTANTS,
     Accountant,
     BudgetExceeded,
     Event,
     GaussianEvent,
     SampledGaussianEvent,
+    Setting,
     check_events,
-    check_setting,
     check_target,
-    composed_epsilon,
 )
 from dpgen_core.accounting.rdp import Relation
 from dpgen_core.checks import InvalidArgument, check_choice, require
@@ -32,7 +28,7 @@ _KINDS: dict[str, type[Event]] = {
 
 
 class Ledger:
-    """Append-only record of releases, with an optional budget it never lets anyone pass.
+    """Append-only record of releases, with an optional budget that no charge can pass.
 
     Args:
         relation: neighboring relation of every figure, "replace-one" or "add-or-remove".
@@ -44,10 +40,10 @@ class Ledger:
         >>> setting = dict(relation="replace-one", delta=1e-5, accountant="rdp")
         >>> ledger = Ledger(**setting, target_epsilon=1.0)
         >>> ledger.charge(GaussianEvent("counts", 10.0))
-        >>> ledger.charge(GaussianEvent("sums", 1.0))  # doctest: +ELLIPSIS
+        >>> ledger.charge(GaussianEvent("sums", 1.0))
         Traceback (most recent call last):
         ...
-        dpgen_core.accounting.events.BudgetExceeded: sums: with it epsilon would pass the budget of 1 ...
+        dpgen_core.accounting.events.BudgetExceeded: sums: with it epsilon would pass the budget ...
         >>> [event.name for event in ledger.events]
         ['counts']
     """
@@ -60,13 +56,12 @@ class Ledger:
         accountant: Accountant,
         target_epsilon: float | None = None,
     ) -> None:
-        check_setting(delta, relation, accountant)
+        self._setting = Setting(relation, delta, accountant)
         if target_epsilon is not None:
             check_target(target_epsilon)
-        self._relation, self._delta = relation, float(delta)
-        self._accountant, self._target = accountant, target_epsilon
+        self._target = target_epsilon
         self._events: list[Event] = []
-        self._allowed: dict[tuple[Any, ...], int] = {}  # (kind, rest) -> count within the budget
+        self._allowed: dict[tuple[Any, ...], int] = {}  # (rest, kind) -> count within the budget
 
     @property
     def events(self) -> tuple[Event, ...]:
@@ -75,12 +70,7 @@ class Ledger:
 
     def settings(self) -> dict[str, Any]:
         """The constructor's arguments."""
-        return {
-            "relation": self._relation,
-            "delta": self._delta,
-            "accountant": self._accountant,
-            "target_epsilon": self._target,
-        }
+        return {**asdict(self._setting), "target_epsilon": self._target}
 
     def charge(self, event: Event) -> None:
         """Record `event`, to be called before its release.
@@ -91,36 +81,29 @@ class Ledger:
         """
         check_events([event])
         merged = _merge([*self._events, event])
-        if self._target is not None and not self._fits(merged):
+        if self._target is not None and not self._fits(merged, self._target):
+            by = self._setting
             raise BudgetExceeded(
                 f"{event.name}: with it epsilon would pass the budget of {self._target:g} at delta "
-                f"{self._delta:g} ({self._relation}, {self._accountant}); "
-                f"{self.epsilon():.4f} is spent. "
+                f"{by.delta:g} ({by.relation}, {by.accountant}); {self.epsilon():.4f} is spent. "
                 "Stop here, or plan fewer or noisier releases with calibrate_noise or max_rounds."
             )
         self._events = merged
 
-    def _fits(self, events: list[Event]) -> bool:
-        assert self._target is not None
-        if self._accountant == "rdp":
-            return self._cost(events, "rdp") <= self._target
+    def _fits(self, events: list[Event], target: float) -> bool:
+        if self._setting.accountant == "rdp":
+            return self._setting.epsilon(events) <= target
         # A PLD takes up to seconds: find once how many such releases fit, then only count.
         rest, last = tuple(events[:-1]), events[-1]
         key = (rest, replace(last, count=1))
         if key not in self._allowed:
-            self._allowed[key] = most_fitting(
-                last, rest, self._target, self._delta, self._relation, self._accountant
-            )
+            self._allowed[key] = most_fitting(last, rest, target, self._setting)
         return last.count <= self._allowed[key]
 
     def epsilon(self, accountant: Accountant | None = None) -> float:
         """Epsilon spent so far, by `accountant` (default: the ledger's own)."""
-        chosen = self._accountant if accountant is None else accountant
-        check_choice("accountant", chosen, ACCOUNTANTS)
-        return self._cost(self._events, chosen)
-
-    def _cost(self, events: Iterable[Event], accountant: Accountant) -> float:
-        return composed_epsilon(events, self._delta, self._relation, accountant)
+        chosen = self._setting.accountant if accountant is None else accountant
+        return replace(self._setting, accountant=chosen).epsilon(self._events)
 
     def to_dict(self) -> dict[str, Any]:
         """Settings and events as plain JSON types; `from_dict` reads them."""
@@ -137,22 +120,16 @@ class Ledger:
             BudgetExceeded: the record itself passes its budget.
         """
         wanted = {"relation", "delta", "accountant", "target_epsilon", "events"}
-        require(
-            set(record) == wanted,
-            "record",
-            sorted(record),
-            f"exactly {sorted(wanted)}",
-            "to_dict()",
-        )
+        good, rule = set(record) == wanted, f"exactly {sorted(wanted)}"
+        require(good, "record", sorted(record), rule, "to_dict()")
         ledger = cls(**{key: value for key, value in record.items() if key != "events"})
         for row in record["events"]:
             check_choice("kind", row.get("kind"), _KINDS)
             try:
                 event = _KINDS[row["kind"]](**{k: v for k, v in row.items() if k != "kind"})
             except TypeError as error:
-                raise InvalidArgument(
-                    f"events: received {row!r}, but {error}. Try to_dict()."
-                ) from None
+                text = f"events: received {row!r}, but {error}. Try to_dict()."
+                raise InvalidArgument(text) from None
             ledger.charge(event)
         return ledger
 

@@ -4,17 +4,17 @@ dp_accounting builds the distribution by "connect the dots" (Doroshenko et al. 2
 pessimistic: the discrete pair dominates the true one. Three choices are ours.
 
 * *Relation.* Under REPLACE_ONE, dp_accounting's sampled Gaussian is the antipodal pair of
-  `dpgen_core.accounting.rdp`, its multiplier being noise std over the contribution bound, as here. Its *plain*
-  Gaussian would be N(-1) against N(+1) too, that is, sensitivity 2; our plain events are in units
-  of the sensitivity itself, so they are built as N(0) against N(1), whatever the relation.
+  `dpgen_core.accounting.rdp`, its multiplier being noise std over the contribution bound, as here.
+  Its *plain* Gaussian would be N(-1) against N(+1) too, that is, sensitivity 2. Our plain events
+  are in units of the sensitivity itself, so they are N(0) against N(1) under either relation.
 * *Interval.* A coarse interval spreads a small loss over its neighbors and overstates epsilon; a
   fine one costs time. We take the smaller of epsilon / 10,000 (epsilon by Renyi accounting) and
-  half the typical loss of one round, q / (2 s), but never more than 100,000 points a round; rounded
-  to a power of two so that searches reuse the distribution of a round.
+  half the typical loss of one round, q / (2 s), but at most 100,000 points a round; rounded to a
+  power of two so that searches reuse the distribution of a round.
 * *Rounding.* Composition by FFT adds errors of about T times the machine precision to delta, which
-  are not pessimistic: measured against the exact Gaussian, epsilon came out too small from delta =
-  1e-12 down (T = 20,000). So we ask for epsilon at a slightly smaller delta, and answer infinity
-  where none is left.
+  are not pessimistic: against the exact Gaussian, epsilon came out too small from delta = 1e-12
+  down (T = 20,000). So we ask for epsilon at a slightly smaller delta, and answer infinity where
+  none is left.
 """
 
 from __future__ import annotations
@@ -49,8 +49,7 @@ def pld_epsilon(
     """Upper bound on epsilon of a composition, tight up to discretization.
 
     Args:
-        plain: sum of 1 / m^2 over the Gaussian mechanisms (together they are one of multiplier
-            plain^-1/2).
+        plain: sum of 1 / m^2 over the Gaussian mechanisms, which are one of multiplier plain^-1/2.
         sampled: (noise multiplier s, sampling rate q < 1, rounds) of each Poisson-sampled Gaussian.
         delta: in (0, 1).
         relation: neighboring relation.
@@ -69,28 +68,26 @@ def pld_epsilon(
     delta = delta * (1 - 1e-4) - _rounding(rounds)
     if delta <= 0:
         return math.inf
-    wanted = min(
-        [1e-4 * max(rdp_epsilon, 1e-3), *(rate / (2 * noise) for noise, rate, _ in sampled)]
-    )
-    widest = max(
-        [_width(1 / math.sqrt(plain)) if plain else 0.0, *(_width(s, q) for s, q, _ in sampled)]
-    )
+    typical = min(q / (2 * s) for s, q, _ in sampled)
+    wanted = min(1e-4 * max(rdp_epsilon, 1e-3), typical)
+    widest = max(_width(s, q) for s, q, _ in sampled)
+    if plain:
+        widest = max(widest, _width(1 / math.sqrt(plain)))
     interval = 2.0 ** math.floor(math.log2(max(wanted, 2 * widest / _MAX_POINTS)))
     total: Any = None
     for noise, rate, count in sampled:
         part = _one_round(noise, rate, relation, interval).self_compose(count)
         total = part if total is None else total.compose(part)
     if plain:
-        total = total.compose(
-            privacy_loss_distribution.from_gaussian_mechanism(
-                plain**-0.5, value_discretization_interval=interval
-            )
+        part = privacy_loss_distribution.from_gaussian_mechanism(
+            plain**-0.5, value_discretization_interval=interval
         )
+        total = total.compose(part)
     return float(total.get_epsilon_for_delta(delta))
 
 
 def smallest_delta(rounds: int) -> float:
-    """A delta at which `pld_epsilon` has an answer for so many sampled rounds, with some to spare."""
+    """A delta, with some to spare, at which `pld_epsilon` has an answer for so many rounds."""
     return 2 * _rounding(rounds)
 
 

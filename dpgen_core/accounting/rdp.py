@@ -1,8 +1,8 @@
 r"""Renyi divergence of the sampled Gaussian mechanism, and what it says about (epsilon, delta).
 
-**The pair.** In a round every shard joins with probability q (Poisson sampling) and a joining shard
-adds a vector of norm at most C; the sum is released with N(0, (sigma C)^2 I). One record is
-replaced, in shard k*. Fix all randomness of the *other* shards (their coins, batches, initial
+**The pair.** In a round every owner joins with probability q (Poisson sampling) and a joining owner
+adds a vector of norm at most C; the sum is released with N(0, (sigma C)^2 I). One record of owner
+k* is replaced, added or removed. Fix all randomness of the *other* owners (coins, batches, initial
 weights): it has the same law in both worlds and is independent of k*'s coins, so given it and the
 transcript so far the others' sum is one known vector. In units of C, with s = sigma, the release is
 that vector plus a draw of
@@ -10,34 +10,31 @@ that vector plus a draw of
     P = (1 - q) N(0, s^2 I) + q N(v, s^2 I)    or    Q = (1 - q) N(0, s^2 I) + q N(v', s^2 I),
 
 with v and v' of norm at most 1. They may be random, through k*'s hidden state (critic, memory, past
-coins), whose law given the transcript differs between the worlds; this round's coin is
-independent of it in both. Hockey-stick divergences are jointly convex, so fixed v and v' are the
-worst, and so, at the end, is a fixed draw of the others' randomness.
+coins), whose law given the transcript differs between the worlds; this round's coin is independent
+of it in both. Hockey-stick divergences are jointly convex, so fixed v and v' are the worst, and so,
+at the end, is a fixed draw of the others' randomness.
 
 **Theorem** (ours). For every dimension, every v, v' in the unit ball and every gamma >= 0, the
 hockey-stick divergence sup_S [P(S) - gamma Q(S)] is at most that of the one-dimensional antipodal
 pair v = +1, v' = -1.
 
 *Proof.* Take an event S and let beta = N(0)(S). By Neyman-Pearson no event of size beta under N(0)
-has more mass under N(v) than a half-space, nor less mass under N(v') than the opposite one:
-N(v)(S) <= Phi(Phi^-1(beta) + |v| / s) and N(v')(S) >= Phi(Phi^-1(beta) - |v'| / s). Hence
+has more mass under N(v) than a half-space, nor less mass under N(v') than the opposite one. As Phi
+is increasing and q, gamma q >= 0, hence
 
-    P(S) - gamma Q(S) = (1 - q)(1 - gamma) beta + q N(v)(S) - gamma q N(v')(S)
-                     <= (1 - q)(1 - gamma) beta + q Phi(Phi^-1(beta) + 1 / s)
-                                                - gamma q Phi(Phi^-1(beta) - 1 / s),
+    P(S) - gamma Q(S) <= (1 - q)(1 - gamma) beta + q Phi(Phi^-1(beta) + 1 / s)
+                                                 - gamma q Phi(Phi^-1(beta) - 1 / s).
 
-since Phi is increasing and q, gamma q >= 0; the sign of 1 - gamma does not matter, as beta is the
-same on both sides. For v = +1, v' = -1 the half-line S = {x > -s Phi^-1(beta)} attains the
-right-hand side, both bounds at once. The supremum over beta is therefore the antipodal pair's
-divergence. QED
+For v = +1, v' = -1 the half-line S = {x > -s Phi^-1(beta)} attains the right-hand side, both bounds
+at once. The supremum over beta is therefore the antipodal pair's divergence. QED
 
-Divergences at all gamma >= 0 dominate every f-divergence, so the Renyi divergences of all orders,
-and dominating pairs compose adaptively. T rounds cost at most T times the curve below.
+Divergences at all gamma >= 0 dominate the Renyi divergences of all orders, and dominating pairs
+compose adaptively: T rounds cost at most T times the curve below. See also `book/privacy.md`.
 
-**The number.** E_Q[(P/Q)^alpha] is a one-dimensional integral of an analytic function. The
-trapezoidal rule converges exponentially fast on it; steps h and h / 2 are compared, the tails are
+**The number.** E_Q[(P/Q)^alpha] is an integral of an analytic function on the line, on which the
+trapezoidal rule converges exponentially fast. Steps h and h / 2 are compared, the tails are
 bounded, the difference and the rounding error are added, and an order that does not converge counts
-as infinity: never too little.
+as infinity.
 """
 
 from __future__ import annotations
@@ -51,6 +48,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from dpgen_core.checks import check_choice, check_real, require
 
+# One owner's contribution becomes another (any change of its records), or its whole contribution
+# vanishes.
 Relation = Literal["replace-one", "add-or-remove"]
 RELATIONS: tuple[Relation, ...] = ("replace-one", "add-or-remove")
 
@@ -86,8 +85,7 @@ def _log_moment(alpha: float, rate: float, noise: float) -> float:
     # [low, high] the integrand falls off at least like a Gaussian, and its tails can be bounded.
     low, high = -_REACH * noise, 2 * alpha - 1 + _REACH * noise
     # (log f)'' >= -1 / width^2 everywhere: no peak is narrower than a Gaussian of std width, for
-    # which the trapezoidal rule at 0.75 width is already exact to 1e-15. So no step can miss a
-    # peak.
+    # which the trapezoidal rule at 0.75 width is already exact to 1e-15. No step can miss a peak.
     width = 1 / math.sqrt(noise**-2 + (alpha - 1) / (4 * noise**4))
     intervals = 2 * math.ceil((high - low) / (0.75 * width))  # of the finer rule, step h / 2
     while intervals <= _MAX_POINTS:
@@ -117,19 +115,14 @@ def _add_or_remove_rdp(alpha: float, rate: float, noise: float) -> float:
         rdp = float(compute_rdp(q=rate, noise_multiplier=noise, steps=1, orders=float(alpha)))
     except (ValueError, OverflowError):  # cancellation in its alternating series
         return math.inf
-    # Its series stops at terms of 1e-13: covered by the margin.
+    # The margin covers the terms below 1e-13 at which its series stops.
     return math.inf if math.isnan(rdp) else max(rdp, 0.0) + 1e-12 / (alpha - 1)
 
 
 def gaussian_rdp(noise_multiplier: float, orders: ArrayLike = ORDERS) -> Floats:
     """Curve of the Gaussian mechanism: alpha / (2 m^2) (Mironov 2017, proposition 7).
 
-    Args:
-        noise_multiplier: m > 0, noise std over the L2 sensitivity of the release.
-        orders: alpha > 1, any shape.
-
-    Returns:
-        Renyi divergence at each order, the shape of `orders`.
+    Arguments as in `sampled_gaussian_rdp`, but m is noise std over the L2 sensitivity.
     """
     check_real("noise_multiplier", noise_multiplier, low=0, low_open=True, fix="noise_multiplier=1")
     return _check_orders(orders) / (2 * noise_multiplier**2)
@@ -151,9 +144,9 @@ def sampled_gaussian_rdp(
         orders: alpha > 1, any shape.
 
     Returns:
-        Upper bound on the Renyi divergence at each order, the shape of `orders`; infinity at orders
-        where the computation did not converge. For q = 1 it is 2 alpha / s^2 under replace-one, as
-        replacing moves the sum by up to 2 C, and alpha / (2 s^2) under add-or-remove.
+        Upper bound on the Renyi divergence at each order, the shape of `orders`; infinity where the
+        computation did not converge. For q = 1 it is 2 alpha / s^2 under replace-one, where the sum
+        moves by up to 2 C, and alpha / (2 s^2) under add-or-remove, where it moves by up to C.
 
     Example:
         >>> sampled_gaussian_rdp(2.0, 1.0, orders=[2.0, 8.0]).tolist()
@@ -162,9 +155,7 @@ def sampled_gaussian_rdp(
         True
     """
     check_real("noise_multiplier", noise_multiplier, low=0, low_open=True, fix="noise_multiplier=1")
-    check_real(
-        "sampling_rate", sampling_rate, low=0, high=1, low_open=True, fix="sampling_rate=0.1"
-    )
+    check_rate(sampling_rate)
     check_choice("relation", relation, RELATIONS)
     alphas = _check_orders(orders)
     noise, rate = float(noise_multiplier), float(sampling_rate)
@@ -186,27 +177,30 @@ def cached_curve(noise_multiplier: float, sampling_rate: float, relation: Relati
 
 
 def rdp_to_epsilon(rdp: ArrayLike, delta: float, orders: ArrayLike = ORDERS) -> float:
-    """Smallest epsilon that a Renyi curve proves at `delta`, over the given orders.
+    """Smallest epsilon that a Renyi curve `rdp` (n,) proves at `delta`, over `orders` (n,).
 
     At each order, epsilon = rdp + log(1 - 1/alpha) - (log delta + log alpha) / (alpha - 1)
-    (Canonne, Kamath & Steinke 2020, proposition 12; Balle et al. 2020, theorem 21).
-
-    Args:
-        rdp: Renyi divergence at each order, (n,).
-        delta: in (0, 1).
-        orders: alpha > 1, (n,).
-
-    Returns:
-        epsilon >= 0; infinity when the curve is infinite at every order.
+    (Canonne, Kamath & Steinke 2020, proposition 12; Balle et al. 2020, theorem 21). It is never
+    below 0, and infinite when the curve is infinite at every order.
     """
-    check_real("delta", delta, low=0, high=1, low_open=True, high_open=True, fix="delta=1e-5")
+    check_delta(delta)
     alphas, curve = _check_orders(orders), np.asarray(rdp, dtype=np.float64)
-    require(
-        curve.shape == alphas.shape, "rdp", curve.shape, "one value per order", "the same orders"
-    )
+    same = curve.shape == alphas.shape
+    require(same, "rdp", curve.shape, "one value per order", "the same orders")
     require(not np.isnan(curve).any(), "rdp", "NaN", "a number at every order", "infinity instead")
     epsilon = curve + np.log1p(-1 / alphas) - (math.log(delta) + np.log(alphas)) / (alphas - 1)
     return max(0.0, float(epsilon.min()))
+
+
+def check_rate(sampling_rate: float) -> None:
+    """Require sampling_rate in (0, 1]."""
+    fix = "sampling_rate=0.1"
+    check_real("sampling_rate", sampling_rate, low=0, high=1, low_open=True, fix=fix)
+
+
+def check_delta(delta: float) -> None:
+    """Require delta in (0, 1)."""
+    check_real("delta", delta, low=0, high=1, low_open=True, high_open=True, fix="delta=1e-5")
 
 
 def _check_orders(orders: ArrayLike) -> Floats:

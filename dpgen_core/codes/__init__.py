@@ -1,17 +1,6 @@
-"""Public coordinates of images: frequencies, and each image's own frame."""
+"""Public coordinates of images: frequencies, and position, size and slant of each image."""
 
-from typing import TYPE_CHECKING
+from dpgen_core.codes.basis import FrequencyBasis
+from dpgen_core.codes.frames import FramedBasis
 
-import lazy_loader
-
-if TYPE_CHECKING:
-    from dpgen_core.codes.basis import FrequencyBasis as FrequencyBasis
-    from dpgen_core.codes.frames import FramedBasis as FramedBasis
-
-__getattr__, __dir__, __all__ = lazy_loader.attach(
-    __name__,
-    submod_attrs={
-        "basis": ["FrequencyBasis"],
-        "frames": ["FramedBasis"],
-    },
-)
+__all__ = ["FramedBasis", "FrequencyBasis"]

@@ -5,9 +5,14 @@ is seen. Gradients are projected on it before they are clipped: natural images h
 high modes, so the signal stays while the noise energy falls by (modes / side)^2. Source: ours
 (design choice), with the orthonormal DCT-II of Ahmed, Natarajan & Rao (1974).
 
-The three channels of a color image say almost the same. With a `chroma` they are turned to brightness,
-red against green, and yellow against blue: axes along which the colors of natural images hardly depend on
-each other, and of which brightness varies by far the most (Ruderman, Cronin & Chiao 1998).
+    >>> basis = FrequencyBasis((1, 8, 8), modes=3)
+    >>> codes = basis.encode(torch.ones(1, 1, 8, 8))
+    >>> codes.shape, round(float(codes[0, 0]), 4)  # a constant image is all in the first mode
+    (torch.Size([1, 9]), 8.0)
+
+The three channels of a color image are much alike. With a `chroma` they are rotated to brightness,
+red against green, and yellow against blue, along which the colors of natural images hardly depend
+on each other, and of which brightness varies by far the most (Ruderman, Cronin & Chiao 1998).
 """
 
 from __future__ import annotations
@@ -29,12 +34,14 @@ class FrequencyBasis:
         image_shape: (channels, height, width); the image must be square.
         modes: modes kept along each axis, 1 <= modes <= side. ``modes == side`` keeps everything.
         device: where the transform runs.
-        chroma: opponent colors in place of the three channels, with this scale of the two color axes over
-            that of brightness, > 0; None keeps the channels.
+        chroma: opponent colors in place of the three channels, with this scale of the two color
+            axes over that of brightness, > 0; None keeps the channels.
 
     Raises:
-        InvalidArgument: for an image that is not square, too many modes, or a chroma without colors.
+        InvalidArgument: an image that is not square, too many modes, or a chroma without colors.
     """
+
+    _further = 0  # codes beyond the modes
 
     def __init__(
         self,
@@ -49,11 +56,10 @@ class FrequencyBasis:
         check_int("modes", modes, low=1, high=height, fix=f"modes={min(14, height)}")
         self.image_shape = image_shape
         self.modes = modes
-        self.dim = channels * modes * modes
+        self.dim = channels * modes * modes + self._further
         full = dct(np.eye(height), type=2, norm="ortho", axis=0)  # row f is the f-th cosine
-        self._rows = torch.tensor(
-            full[:modes], dtype=torch.get_default_dtype(), device=device
-        )  # (m, h)
+        dtype = torch.get_default_dtype()
+        self._rows = torch.tensor(full[:modes], dtype=dtype, device=device)  # (m, h)
         self._chroma, self._colors = chroma, None
         if chroma is not None:
             rule = "three channels with a chroma"
@@ -64,31 +70,27 @@ class FrequencyBasis:
 
     def encode(self, images: Tensor) -> Tensor:
         """Project images (n, c, h, w) on the basis: codes (n, d). Never increases a norm."""
-        return self._joined(self._rows @ images @ self._rows.T)
+        return self._flat(self._rows @ images @ self._rows.T)
 
     def decode(self, codes: Tensor) -> Tensor:
         """Images (n, c, h, w) with the given codes (n, d); the transpose of `encode`."""
-        return self._rows.T @ self._parted(codes) @ self._rows
+        return self._rows.T @ self._by_channel(codes) @ self._rows
 
-    def _parted(self, codes: Tensor) -> Tensor:
+    def _by_channel(self, codes: Tensor) -> Tensor:
         """Codes (n, d) by channel of the image and mode, (n, c, m, m)."""
         grid = codes.unflatten(1, (self.image_shape[0], self.modes, self.modes))
         if self._colors is None:
             return grid
         return torch.einsum("oc,noij->ncij", self._colors, grid)
 
-    def _joined(self, grid: Tensor) -> Tensor:
-        """The transpose of `_parted`."""
+    def _flat(self, grid: Tensor) -> Tensor:
+        """The transpose of `_by_channel`."""
         if self._colors is not None:
             grid = torch.einsum("oc,ncij->noij", self._colors, grid)
         return grid.flatten(1)
 
     def falloff(self, corner: float) -> Tensor:
-        """Public scale per mode (d,): 1 / sqrt(1 + (i^2 + j^2) / corner^2), a natural spectrum.
-
-        Args:
-            corner: mode up to which the scale is about flat, > 0.
-        """
+        """Natural spectrum 1 / sqrt(1 + (i^2 + j^2) / corner^2) of each mode, (d,); corner > 0."""
         check_real("corner", corner, low=0, low_open=True, fix="corner=4")
         index = torch.arange(self.modes, dtype=torch.float32, device=self._rows.device)
         radius = index[:, None] ** 2 + index[None, :] ** 2  # (m, m)

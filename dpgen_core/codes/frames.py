@@ -1,19 +1,18 @@
-"""A record's own frame: where its strokes lie, how wide and high they are, and how they slant.
+"""An image's own frame: where its strokes lie, how wide and high they are, and how they slant.
 
-Handwriting of one class differs most in slant, width and height, and no Gaussian over pixels or
-frequencies holds such changes: a mean of slanted and upright strokes is a blur. Each image is therefore
-written as five numbers, the first and second moments of its intensity, and as what is left when an affine
-map has brought those to public values. A prior over both is a Gaussian in coordinates that bend with the
-image.
+Handwriting of one class differs most in slant, width and height. No Gaussian over pixels or
+frequencies holds such changes: the mean of slanted and upright strokes is a blur. Each image is
+therefore written as five numbers, from the first and second moments of its intensity, and as the
+*canonical* image that is left when an affine map has brought those to public values:
 
     v = center + [[width, slant], [0, height]] u
 
-takes a point u of the *canonical* image to a point v of the record, both in [-1, 1]^2.
+takes a point u of the canonical image to a point v of the record, both in [-1, 1]^2.
 
-The code of a record is a function of that record alone, so whatever a release clips and charges for is
-unchanged. Moments of intensity mean something for light strokes on a dark ground; they do not follow a
-face or a photograph. The normalization by moments is that of character recognition (Casey 1970); to release
-the moments beside the image, and to draw them with it, is ours.
+The code of a record is a function of that record alone, so the sensitivity of what is released does
+not change. Moments of intensity are meaningful for light strokes on a dark ground, not for a face
+or a photograph. The normalization by moments is that of character recognition (Casey 1970); to
+release the moments beside the image, and to draw them with it, is ours.
 """
 
 from __future__ import annotations
@@ -28,47 +27,39 @@ ENTRIES = 5  # center x, center y, log width, log height, slant
 # Standard deviations of a canonical image's intensity, in half sides: public constants.
 _WIDTH, _HEIGHT = 0.38, 0.45
 _REACH = (0.5, 0.5, 0.7, 0.7, 1.0)  # an entry is kept within +- this: nothing leaves the image
-# What one unit of an entry counts for beside a code: an entry's spread is a tenth or two.
+# One unit of an entry in units of a code: an entry's spread is a tenth or two.
 _WEIGHT = (10.0, 10.0, 5.0, 5.0, 5.0)
 _BLOCK = 4096  # images warped at once
 
 
 def measure(images: Tensor) -> Tensor:
-    """The frame of each image, (n, `ENTRIES`), from the moments of its intensity.
+    """The frame (n, `ENTRIES`) of each image (n, c, h, w) in [0, 1], from its moments.
 
-    Args:
-        images: in [0, 1], (n, c, h, w); channels are averaged. An image without any light is taken for
-            an even one.
+    Channels are averaged. An image without any light is taken for an even one.
     """
     light = images.mean(1) + 1e-6  # (n, h, w)
-    share = light / light.sum((1, 2), keepdim=True)
-    columns, rows = share.sum(1), share.sum(2)  # (n, w), (n, h)
+    density = light / light.sum((1, 2), keepdim=True)
+    columns, rows = density.sum(1), density.sum(2)  # (n, w), (n, h)
     x, y = _places(images.shape[3], images), _places(images.shape[2], images)
     center_x, center_y = (columns * x).sum(1), (rows * y).sum(1)
     dx, dy = x - center_x[:, None], y - center_y[:, None]  # (n, w), (n, h)
     wide, high = (columns * dx.square()).sum(1), (rows * dy.square()).sum(1)
-    both = (share * dy[:, :, None] * dx[:, None, :]).sum((1, 2))
+    both = (density * dy[:, :, None] * dx[:, None, :]).sum((1, 2))
     lean = both / (high + 1e-4)  # x moves by so much for each step in y
     upright = (wide - both * lean).clamp(min=1e-5)  # width with the slant taken out
     log_width = upright.sqrt().div(_WIDTH).log()
-    tall = _REACH[3]
-    log_height = high.clamp(min=1e-5).sqrt().div(_HEIGHT).log().clamp(-tall, tall)
+    log_height = high.clamp(min=1e-5).sqrt().div(_HEIGHT).log().clamp(-_REACH[3], _REACH[3])
     slant = lean * log_height.exp()
     return bounded(torch.stack([center_x, center_y, log_width, log_height, slant], dim=1))
 
 
 def to_canonical(images: Tensor, frames: Tensor) -> Tensor:
-    """Images (n, c, h, w) as seen in their `frames` (n, `ENTRIES`): upright, centered, of one size."""
+    """Images (n, c, h, w) as seen in their `frames` (n, `ENTRIES`): upright, centered, one size."""
     return warp(images, affine_maps(frames)).clamp(0, 1)
 
 
 def from_canonical(images: Tensor, frames: Tensor) -> Tensor:
-    """Inverse of `to_canonical` but for what two interpolations blur; values are not clipped.
-
-    Args:
-        images: canonical images, (n, c, h, w).
-        frames: frames (n, `ENTRIES`), kept within the bounds that `measure` keeps to.
-    """
+    """Inverse of `to_canonical` but for the blur of two interpolations; values are not clipped."""
     maps = affine_maps(bounded(frames))
     turn = torch.linalg.inv(maps[:, :, :2])  # (n, 2, 2)
     return warp(images, torch.cat([turn, -turn @ maps[:, :, 2:]], dim=2))
@@ -81,61 +72,39 @@ def bounded(frames: Tensor) -> Tensor:
 
 
 def affine_maps(frames: Tensor) -> Tensor:
-    """``u -> center + [[width, slant], [0, height]] u`` of each frame (n, `ENTRIES`), as (n, 2, 3)."""
+    """The map from canonical image to record of each frame (n, `ENTRIES`), as (n, 2, 3)."""
     x, y, log_width, log_height, slant = frames.unbind(1)
-    none = torch.zeros_like(x)
-    rows = (log_width.exp(), slant, x, none, log_height.exp(), y)
+    zero = torch.zeros_like(x)
+    rows = (log_width.exp(), slant, x, zero, log_height.exp(), y)
     return torch.stack(rows, dim=1).unflatten(1, (2, 3))
 
 
 def warp(images: Tensor, maps: Tensor, *, mode: str = "bicubic", beyond: str = "zeros") -> Tensor:
     """`images` (n, c, h, w) read where `maps` (n, 2, 3) send each pixel; not clipped to [0, 1].
 
-    Args:
-        images: what is read.
-        maps: from `affine_maps`.
-        mode: interpolation, of `torch.nn.functional.grid_sample`.
-        beyond: what lies beyond an image's edge, its `padding_mode`.
+    `mode` and `beyond` are ``mode`` and ``padding_mode`` of `torch.nn.functional.grid_sample`.
     """
     grid = F.affine_grid(maps, list(images.shape), align_corners=False)  # (n, h, w, 2)
     return F.grid_sample(images, grid, mode=mode, padding_mode=beyond, align_corners=False)
 
 
 class FramedBasis(FrequencyBasis):
-    """Codes of canonical images, with the frame as `ENTRIES` further codes at the end.
+    """Codes of canonical images, with the frame as `ENTRIES` more codes at the end.
 
-    A drop-in for `FrequencyBasis` where codes are released and sampled. It is not linear, and a code's
-    norm is not the image's. A gradient with respect to its codes is one with respect to what a generator
-    says of an image (`framed_generator`), not to pixels.
-
-    Args:
-        image_shape: (channels, height, width); the image must be square.
-        modes: modes kept along each axis.
-        device: where the transform runs.
-        chroma: see `FrequencyBasis`.
+    A drop-in for `FrequencyBasis`, with its arguments, where codes are released and sampled. It is
+    not linear, and a code's norm is not the image's. A gradient with respect to its codes is one
+    with respect to a generator's output (canonical image and frame), not to pixels.
     """
 
-    def __init__(
-        self,
-        image_shape: tuple[int, int, int],
-        modes: int,
-        device: torch.device | str = "cpu",
-        *,
-        chroma: float | None = None,
-    ) -> None:
-        super().__init__(image_shape, modes, device, chroma=chroma)
-        self.dim += ENTRIES
+    _further = ENTRIES
 
     def encode(self, images: Tensor) -> Tensor:
         """Images (n, c, h, w) in [0, 1] -> codes (n, d)."""
-        made = []
-        for some in images.split(_BLOCK):
-            frames = measure(some)
-            made.append(self.join(to_canonical(some, frames), frames))
-        return torch.cat(made)
+        parts = [(some, measure(some)) for some in images.split(_BLOCK)]
+        return torch.cat([self.join(to_canonical(some, at), at) for some, at in parts])
 
     def join(self, canonical: Tensor, frames: Tensor) -> Tensor:
-        """Codes (n, d) of canonical images (n, c, h, w) that are shown in `frames` (n, `ENTRIES`)."""
+        """Codes (n, d) of canonical images (n, c, h, w) to be shown in `frames` (n, `ENTRIES`)."""
         codes = super().encode(canonical)
         return torch.cat([codes, frames * frames.new_tensor(_WEIGHT)], dim=1)
 

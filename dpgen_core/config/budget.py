@@ -1,15 +1,16 @@
 """How a budget is shared out, and what each kind of learner is charged.
 
-A *learner* is who contributes to a round. `LEARNERS` has one entry per kind; everything that depends
-on the kind before a trainer exists (who joins, what a round costs, how a statement says it) is asked
-there. `calibrated` turns settings into a configuration whose planned releases spend the budget and
-no more. Everything here is computed from public figures.
+A *learner* is who contributes to a round. `LEARNERS` has one entry per kind and answers everything
+that depends on the kind before a trainer exists: what it may be set to, what a round costs, how a
+statement describes it. `calibrated` turns settings into a configuration whose planned releases
+spend the budget and no more. Everything here is computed from public figures.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -25,23 +26,19 @@ from dpgen_core.prior.mixture import affordable_cells
 if TYPE_CHECKING:  # `schema` asks `LEARNERS` for the names it allows
     from dpgen_core.config.schema import ExperimentConfig
 
-_SHARE, _SMALL_BUDGET_SHARE = 0.8, 0.95  # of the prior, where `prior_share` does not ask for any
+_SHARE, _SMALL_BUDGET_SHARE = 0.8, 0.95  # of the prior, where `prior_share` is None
 
 
 class Learner(Protocol):
-    """Who contributes to a round, what that costs, and how a statement says it.
-
-    Attributes:
-        mechanism: one line for ``privacy.json``.
-        single: whether one critic learns: every record is its own contributor, the work is done by
-            one process, and fakes may be kept.
-    """
+    """Who contributes to a round, what that costs, and how a statement describes it."""
 
     @property
-    def mechanism(self) -> str: ...  # noqa: D102
+    def mechanism(self) -> str:
+        """One line for ``privacy.json``."""
 
     @property
-    def single(self) -> bool: ...  # noqa: D102
+    def single(self) -> bool:
+        """Whether one critic learns in one process, and every record is its own contributor."""
 
     def check(self, config: ExperimentConfig) -> None:
         """Refuse settings that this kind cannot run or account for."""
@@ -50,7 +47,7 @@ class Learner(Protocol):
         """Least noise multiplier with which the rounds spend what the prior leaves."""
 
     def event(self, config: ExperimentConfig, index: int, attempt: int) -> Event | None:
-        """What round `index` is charged; None where an earlier charge covers it."""
+        """The charge for round `index`; None where an earlier charge covers it."""
 
     def sentence(self, privacy: Mapping[str, Any]) -> str:
         """Who joins a round and what is added, from a record's ``privacy.json``."""
@@ -63,42 +60,36 @@ class _Sampled:
         self.single, self.mechanism, self._who = single, mechanism, who
 
     def check(self, config: ExperimentConfig) -> None:
-        """Below a smallest delta the composition of the rounds is not exact."""
         delta, rounds = config.privacy.delta, config.privacy.rounds
         low = smallest_delta(rounds)
-        rule = f"at least {low:g}: composing the rounds is not exact below that"
+        rule = f"at least {low}: composing the rounds is not exact below that"
         require(delta >= low or not rounds, "delta", delta, rule, f"delta={DEFAULT_DELTA:g}")
         if not self.single:
             rule = "off for owners: a round of theirs is a step of the generator and has one pool"
             require(not config.critic.keep_pool, "keep_pool", True, rule, "learner='dp-sgd'")
 
     def noise(self, config: ExperimentConfig) -> float:
-        """Calibrated beside the prior's releases."""
         privacy = config.privacy
+        rate, rounds, others = privacy.sampling_rate, privacy.rounds, events_of_prior(config)
         return accounting.calibrate_noise(
-            sampling_rate=privacy.sampling_rate,
-            rounds=privacy.rounds,
-            other_events=events_of_prior(config),
-            **_target(config),
+            sampling_rate=rate, rounds=rounds, other_events=others, **_target(config)
         )
 
     def event(self, config: ExperimentConfig, index: int, attempt: int) -> Event | None:
-        """One round of the sampled Gaussian; reads the fields that sampler and noise read."""
         privacy = config.privacy
         return SampledGaussianEvent("rounds", privacy.noise_multiplier, privacy.sampling_rate)
 
     def sentence(self, privacy: Mapping[str, Any]) -> str:
-        """Each contributor's hidden coin."""
         who = self._who.format(num_shards=privacy["num_shards"])
         rate = f"{privacy['sampling_rate']:g}"
         return f"{who} joins with probability {rate} by its own hidden coin, and adds"
 
 
 class _PublicBlocks:
-    """Public blocks of records and a memory on the server: the whole run is one Gaussian.
+    """Public blocks of records and a memory on the server: the whole run is one Gaussian release.
 
-    A repeated step under fresh noise would be one participation more than was charged, so it is
-    charged as a whole new run, which no budget holds: the run then ends there.
+    Repeating a step under fresh noise is one participation more than the run was charged for. It
+    is charged as a whole new run, which no budget holds: the run then ends there.
     """
 
     single = True
@@ -108,7 +99,6 @@ class _PublicBlocks:
     )
 
     def check(self, config: ExperimentConfig) -> None:
-        """Its noise is no secret stream, and its price knows no prior."""
         source = config.privacy.noise_source
         rule = "'seeded' for learner='efsgd', whose noise is no secret stream: for research only"
         require(source == "seeded", "noise_source", source, rule, "learner='dp-sgd'")
@@ -117,16 +107,14 @@ class _PublicBlocks:
             require(not share, "prior_share", share, "0 with learner='efsgd'", "learner='dp-sgd'")
 
     def noise(self, config: ExperimentConfig) -> float:
-        """One Gaussian for the whole run: its noise grows with sigma in proportion."""
+        # The noise of the whole run's Gaussian is proportional to sigma.
         unit = self._whole_run(config.replace(noise_multiplier=1.0))
         return accounting.calibrate_gaussian(**_target(config)) / unit.noise_multiplier
 
     def event(self, config: ExperimentConfig, index: int, attempt: int) -> Event | None:
-        """Everything with the first step."""
         return None if index and not attempt else self._whole_run(config)
 
     def sentence(self, privacy: Mapping[str, Any]) -> str:
-        """The next public block, and what the ledger's one event covers."""
         return (
             "the records of the next public block add, beside a clipped memory of what was cut "
             "off before, which the ledger's one release covers,"
@@ -148,12 +136,14 @@ LEARNERS: Mapping[str, Learner] = MappingProxyType(
     {
         "owners": _Sampled(
             single=False,
-            mechanism="Poisson-sampled shards, clipped contributions, Gaussian noise",
-            who="each of {num_shards} disjoint shards",
+            mechanism="Poisson-sampled owners of disjoint shards, clipped contributions, "
+            "Gaussian noise",
+            who="each of {num_shards} owners of disjoint shards",
         ),
         "dp-sgd": _Sampled(
             single=True,
-            mechanism="DP-SGD: Poisson-sampled records, clipped gradients of one critic, Gaussian noise",
+            mechanism="DP-SGD: Poisson-sampled records, clipped gradients of one critic, "
+            "Gaussian noise",
             who="each record",
         ),
         "efsgd": _PublicBlocks(),
@@ -165,7 +155,7 @@ def calibrated(config: ExperimentConfig) -> ExperimentConfig:
     """`config` with the prior's share and cells settled, and noise that spends the budget.
 
     Raises:
-        InvalidArgument: the prior's share leaves nothing to the rounds, or the budget cannot be met.
+        InvalidArgument: the prior leaves nothing to the rounds, or the budget cannot be met.
     """
     config = config.replace(prior_share=_settled_share(config))
     config = config.replace(prior_noise_multiplier=_noise_of_prior(config))
@@ -186,18 +176,28 @@ def events_of_prior(config: ExperimentConfig) -> tuple[Event, ...]:
     return prior_events(noise, config.prior.num_cells) if noise else ()
 
 
+def planned_events(config: ExperimentConfig) -> tuple[Event, ...]:
+    """Everything that a run of `config` will be charged if nothing goes wrong."""
+    events, rounds = list(events_of_prior(config)), config.privacy.rounds
+    if rounds:
+        learner = LEARNERS[config.privacy.learner]
+        first, later = (learner.event(config, index, 0) for index in (0, 1))
+        assert first is not None
+        events.append(first if later is None else replace(first, count=rounds))
+    return tuple(events)
+
+
 def share_of_prior(config: ExperimentConfig) -> float:
     """Share of the budget that the prior spends; 0 without one."""
     return (config.prior.budget_share or 0.0) if config.prior.modes else 0.0
 
 
 def _settled_share(config: ExperimentConfig) -> float:
-    """The share asked for, or by what the budget carries.
+    """The share asked for, or one that depends on the budget.
 
-    Where the usual share does not carry more than one cell per class, the release is short of
-    budget, and the rounds' gradients are far below their noise: the rounds then get a twentieth. On
-    held-out MNIST (`results/tuning.csv`) accuracy did not tell the two shares apart at such a budget,
-    so the release, which uses what it gets, has it. Ours.
+    Where the usual share pays for one cell per class only, the budget is small and the rounds'
+    gradients are far below their noise: the rounds then get a twentieth. On held-out MNIST
+    (`results/tuning.csv`) the two shares gave the same accuracy at such a budget. Ours.
     """
     if config.prior.budget_share is not None:
         return config.prior.budget_share
@@ -215,7 +215,7 @@ def _noise_of_prior(config: ExperimentConfig) -> float:
 
 
 def _settled_cells(config: ExperimentConfig) -> int:
-    """The cells per class asked for, or what the budget carries."""
+    """The cells per class asked for, or as many as the budget carries."""
     prior, noise = config.prior, config.privacy.prior_noise_multiplier
     if prior.cells is not None:
         return prior.cells
@@ -224,15 +224,11 @@ def _settled_cells(config: ExperimentConfig) -> int:
     return affordable_cells(
         noise,
         class_records=config.privacy.num_records / config.num_classes,
-        rank=min(prior.directions, config.image_shape[0] * prior.modes**2),
+        directions=min(prior.directions, config.image_shape[0] * prior.modes**2),
     )
 
 
 def _target(config: ExperimentConfig) -> dict[str, Any]:
     privacy = config.privacy
-    return {
-        "target_epsilon": privacy.epsilon,
-        "delta": privacy.delta,
-        "relation": privacy.relation,
-        "accountant": privacy.accountant,
-    }
+    setting = {"delta": privacy.delta, "relation": privacy.relation}
+    return setting | {"target_epsilon": privacy.epsilon, "accountant": privacy.accountant}

@@ -1,4 +1,15 @@
-"""From a few arguments to a whole configuration: checks, preset, and noise for the budget."""
+"""From a few arguments to a whole configuration: checks, preset, and noise for the budget.
+
+Whatever is wrong is named, with the rule and a fix:
+
+    >>> config = make_config(dataset="glyphs", method="efsgd", epsilon=3.0)
+    >>> config.privacy.rounds, round(config.privacy.noise_multiplier, 1)
+    (300, 5.2)
+    >>> make_config(dataset="glyphs", epsilon=-1)
+    Traceback (most recent call last):
+    ...
+    dpgen_core.checks.InvalidArgument: epsilon: received -1, but it must be a finite number > 0...
+"""
 
 from __future__ import annotations
 
@@ -8,7 +19,7 @@ from typing import Any
 from dpgen_core.checks import check_choice, check_int, require
 from dpgen_core.config.budget import LEARNERS, calibrated
 from dpgen_core.config.presets import DEFAULT_DELTA, PROFILES, SMOKE_RECORDS, method_names, preset
-from dpgen_core.config.schema import COMPUTED, FLAT, ExperimentConfig
+from dpgen_core.config.schema import COMPUTED, FLAT, NOTES, ExperimentConfig
 from dpgen_core.data import sets
 
 
@@ -30,9 +41,8 @@ def make_config(
 
     Args:
         dataset: a name in `data.sets.NAMES`.
-        method: a name in `method_names()`. ``efsgd`` runs owner-side error feedback among many
-            owners; the optimizer class `EFSGD`, with one memory on the server, is what
-            ``efsgd-critic`` runs.
+        method: a name in `method_names()`. ``efsgd`` runs owner-side error feedback; the optimizer
+            `EFSGD`, with one memory on the server, is what ``efsgd-critic`` runs.
         profile: ``smoke``, ``quick`` or ``paper``.
         epsilon: the budget, > 0 and finite.
         delta: in (0, 1/N).
@@ -42,21 +52,17 @@ def make_config(
         num_records: N, a public random subset of that size; None takes all (`smoke`: 2000).
         noise_source: see `streams.secret_key`.
         root: data folder; None reads ``$DPGEN_DATA`` or ``./data``.
-        **overrides: any other setting by its flat name (`schema.FLAT`) but those computed here. With
-            None, ``prior_share`` and ``prior_cells`` are what the budget carries, see `budget`.
+        **overrides: any other setting by its flat name (`schema.FLAT`) but those computed here;
+            also `title` and `description` of the data, for the privacy statement. With None,
+            ``prior_share`` and ``prior_cells`` are what the budget carries, see `budget`.
 
     Raises:
         InvalidArgument: names the argument, the value, the rule and the allowed choices.
-
-    Example:
-        >>> config = make_config(dataset="glyphs", method="efsgd", epsilon=3.0)
-        >>> config.privacy.rounds, round(config.privacy.noise_multiplier, 1)
-        (300, 5.2)
     """
     check_choice("dataset", dataset, sets.NAMES)
     check_choice("method", method, method_names())
     check_choice("profile", profile, PROFILES)
-    settable = {*FLAT, "checkpoint_every"} - COMPUTED
+    settable = {*FLAT, *NOTES, "checkpoint_every"} - COMPUTED
     unknown = sorted(set(overrides) - settable)
     rule = f"among {', '.join(sorted(settable))}"
     require(not unknown, "overrides", unknown, rule, "a listed name")
@@ -70,21 +76,8 @@ def make_config(
     learner = LEARNERS.get(settings.get("learner", "owners"))
     if learner is not None and learner.single:
         settings["num_shards"] = num_records  # a record is its own shard
-    return calibrated(
-        ExperimentConfig.from_dict(
-            settings
-            | {
-                "dataset": dataset,
-                "method": method,
-                "profile": profile,
-                "seed": seed,
-                "num_classes": spec.num_classes,
-                "image_shape": spec.image_shape,
-                "num_records": num_records,
-                "epsilon": epsilon,
-                "delta": delta,
-                "accountant": accountant,
-                "noise_source": noise_source,
-            }
-        )
-    )
+    given = {"dataset": dataset, "method": method, "profile": profile, "seed": seed}
+    given |= {"epsilon": epsilon, "delta": delta, "accountant": accountant}
+    given |= {"num_records": num_records, "noise_source": noise_source}
+    given |= {"num_classes": spec.num_classes, "image_shape": spec.image_shape}
+    return calibrated(ExperimentConfig.from_dict(settings | given))

@@ -1,8 +1,8 @@
-"""Methods, profiles and the parts that can be switched: settings by name.
+"""Settings by name: methods, profiles, and the parts that can be switched.
 
 A *method* says what is run, optionally with one part switched: ``"efsgd-prior"``, ``"gs-wgan"``,
-``"efsgd/no-reconstruction"``. A *profile* says how much work to spend. `preset` joins the two into fields
-of `config.ExperimentConfig`.
+``"efsgd/no-reconstruction"``. A *profile* says how much work to spend. `preset` joins the two into
+settings of `ExperimentConfig` by flat name.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ PARTS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
     }
 )
 
-# Switches whose result stands beside the presets in every table; all others are for ablations.
+# Switches that every table shows beside the presets; all others are for ablations.
 PRIOR_FRAMED = ("mixture/with-frame", "efsgd-prior/with-frame")
 ROUNDS_FRAMED = "efsgd/with-frame"
 VARIED = "efsgd/with-appearance"
 COLORED = ("gaussian/with-color", "mixture/with-color", "efsgd-prior/with-color")
 REFINED = "dp-sgd-critic/with-prior"
 EXTRAS = (*PRIOR_FRAMED, ROUNDS_FRAMED, VARIED, *COLORED, REFINED)
-# A prior for photographs: colors vary less than brightness, what tells classes apart is finer than in
-# drawings, and longer codes have longer norms. Found on CelebA's held-out training records, see `tuning`.
+# A prior for photographs: colors vary less than brightness, classes differ in finer detail than in
+# drawings, and longer codes have longer norms. Found on CelebA's held-out training records.
 COLOR: Mapping[str, Any] = MappingProxyType(
     {
         "prior_modes": 24,
@@ -41,24 +41,24 @@ COLOR: Mapping[str, Any] = MappingProxyType(
         "prior_covariance_radius": 28.0,
     }
 )
-# A prior that is trained on: what the release is, how its budget is found, how it is refined.
+# A prior that is trained on; None takes the cells and the share that the budget carries.
 _REFINED_PRIOR: Mapping[str, Any] = MappingProxyType(
     {
         "prior_modes": 12,
-        "prior_cells": None,  # as many as the budget carries
-        "prior_share": None,  # more where the budget is small
+        "prior_cells": None,
+        "prior_share": None,
         "generator_learning_rate": 2e-3,
         "label_in_refiner": False,
     }
 )
-# Switches that are no parts of the paper, by the methods that have them.
+# Switches of what the paper does not have, by the methods that have them.
 SWITCHES: Mapping[str, Mapping[str, Any]] = MappingProxyType(
     {
         "efsgd-prior/with-classifier": {"classifier_weight": _CLASSIFIER_WEIGHT},
         "efsgd/with-classifier": {"classifier_weight": _CLASSIFIER_WEIGHT},
         "efsgd-prior/with-label": {"label_in_refiner": True},
         **{name: {"prior_frame": True} for name in PRIOR_FRAMED},
-        # Codes with a frame are no image's, so convolutional critics are left out at every profile.
+        # A code with a frame is not the code of one image, so a convolutional critic cannot see it.
         ROUNDS_FRAMED: {"rounds_frame": True, "critic": "mlp"},
         VARIED: {"appearance_noise": True},
         **dict.fromkeys(COLORED, COLOR),
@@ -78,13 +78,8 @@ METHODS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
         "efsgd-prior": {**_REFINED_PRIOR, "reconstruction_weight": 0.02},
         "efsgd": {},
         "gaussian": {"prior_modes": 12, "prior_share": 1.0, "rounds": 0},
-        "mixture": {
-            "prior_modes": 12,
-            "prior_cells": None,
-            "prior_share": 1.0,
-            "prior_contrast": True,
-            "rounds": 0,
-        },
+        "mixture": {"prior_modes": 12, "prior_cells": None, "prior_share": 1.0}
+        | {"prior_contrast": True, "rounds": 0},
         "dp-sgd-critic": {"learner": "dp-sgd", "sampling_rate": 0.005},
         "efsgd-critic": {"learner": "efsgd", "sampling_rate": 0.005},
         "gs-wgan": _LINEAGE,
@@ -94,40 +89,15 @@ METHODS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
 
 PROFILES: Mapping[str, Mapping[str, Any]] = MappingProxyType(
     {
-        "smoke": {
-            "num_shards": 100,
-            "sampling_rate": 0.2,
-            "rounds": 6,
-            "critic_steps": 1,
-            "critic_warmup_steps": 1,
-            "critic_batch": 8,
-            "critic_width": 16,
-            "generator_width": 4,
-            "generated_batch": 20,
-            "fake_pool": 40,
-            "synthetic_records": 400,
-            "real_records": 400,
-            "classifier_epochs": 1,
-            "checkpoint_every": 2,
-        },
-        "quick": {
-            "num_shards": 1000,
-            "sampling_rate": 0.1,
-            "rounds": 300,
-            "synthetic_records": 20_000,
-        },
-        "paper": {
-            "num_shards": 2000,
-            "sampling_rate": 0.1,
-            "rounds": 1000,
-            "critic": "conv",
-            "critic_width": 32,
-            "critic_steps": 10,
-            "generator_width": 32,
-            "synthetic_records": 60_000,
-            "real_records": 60_000,
-            "classifier_epochs": 20,
-        },
+        "smoke": {"num_shards": 100, "sampling_rate": 0.2, "rounds": 6, "checkpoint_every": 2}
+        | {"critic_steps": 1, "critic_warmup_steps": 1, "critic_batch": 8, "critic_width": 16}
+        | {"generator_width": 4, "generated_batch": 20, "fake_pool": 40}
+        | {"synthetic_records": 400, "real_records": 400, "classifier_epochs": 1},
+        "quick": {"num_shards": 1000, "sampling_rate": 0.1, "rounds": 300}
+        | {"synthetic_records": 20_000},
+        "paper": {"num_shards": 2000, "sampling_rate": 0.1, "rounds": 1000}
+        | {"critic": "conv", "critic_width": 32, "critic_steps": 10, "generator_width": 32}
+        | {"synthetic_records": 60_000, "real_records": 60_000, "classifier_epochs": 20},
     }
 )
 WHOLE = (*METHODS, *EXTRAS)  # methods with nothing left out
@@ -136,7 +106,7 @@ DEFAULT_DELTA = 1e-5
 
 
 def method_names() -> tuple[str, ...]:
-    """Every accepted method: the presets, and each of ours that trains with one part switched."""
+    """Every accepted method: the presets, and those with one part switched."""
     names = list(METHODS)
     trained = ("efsgd-prior", "efsgd")
     names += [f"{method}/no-{part}" for method in trained for part in PARTS]
@@ -154,7 +124,7 @@ def preset(method: str, profile: str, *, side: int) -> dict[str, Any]:
     base, _, switch = method.partition("/")
     settings: dict[str, Any] = {"max_grad_norm": 1.0}
     settings |= dict(PROFILES[profile]) | dict(METHODS[base])
-    # A step of one critic is cheap and says little; EFSGD pays for every participation in full.
+    # A step of one critic is cheap and small; `EFSGD` pays for every participation in full.
     settings["rounds"] *= {"dp-sgd-critic": 20, "efsgd-critic": 4}.get(base, 1)
     if method in SWITCHES:
         settings |= dict(SWITCHES[method])

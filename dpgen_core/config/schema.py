@@ -1,9 +1,9 @@
-"""One frozen configuration owns every setting of a run, in a group for each room that reads it.
+"""One frozen configuration holds every setting of a run, in groups.
 
 Sampler, noise and accountant read the same fields of `PrivacyConfig`; nothing else holds a privacy
 parameter. `config.make.make_config` builds a configuration from a few arguments.
 
-Every setting also has a *flat* name, which is unique over all groups: ``critic_width`` for
+Every setting also has a *flat* name, unique over all groups: ``critic_width`` for
 ``config.critic.width``. Flat names are the format of ``config.json``, of overrides, of
 ``results/tuning.csv`` and of a record's hash. `FLAT` is the only place that knows both.
 """
@@ -30,71 +30,43 @@ from dpgen_core.streams import NOISE_SOURCES, NoiseSource
 
 @dataclass(frozen=True)
 class PrivacyConfig:
-    """The budget, and all that sampler, noise and accountant read.
+    """The budget, and all that sampler, noise and accountant read."""
 
-    Attributes:
-        num_records: N, public.
-        epsilon: the target; what was spent is in the record.
-        delta: in (0, 1/N).
-        relation: neighboring relation of every figure.
-        accountant: the noise is calibrated with it.
-        num_shards: K, public; one shard per owner.
-        sampling_rate: q, the probability that a contributor joins a round.
-        rounds: T; 0 stops after the prior.
-        max_grad_norm: C, Euclidean norm of one contribution at most.
-        noise_multiplier: sigma of the rounds, noise std over C; 0 until it is calibrated.
-        prior_noise_multiplier: noise std over sensitivity of the prior's releases together; 0 without
-            a prior.
-        learner: who contributes to a round, a key of `budget.LEARNERS`.
-        noise_source: see `streams.secret_key`.
-    """
-
-    num_records: int
-    epsilon: float
-    delta: float
-    num_shards: int
-    sampling_rate: float
-    rounds: int
-    max_grad_norm: float
-    relation: Relation = "replace-one"
-    accountant: Accountant = "rdp"
-    noise_multiplier: float = 0.0
+    num_records: int  #: N, public
+    epsilon: float  #: the target, > 0; what was spent is in the record
+    delta: float  #: in (0, 1/N)
+    num_shards: int  #: K <= N, public; an owner holds one shard
+    sampling_rate: float  #: q in (0, 1], the probability that a contributor joins a round
+    rounds: int  #: T; 0 stops after the prior
+    max_grad_norm: float  #: C, Euclidean norm of one contribution at most
+    relation: Relation = "replace-one"  #: neighboring relation of every figure
+    accountant: Accountant = "rdp"  #: the noise is calibrated with it
+    noise_multiplier: float = 0.0  #: sigma of the rounds, noise std over C; 0: not calibrated yet
+    #: noise std over sensitivity of the prior's releases together; 0 without a prior
     prior_noise_multiplier: float = 0.0
-    learner: str = "owners"
-    noise_source: NoiseSource = "seeded"
+    learner: str = "owners"  #: who contributes to a round, a key of `budget.LEARNERS`
+    noise_source: NoiseSource = "seeded"  #: see `streams.secret_key`
 
     def __post_init__(self) -> None:
         check_int("num_records", self.num_records, low=1, fix="num_records=60000")
         check_real("epsilon", self.epsilon, low=0, low_open=True, fix="epsilon=10.0")
         most = 1 / self.num_records
-        check_real(
-            "delta",
-            self.delta,
-            low=0,
-            high=most,
-            low_open=True,
-            high_open=True,
-            fix=f"delta={min(DEFAULT_DELTA, 0.1 * most):g}, below 1/N = 1/{self.num_records}",
-        )
+        fix = f"delta={min(DEFAULT_DELTA, 0.1 * most):g}, below 1/N = 1/{self.num_records}"
+        check_real("delta", self.delta, low=0, high=most, low_open=True, high_open=True, fix=fix)
         check_choice("relation", self.relation, RELATIONS)
         check_choice("accountant", self.accountant, ACCOUNTANTS)
         check_choice("noise_source", self.noise_source, NOISE_SOURCES)
         check_choice("learner", self.learner, LEARNERS)
         check_int("rounds", self.rounds, low=0, fix="rounds=300")
         check_int("num_shards", self.num_shards, low=1, fix="num_shards=1000")
-        require(
-            self.num_shards <= self.num_records,
-            "num_records",
-            self.num_records,
-            f"at least num_shards = {self.num_shards}: every shard needs a record (N >= K)",
-            f"num_records={10 * self.num_shards}, or fewer shards",
-        )
+        rule = f"at least num_shards = {self.num_shards}: every shard needs a record (N >= K)"
+        fix = f"num_records={10 * self.num_shards}, or fewer shards"
+        require(self.num_shards <= self.num_records, "num_records", self.num_records, rule, fix)
         rate = self.sampling_rate
         check_real("sampling_rate", rate, low=0, high=1, low_open=True, fix="sampling_rate=0.1")
         check_real("max_grad_norm", self.max_grad_norm, low=0, low_open=True, fix="1.0")
-        check_real("noise_multiplier", self.noise_multiplier, low=0, fix="a fresh make_config(...)")
-        prior = self.prior_noise_multiplier
-        check_real("prior_noise_multiplier", prior, low=0, fix="a fresh make_config(...)")
+        for name in ("noise_multiplier", "prior_noise_multiplier"):
+            check_real(name, getattr(self, name), low=0, fix="a fresh make_config(...)")
         # Plain Python types, which hash and print alike.
         for name, kind in (("num_records", int), ("epsilon", float), ("delta", float)):
             object.__setattr__(self, name, kind(getattr(self, name)))
@@ -102,29 +74,17 @@ class PrivacyConfig:
 
 @dataclass(frozen=True)
 class ContributionConfig:
-    """What an owner contributes to a round, and how it is clipped.
+    """What an owner contributes to a round, and how it is clipped."""
 
-    Attributes:
-        generated_batch: B, public images per round.
-        basis_modes: m, modes per axis of the public basis of the gradients.
-        clip_mode: see `mechanism.clipping.clip_contributions`.
-        feedback_decay: of the owners' error memory; 0 switches it off.
-        adversarial_weight: of the critic's gradient.
-        reconstruction_weight: of the reconstruction loss at the start.
-        reconstruction_until: rounds / T at which it has annealed to 0.
-        match_corner: corner of the public spectrum in which records are matched to images.
-        classifier_weight: of the dual-purpose classifier; 0 leaves it out.
-    """
-
-    generated_batch: int = 40
-    basis_modes: int = 14
-    clip_mode: ClipMode = "joint"
-    feedback_decay: float = 0.5
-    adversarial_weight: float = 1.0
-    reconstruction_weight: float = 0.15
-    reconstruction_until: float = 2.0
-    match_corner: float = 4.0
-    classifier_weight: float = 0.0
+    generated_batch: int = 40  #: B, public images per round
+    basis_modes: int = 14  #: m, modes per axis of the public basis of the gradients
+    clip_mode: ClipMode = "joint"  #: see `mechanism.clipping.clip_contributions`
+    feedback_decay: float = 0.5  #: of the owners' error memory; 0 switches it off
+    adversarial_weight: float = 1.0  #: of the critic's gradient
+    reconstruction_weight: float = 0.15  #: of the reconstruction loss at the start
+    reconstruction_until: float = 2.0  #: share of the rounds at which that weight reaches 0
+    match_corner: float = 4.0  #: corner of the public spectrum in which records and images match
+    classifier_weight: float = 0.0  #: of the dual-purpose classifier; 0 leaves it out
 
     def __post_init__(self) -> None:
         check_int("generated_batch", self.generated_batch, low=1, fix="generated_batch=40")
@@ -136,95 +96,57 @@ class ContributionConfig:
 
 @dataclass(frozen=True)
 class CriticConfig:
-    """The critics and their training.
+    """The critics and their training."""
 
-    Attributes:
-        kind: architecture.
-        width: hidden units, or channels of the first convolution.
-        steps: critic steps per round, or steps of one critic per step of the generator.
-        warmup_steps: steps of every owner's critic before the first round.
-        batch_size: own records per step.
-        learning_rate: of Adam.
-        gradient_penalty: weight of the WGAN-GP penalty.
-        fake_pool: public fakes per round.
-        keep_pool: one critic: draw fakes once for each step of the generator.
-    """
-
-    kind: CriticName = "mlp"
-    width: int = 64
-    steps: int = 10
-    warmup_steps: int = 20
-    batch_size: int = 32
-    learning_rate: float = 2e-3
-    gradient_penalty: float = 10.0
-    fake_pool: int = 320
-    keep_pool: bool = False
+    kind: CriticName = "mlp"  #: architecture
+    width: int = 64  #: hidden units, or channels of the first convolution
+    steps: int = 10  #: critic steps per round, or steps of one critic per step of the generator
+    warmup_steps: int = 20  #: steps of every owner's critic before the first round
+    batch_size: int = 32  #: own records per step
+    learning_rate: float = 2e-3  #: of Adam
+    gradient_penalty: float = 10.0  #: weight of the WGAN-GP penalty
+    fake_pool: int = 320  #: public fakes per round
+    keep_pool: bool = False  #: one critic: draw fakes once for each step of the generator
 
     def __post_init__(self) -> None:
         check_choice("critic", self.kind, CRITICS)
-        for name in ("width", "steps", "batch_size", "fake_pool"):
-            flat = _FLAT_OF["critic", name]
-            check_int(flat, getattr(self, name), low=1, fix=f"the profile's own {flat}")
+        for entry in ("width", "steps", "batch_size", "fake_pool"):
+            flat = next(name for name, place in FLAT.items() if place == ("critic", entry))
+            check_int(flat, getattr(self, entry), low=1, fix=f"the profile's own {flat}")
         check_real("gradient_penalty", self.gradient_penalty, low=0, fix="gradient_penalty=0")
 
 
 @dataclass(frozen=True)
 class GeneratorConfig:
-    """The generator and its optimizer.
+    """The generator and its optimizer."""
 
-    Attributes:
-        latent_dim: entries of a latent; a prior has its own number.
-        width: channels at full resolution.
-        noise_injection: noise per pixel after each upsampling, the paper's part.
-        framed: draw images in a canonical frame and place each, see `models.generators`.
-        appearance_noise: draw how an image is shown, see `models.appearance`.
-        label_in_refiner: whether a prior is refined with the label at hand.
-        learning_rate: of Adam.
-        momentum: beta1 of Adam.
-        ema_decay: of the moving average that is sampled from.
-    """
-
-    latent_dim: int = 32
-    width: int = 16
-    noise_injection: bool = True
-    framed: bool = False
-    appearance_noise: bool = False
-    label_in_refiner: bool = True
-    learning_rate: float = 4e-3
-    momentum: float = 0.5
-    ema_decay: float = 0.95
+    latent_dim: int = 32  #: entries of a latent; a prior has its own number
+    width: int = 16  #: channels at full resolution
+    noise_injection: bool = True  #: noise per pixel after each upsampling, as in the paper
+    framed: bool = False  #: draw images in a canonical frame, then place them: `models.generators`
+    appearance_noise: bool = False  #: draw how each image is shown, see `models.appearance`
+    label_in_refiner: bool = True  #: whether the network that refines a prior sees the label
+    learning_rate: float = 4e-3  #: of Adam
+    momentum: float = 0.5  #: beta1 of Adam
+    ema_decay: float = 0.95  #: of the moving average that is sampled from
 
 
 @dataclass(frozen=True)
 class PriorConfig:
-    """The one-shot prior. Radii and spectrum are constants, never read off the private data.
+    """The one-shot prior. Radii and spectrum are constants, never taken from the private data."""
 
-    Attributes:
-        modes: modes per axis; 0 is no prior.
-        budget_share: share of the budget, in units of 1 / noise_multiplier^2; None takes what the
-            budget carries, see `budget`.
-        corner: corner of the public spectrum.
-        chroma: scale of opponent colors; None keeps the channels.
-        mean_radius: R1, clip radius of codes.
-        covariance_radius: R2, clip radius of residuals.
-        shared_covariance: one covariance for all classes.
-        cells: M, Gaussians per class; None takes what the budget carries.
-        directions: whitened directions in which cells differ.
-        framed: codes in each record's own frame, see `codes.frames`.
-        contrast: show the prior's own samples with the generator's first contrast.
-    """
-
-    modes: int = 0
+    modes: int = 0  #: modes per axis; 0 is no prior
+    #: share of the budget, in units of 1 / noise_multiplier^2; None: what it carries, see `budget`
     budget_share: float | None = 0.0
-    corner: float = 4.0
-    chroma: float | None = None
-    mean_radius: float = 20.0
-    covariance_radius: float = 14.0
-    shared_covariance: bool = False
-    cells: int | None = 1
-    directions: int = 30
-    framed: bool = False
-    contrast: bool = False
+    corner: float = 4.0  #: corner of the public spectrum
+    chroma: float | None = None  #: scale of opponent colors; None keeps the channels
+    mean_radius: float = 20.0  #: R1, clip radius of codes
+    covariance_radius: float = 14.0  #: R2, clip radius of residuals
+    shared_covariance: bool = False  #: one covariance for all classes
+    cells: int | None = 1  #: M, Gaussians per class; None: what the budget carries
+    directions: int = 30  #: whitened directions in which cells differ
+    framed: bool = False  #: codes in each record's own frame, see `codes.frames`
+    contrast: bool = False  #: give samples of the prior alone the generator's initial contrast
 
     @property
     def num_cells(self) -> int:
@@ -261,21 +183,20 @@ def _flat_names() -> dict[str, tuple[str, str]]:
         | {n: f"critic_{n}" for n in ("width", "steps", "warmup_steps", "learning_rate")},
         "generator": {"framed": "rounds_frame"}
         | {n: f"generator_{n}" for n in ("width", "learning_rate", "momentum")},
-        "prior": {"budget_share": "prior_share", "directions": "prior_rank"}
-        | {"framed": "prior_frame"},
+        "prior": {e.name: f"prior_{e.name}" for e in dataclasses.fields(PriorConfig)}
+        | {"budget_share": "prior_share", "directions": "prior_rank", "framed": "prior_frame"},
     }
-    flat = {}
-    for group, kind in _GROUPS.items():
-        for entry in dataclasses.fields(kind):
-            default = f"prior_{entry.name}" if group == "prior" else entry.name
-            flat[renamed.get(group, {}).get(entry.name, default)] = (group, entry.name)
-    return flat
+    return {
+        renamed.get(group, {}).get(entry.name, entry.name): (group, entry.name)
+        for group, kind in _GROUPS.items()
+        for entry in dataclasses.fields(kind)
+    }
 
 
 FLAT: Mapping[str, tuple[str, str]] = MappingProxyType(_flat_names())
-_FLAT_OF = {place: name for name, place in FLAT.items()}
 # Set by calibration and data set, never by a caller.
 COMPUTED = frozenset({"noise_multiplier", "prior_noise_multiplier", "relation", "image_shape"})
+NOTES = ("title", "description")  # for the reader of a statement; they change nothing in a run
 
 
 @dataclass(frozen=True)
@@ -283,36 +204,31 @@ class ExperimentConfig:
     """Everything that decides a run. Build it with `config.make.make_config`.
 
     Norms are Euclidean, in image space (pixels in [0, 1]).
-
-    Attributes:
-        dataset: a name in `data.sets.NAMES`.
-        method: a name in `presets.method_names()`.
-        profile: ``smoke``, ``quick`` or ``paper``.
-        seed: public seed.
-        num_classes: number of labels.
-        image_shape: (c, h, w).
-        privacy: see `PrivacyConfig`; so the other groups.
-        checkpoint_every: rounds from one checkpoint to the next.
     """
 
-    dataset: str
-    method: str
-    profile: str
-    seed: int
-    num_classes: int
-    image_shape: tuple[int, int, int]
+    dataset: str  #: a name in `data.sets.NAMES`
+    method: str  #: a name in `presets.method_names()`
+    profile: str  #: ``smoke``, ``quick`` or ``paper``
+    seed: int  #: public seed
+    num_classes: int  #: number of labels
+    image_shape: tuple[int, int, int]  #: (c, h, w)
     privacy: PrivacyConfig
     contribution: ContributionConfig = field(default_factory=ContributionConfig)
     critic: CriticConfig = field(default_factory=CriticConfig)
     generator: GeneratorConfig = field(default_factory=GeneratorConfig)
     prior: PriorConfig = field(default_factory=PriorConfig)
     evaluation: EvaluationSettings = field(default_factory=EvaluationSettings)
-    checkpoint_every: int = 50
+    checkpoint_every: int = 50  #: rounds from one checkpoint to the next
+    title: str = ""  #: of the data, for the privacy statement
+    description: str = ""  #: of the data, for the statement: where from, whom they show
 
     def __post_init__(self) -> None:
         check_int("seed", self.seed, low=0, fix="seed=0")
         object.__setattr__(self, "seed", int(self.seed))
         check_int("checkpoint_every", self.checkpoint_every, low=1, fix="checkpoint_every=50")
+        for name in NOTES:
+            note = getattr(self, name)
+            require(isinstance(note, str), name, note, "text", f"{name}='Scans of 2024'")
         self._check_prior()
         LEARNERS[self.privacy.learner].check(self)
         if self.generator.framed:
@@ -341,16 +257,16 @@ class ExperimentConfig:
 
         The hash leaves out settings at their default, so a new one does not rename old records.
         """
-        defaults = _defaults()
-        chosen = {
-            name: value
-            for name, value in self.to_dict().items()
-            if name not in defaults or value != defaults[name]
-        }
+        usual = defaults()
+        chosen = {n: v for n, v in self.deciding().items() if n not in usual or v != usual[n]}
         digest = hashlib.sha256(json.dumps(chosen, sort_keys=True).encode()).hexdigest()[:8]
         method = self.method.replace("/", "_")
         epsilon = f"eps{self.privacy.epsilon:g}"
         return "-".join((self.dataset, method, epsilon, self.profile, f"seed{self.seed}", digest))
+
+    def deciding(self) -> dict[str, Any]:
+        """`to_dict` without the notes: what a run's outcome depends on."""
+        return {name: value for name, value in self.to_dict().items() if name not in NOTES}
 
     def to_dict(self) -> dict[str, Any]:
         """All settings by flat name, JSON-ready."""
@@ -383,7 +299,7 @@ class ExperimentConfig:
 _TOP = tuple(e.name for e in dataclasses.fields(ExperimentConfig) if e.name not in _GROUPS)
 
 
-def _defaults() -> dict[str, Any]:
+def defaults() -> dict[str, Any]:
     """Settings that have a default, by flat name."""
     found = {"checkpoint_every": ExperimentConfig.checkpoint_every}
     for name, (group, entry) in FLAT.items():

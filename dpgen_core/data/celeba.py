@@ -1,12 +1,11 @@
 """CelebA at 32x32 with gender as the label: from prepared parts, or from torchvision's layout.
 
-Prepared parts are ``celeba/celeba32-<n>.npz`` with 8-bit arrays ``images``, ``male`` and ``partition``
-(the official split). They are checked before use, and nothing is ever unpickled.
+Prepared parts are ``celeba/celeba32-<n>.npz`` with 8-bit arrays ``images``, ``male`` and
+``partition`` (the official split). They are checked before use, and nothing is ever unpickled.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -27,27 +26,22 @@ def load_celeba(
 ) -> tuple[Tensor, Tensor]:
     """Images float32 in [0, 1], (n, *shape), and labels int64, (n,): 1 is male.
 
-    Args:
-        folder: the data root.
-        split: ``train``, ``valid`` or ``test``.
-        pick: from the number of records to the rows wanted.
-        shape: (c, h, w).
+    `pick` turns the number of records in the split into the rows wanted. Prepared parts must have
+    the `shape` (c, h, w); images of torchvision's layout are resized without cropping.
 
     Raises:
-        InvalidArgument: a damaged part, or one missing in their numbers.
+        InvalidArgument: a part is damaged, or one is missing.
         FileNotFoundError: neither layout is there.
     """
-    if _parts(folder):
-        return _load_parts(folder, split, pick, shape)
-    return _load_images(folder, split, pick, shape)
+    load = _load_parts if _parts(folder) else _load_images
+    return load(folder, split, pick, shape)
 
 
 def prepared_size(folder: Path, split: str) -> int | None:
     """Records of a split in the prepared parts, reading no images; None where there are none."""
     parts = _parts(folder)
-    if not parts:
-        return None
-    return sum(int((_npz(part, "partition") == PARTITIONS[split]).sum()) for part in parts)
+    sizes = (int((_npz(part, "partition") == PARTITIONS[split]).sum()) for part in parts)
+    return sum(sizes) if parts else None
 
 
 def available(folder: Path) -> bool:
@@ -59,12 +53,9 @@ def available(folder: Path) -> bool:
 
 
 def _parts(folder: Path) -> list[Path]:
-    """The prepared parts in order; a gap in their numbers is an error, as records would be lost."""
-    numbers = {
-        int(match[1]): path
-        for path in (folder / "celeba").glob("celeba32-*.npz")
-        if (match := re.fullmatch(r"celeba32-(\d+)\.npz", path.name))
-    }
+    """The prepared parts in order; with a gap in their numbers records would be lost."""
+    paths = (folder / "celeba").glob("celeba32-*.npz")
+    numbers = {int(p.stem[9:]): p for p in paths if p.stem[9:].isdecimal()}
     found, wanted = sorted(numbers), list(range(len(numbers)))
     rule = "numbered 0, 1, ... without a gap"
     require(found == wanted, f"celeba32-*.npz in {folder}", found, rule, "adding the missing parts")
@@ -72,7 +63,7 @@ def _parts(folder: Path) -> list[Path]:
 
 
 def _npz(path: Path, field: str) -> np.ndarray:
-    """One 8-bit array of a part; anything else, pickled objects above all, is a clear error."""
+    """One 8-bit array of a part; anything else is an error, pickled objects above all."""
     problem = ""
     try:
         with np.load(path, allow_pickle=False) as archive:
@@ -89,7 +80,6 @@ def _npz(path: Path, field: str) -> np.ndarray:
 def _load_parts(
     folder: Path, split: str, pick: Pick, shape: tuple[int, int, int]
 ) -> tuple[Tensor, Tensor]:
-    """The prepared parts, 32x32."""
     images, labels = [], []
     for path in _parts(folder):
         partition, male, pictures = (_npz(path, f) for f in ("partition", "male", "images"))
@@ -114,7 +104,6 @@ def _load_parts(
 def _load_images(
     folder: Path, split: str, pick: Pick, shape: tuple[int, int, int]
 ) -> tuple[Tensor, Tensor]:
-    """The layout torchvision wants, each image resized whole to 32x32."""
     try:
         source = tv.CelebA(str(folder), split=split, target_type="attr", download=False)
     except (OSError, RuntimeError) as error:

@@ -1,16 +1,18 @@
-"""Your own images: a folder with one subfolder per class, as records in public slots.
+"""Your own images: a folder with one subfolder of images per class.
 
-Under replace-one two data sets are neighbors if one record differs, label included, and everybody
-else's place stays what it was. In a folder of class folders that is not so by itself: counted class by
-class, a record with another label shifts the number of every record after it, and with it the shard it
-belongs to. So a record's slot is the rank of its *file name*, whatever its class. File names, their number
-and the names of the classes are public; what a file shows and the folder it lies in are protected.
+Under replace-one two data sets of equal size are neighbors if one record differs, whatever its name
+and class. A record's *slot* decides its shard and whether it is held out. A secret run puts the files
+into a uniformly random order under its key and takes slots from that: two neighbors then have a
+coupling of their orders under which one slot differs (the new record stands where the old one stood),
+and as hockey-stick divergences are jointly convex, the bound for one differing slot carries over to
+the mixture over orders. Names need be neither unique nor public; the order must stay as secret as the
+noise. Source: ours; written out in ``book/privacy.md``. A seeded run keeps the order of the names,
+which is public: its bound is for a file that is replaced under the same name.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from itertools import pairwise
 from pathlib import Path
 from types import MappingProxyType
 
@@ -21,12 +23,13 @@ from torchvision.datasets import ImageFolder
 from torchvision.transforms import functional as transforms
 
 from dpgen_core.checks import InvalidArgument, require
-from dpgen_core.streams import stream
+from dpgen_core.streams import HiddenStream, stream
 
 SHAPES: Mapping[str, tuple[int, int, int]] = MappingProxyType(
     {"folder_gray": (1, 28, 28), "folder_color": (3, 32, 32)}
 )
 HELD_OUT = 6  # one slot in so many is kept for evaluation
+Files = list[tuple[Path, int]]  # path and label
 
 
 def class_names(folder: Path) -> tuple[str, ...]:
@@ -35,76 +38,88 @@ def class_names(folder: Path) -> tuple[str, ...]:
     Raises:
         InvalidArgument: there are fewer than two.
     """
-    names = (
-        sorted(path.name for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
-    )
-    require(
-        len(names) >= 2,
-        "data folder",
-        f"{folder} with {len(names)} subfolders",
-        "a folder with one subfolder of images per class, two or more",
-        "DPGEN_DATA=/path/to/that/folder, or root=",
-    )
+    names = sorted(p.name for p in folder.iterdir() if p.is_dir()) if folder.is_dir() else []
+    found = f"{folder} with {len(names)} subfolders"
+    rule = "a folder with one subfolder of images per class, two or more"
+    fix = "DPGEN_DATA=/path/to/that/folder, or root="
+    require(len(names) >= 2, "data folder", found, rule, fix)
     return tuple(names)
 
 
 def split_size(folder: Path, split: str) -> int:
-    """Records of a split, from the file names alone."""
-    return len(_slots(_files(folder), split))
+    """Records of a split, from the number of files alone."""
+    return len(rows_of_split(len(_files(folder)), split, None))
 
 
 def load_folder(
-    name: str, folder: Path, split: str, pick: Callable[[int], Tensor]
+    name: str,
+    folder: Path,
+    split: str,
+    pick: Callable[[int], Tensor],
+    *,
+    key: str | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Images and labels of a split.
 
     Args:
         name: a key of `SHAPES`; it decides size and channels.
-        folder: one subfolder of images per class. File names are unique over all classes.
-        split: ``train``, or ``test``: one slot in six, drawn by a public permutation.
+        folder: one subfolder of images per class.
+        split: ``train``; ``test``, one slot in six; or ``all``, every file in the order of the names.
         pick: from the number of records to the rows wanted.
+        key: see `rows_of_split`.
 
     Returns:
         Images float32 in [0, 1], (n, c, h, w), the middle square of each, resized; labels int64, (n,).
 
     Raises:
-        InvalidArgument: an unreadable image, names that occur twice, too few files.
+        InvalidArgument: an unreadable image, or too few files.
     """
     files = _files(folder)
-    slots = _slots(files, split)
-    rows = slots[pick(len(slots))]
-    images = torch.stack([_read(files[row][0], SHAPES[name]) for row in rows.tolist()])
-    return images, torch.tensor([files[row][1] for row in rows.tolist()])
+    slots = rows_of_split(len(files), split, key)
+    rows = slots[pick(len(slots))].tolist()
+    images = torch.stack([_read(files[row][0], SHAPES[name]) for row in rows])
+    return images, torch.tensor([files[row][1] for row in rows])
 
 
-def _files(folder: Path) -> list[tuple[Path, int]]:
+def rows_of_split(count: int, split: str, key: str | None) -> Tensor:
+    """Files of a split as places in the order of the names, in the order of their slots.
+
+    Args:
+        count: number of files; with it alone, which slots belong to a split is decided.
+        split: ``train``, ``test`` or ``all``.
+        key: the run's secret key, which puts the files into their slots; None leaves them in the
+            order of the names, which is public.
+    """
+    held = count // HELD_OUT
+    require(held > 0, "images", count, f"at least {HELD_OUT}", "more images")
+    files = torch.arange(count) if key is None else secret_order(count, key)  # file of each slot
+    if split == "all":
+        return files
+    order = torch.randperm(count, generator=stream(0, "held-out", count))
+    return files[(order[:held] if split == "test" else order[held:]).sort().values]
+
+
+def secret_order(count: int, key: str) -> Tensor:
+    """A uniformly random permutation of ``range(count)`` under the secret key, (count,)."""
+    attempt = 0
+    while True:
+        places = HiddenStream(key, "order", attempt).uniform(count)
+        if len(places.unique()) == count:  # equal places would favor one of their orders
+            return places.argsort()
+        attempt += 1
+
+
+def _files(folder: Path) -> Files:
     """Every image with its class, in the order of the file names."""
     class_names(folder)
     # A class without images is no error: whether it has one is up to single records.
     found = ImageFolder(str(folder), allow_empty=True).samples
-    files = sorted(((Path(path), label) for path, label in found), key=lambda item: item[0].name)
-    names = [path.name for path, _ in files]
-    twice = sorted({a for a, b in pairwise(names) if a == b})
-    require(
-        not twice,
-        "file names",
-        twice[:3],
-        "unique over all classes, as a name is a record's public slot",
-        "putting a running number in front of each name",
-    )
-    return files
-
-
-def _slots(files: list[tuple[Path, int]], split: str) -> Tensor:
-    """Places in `files` that belong to a split; decided by how many files there are, nothing else."""
-    order = torch.randperm(len(files), generator=stream(0, "held-out", len(files)))
-    held = len(files) // HELD_OUT
-    require(held > 0, "images", len(files), f"at least {HELD_OUT}", "more images")
-    chosen = order[:held] if split == "test" else order[held:]
-    return chosen.sort().values
+    files = [(Path(path), label) for path, label in found]
+    return sorted(files, key=lambda item: (item[0].name, item[1]))
 
 
 def _read(path: Path, shape: tuple[int, int, int]) -> Tensor:
+    """(c, side, side) in [0, 1]."""
     try:
         with Image.open(path) as image:
             loaded = image.convert("L" if shape[0] == 1 else "RGB")
@@ -113,5 +128,5 @@ def _read(path: Path, shape: tuple[int, int, int]) -> Tensor:
             f"image: received {path}, but it cannot be read ({error}). Replace or remove the file."
         ) from error
     side = shape[1]
-    small = transforms.center_crop(transforms.resize(loaded, [side], antialias=True), [side, side])
-    return transforms.to_tensor(small)  # (c, side, side)
+    small = transforms.resize(loaded, [side], antialias=True)
+    return transforms.to_tensor(transforms.center_crop(small, [side, side]))

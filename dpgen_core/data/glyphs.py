@@ -1,11 +1,11 @@
-"""An embedded data set: digits drawn from the fonts that matplotlib ships.
+"""Digits drawn from the fonts that matplotlib ships.
 
-No download and no license question: it stands in for MNIST where there is no network, and serves as
-the public data on which constants (clip radii, spectra) may be looked up. Source: ours.
+Without a download or a restrictive license, this data set stands in for MNIST where there is no
+network, and serves as public data on which to choose constants (clip radii, spectra). Source: ours.
 
 Each font's digit is drawn once and turned into a signed distance field (distance to the outline,
-positive inside). A record samples that field through a random smooth map and adds a random offset:
-the offset is the change in stroke width, continuous and without jagged edges.
+positive inside). A record samples that field through a random smooth map and adds a random offset,
+which changes the stroke width smoothly.
 """
 
 from __future__ import annotations
@@ -25,46 +25,30 @@ from dpgen_core.checks import check_int
 from dpgen_core.streams import stream
 
 MAX_RECORDS = 60_000
-_SIDE, _BOX = 28, 19  # about as in MNIST: the box a digit fills, in a frame of 28 pixels
-_FINE = 4  # templates have this many samples per pixel
+_SIDE, _BOX = 28, 19  # about as in MNIST: image side and the box a digit fills, in pixels
+_FINE = 4  # samples per pixel of the distance fields
 _BATCH = 1_000  # bounds memory to about 100 MB
-# Those with ten digits; the Display and size variants have none, cmex10 and cmsy10 hold symbols.
+# All that have ten digits: not the Display and size variants, nor the symbols of cmex10 and cmsy10.
 FONTS = (
-    "DejaVuSans",
-    "DejaVuSans-Bold",
-    "DejaVuSans-Oblique",
-    "DejaVuSans-BoldOblique",
-    "DejaVuSansMono",
-    "DejaVuSansMono-Bold",
-    "DejaVuSansMono-Oblique",
-    "DejaVuSansMono-BoldOblique",
-    "DejaVuSerif",
-    "DejaVuSerif-Bold",
-    "DejaVuSerif-Italic",
-    "DejaVuSerif-BoldItalic",
-    "STIXGeneral",
-    "STIXGeneralBol",
-    "STIXGeneralItalic",
-    "STIXGeneralBolIta",
-    "cmb10",
-    "cmmi10",
-    "cmr10",
-    "cmss10",
-    "cmti10",
-    "cmtt10",
+    *("DejaVuSans", "DejaVuSans-Bold", "DejaVuSans-Oblique", "DejaVuSans-BoldOblique"),
+    *("DejaVuSansMono", "DejaVuSansMono-Bold"),
+    *("DejaVuSansMono-Oblique", "DejaVuSansMono-BoldOblique"),
+    *("DejaVuSerif", "DejaVuSerif-Bold", "DejaVuSerif-Italic", "DejaVuSerif-BoldItalic"),
+    *("STIXGeneral", "STIXGeneralBol", "STIXGeneralItalic", "STIXGeneralBolIta"),
+    *("cmb10", "cmmi10", "cmr10", "cmss10", "cmti10", "cmtt10"),
 )
 
 
 def draw_glyphs(num_records: int, *, seed: int = 0) -> tuple[Tensor, Tensor]:
-    """Draw digits 0-9 with random font, stroke width, sharpness, affine map and elastic bend.
+    """Draw digits with a random font, stroke width, sharpness, affine map and elastic bend.
 
     Args:
-        num_records: N, 1 to 60,000. About 10,000 records a second on one core.
+        num_records: N, 1 to 60,000; one core draws about 10,000 a second.
         seed: the same seed and N give the same records in every process.
 
     Returns:
-        Images uint8 (N, 1, 28, 28), white on black, centered by mass to about a pixel; labels int64
-        (N,), shuffled, class counts differing by at most one.
+        Images uint8 (N, 1, 28, 28), white on black, centered by mass to within a pixel or so;
+        labels int64 (N,), shuffled, with class counts that differ by at most one.
 
     Raises:
         InvalidArgument: N out of range, or a negative seed.
@@ -87,10 +71,8 @@ def draw_glyphs(num_records: int, *, seed: int = 0) -> tuple[Tensor, Tensor]:
 def _distance_fields() -> Tensor:
     """Signed distances to the outline in pixels, (fonts, 10, side, side); computed once."""
     folder = Path(matplotlib.get_data_path()) / "fonts" / "ttf"
-    fields = [
-        [_distance_field(str(digit), folder / f"{name}.ttf") for digit in range(10)]
-        for name in FONTS
-    ]
+    paths = [folder / f"{name}.ttf" for name in FONTS]
+    fields = [[_distance_field(str(digit), path) for digit in range(10)] for path in paths]
     return torch.from_numpy(np.array(fields, dtype=np.float32))
 
 
@@ -112,10 +94,10 @@ def _distance_field(text: str, path: Path) -> np.ndarray:
 def _draw(fields: Tensor, generator: torch.Generator) -> Tensor:
     """Warp and ink distance fields; (n, side, side) -> uint8 (n, 1, 28, 28)."""
     n = len(fields)
-    normal = torch.randn(n, 6, generator=generator).clamp(-2, 2)  # a tail would leave the frame
+    normal = torch.randn(n, 6, generator=generator).clamp(-2, 2)  # beyond, digits get cut off
     turn, shear = 0.12 * normal[:, 0], 0.2 * normal[:, 1]
     wide, high = torch.exp(0.10 * normal[:, 2]), torch.exp(0.05 * normal[:, 3])
-    shift = 0.025 * normal[:, 4:]  # (n, 2), in half frames: 0.35 pixels
+    shift = 0.025 * normal[:, 4:]  # (n, 2), in half images: 0.35 pixels
     cos, sin = turn.cos(), turn.sin()
     rows = [
         torch.stack([wide * cos, high * (shear * cos - sin), shift[:, 0]], dim=1),
@@ -125,9 +107,8 @@ def _draw(fields: Tensor, generator: torch.Generator) -> Tensor:
     knots = 0.045 * torch.randn(n, 2, 5, 5, generator=generator).clamp(-2, 2)
     bend = F.interpolate(knots, size=(_SIDE, _SIDE), mode="bicubic", align_corners=True)
     grid = grid + bend.permute(0, 2, 3, 1)  # (n, 28, 28, 2)
-    distance = F.grid_sample(
-        fields[:, None], grid, padding_mode="border", align_corners=False
-    )  # (n, 1, 28, 28), pixels
+    # Distances in pixels, (n, 1, 28, 28).
+    distance = F.grid_sample(fields[:, None], grid, padding_mode="border", align_corners=False)
     half_stroke = fields.amax(dim=(1, 2))
     uniform = torch.rand(n, 2, generator=generator)
     thinnest = -0.15 * half_stroke  # more would break hairlines

@@ -1,8 +1,12 @@
-"""Named data sets as tensors: where they are looked for, how they are checked.
+"""Named data sets as tensors.
 
-The root is ``$DPGEN_DATA``, else ``./data``. It may be read-only: nothing is written below a root
-that already holds the files, and what is downloaded is put there whole or not at all. Files are
+The data folder is ``$DPGEN_DATA``, else ``./data``. It may be read-only: nothing is written to a
+folder that already holds the files, and a download appears there complete or not at all. Files are
 checked before use, and nothing is ever unpickled.
+
+    >>> digits = load("glyphs", "train", num_records=100)  # drawn here: no download
+    >>> tuple(digits.images.shape), digits.labels.bincount().tolist()
+    ((100, 1, 28, 28), [10, 10, 10, 10, 10, 10, 10, 10, 10, 10])
 """
 
 from __future__ import annotations
@@ -10,12 +14,12 @@ from __future__ import annotations
 import contextlib
 import gzip
 import hashlib
+import http.client
 import os
-import socket
 import tempfile
 import threading
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -23,12 +27,10 @@ from types import MappingProxyType
 import torch
 from torch import Tensor
 from torchvision import datasets as tv
-from torchvision.datasets.mnist import read_image_file, read_label_file
-from torchvision.datasets.utils import check_integrity, download_url
+from torchvision.datasets.utils import check_integrity
 
-from dpgen_core.data import celeba
-from dpgen_core.data import folders
 from dpgen_core.checks import check_choice, check_int, require
+from dpgen_core.data import celeba, folders
 from dpgen_core.data.glyphs import MAX_RECORDS, draw_glyphs
 from dpgen_core.streams import stream
 
@@ -44,7 +46,7 @@ class ImageData:
         class_names: one per class.
 
     Raises:
-        InvalidArgument: on construction, where one of the above does not hold.
+        InvalidArgument: on construction, if one of the above does not hold.
     """
 
     name: str
@@ -61,13 +63,18 @@ class ImageData:
         require(good, "images, labels", types, "float32 and int64", "images.float(), labels.long()")
         if not self.images.numel():
             return
-        low, high = (float(end) for end in self.images.aminmax())  # NaN if any value is
-        good = low >= 0 and high <= 1
-        require(good, "images", (low, high), "finite, from 0 to 1", "dividing 8-bit images by 255")
+        check_pixels("images", self.images)
         first, last = (int(end) for end in self.labels.aminmax())
         count = len(self.class_names)
         good = first >= 0 and last < count
         require(good, "labels", (first, last), f"from 0 to {count - 1}", "the files' own labels")
+
+
+def check_pixels(argument: str, images: Tensor) -> None:
+    """Require finite values in [0, 1]; `images` is not empty."""
+    low, high = (float(end) for end in images.aminmax())  # NaN if any value is
+    fix = "images / 255, which brings 8-bit values to values in [0, 1]"
+    require(low >= 0 and high <= 1, argument, (low, high), "finite, from 0 to 1", fix)
 
 
 @dataclass(frozen=True)
@@ -78,13 +85,13 @@ class DatasetSpec:
         name: key in `DATASETS`.
         image_shape: (c, h, w).
         class_names: one per class.
-        licence: as usually stated.
+        license: as usually stated.
     """
 
     name: str
     image_shape: tuple[int, int, int]
     class_names: tuple[str, ...]
-    licence: str
+    license: str
 
     @property
     def num_classes(self) -> int:
@@ -107,10 +114,12 @@ DATASETS: Mapping[str, DatasetSpec] = MappingProxyType(
     }
 )
 NAMES = (*DATASETS, *folders.SHAPES)
-_IDX: Mapping[str, type[tv.MNIST]] = MappingProxyType(
-    {"mnist": tv.MNIST, "fashion_mnist": tv.FashionMNIST}
-)
+_IDX: dict[str, type[tv.MNIST]] = {"mnist": tv.MNIST, "fashion_mnist": tv.FashionMNIST}
 _IDX_PREFIX = {"train": "train", "test": "t10k"}
+_SPLITS: dict[str, Iterable[str]] = {
+    "celeba": celeba.PARTITIONS,
+    **dict.fromkeys(folders.SHAPES, ("train", "test", "all")),
+}
 _GLYPH_COUNTS = {"train": 60_000, "test": 10_000}
 _TRAIN_SIZES = {"mnist": 60_000, "fashion_mnist": 60_000, "celeba": 162_770, "glyphs": 60_000}
 DOWNLOAD_SECONDS = 10.0  # longest wait for a server's answer
@@ -141,32 +150,62 @@ def load(
     root: Path | str | None = None,
     num_records: int | None = None,
     seed: int = 0,
+    key: str | None = None,
 ) -> ImageData:
     """Load a split of a named data set.
 
     Args:
-        name: one of `NAMES`; ``folder_gray`` and ``folder_color`` take the images of the data folder
-            itself (see `folders`).
-        split: ``train`` or ``test``; CelebA also has ``valid`` (the official split).
+        name: one of `NAMES`; ``folder_gray`` and ``folder_color`` take the images of the data
+            folder itself (see `folders`).
+        split: ``train`` or ``test``; CelebA also has ``valid`` (the official split), one's own
+            folder ``all`` (every file, in the order of the names).
         root: data folder; None takes `data_root`.
-        num_records: a random subset of that size, drawn without a look at the (private) labels;
-            None takes all. For ``glyphs``, how many to draw; None draws 60,000 or 10,000.
+        num_records: size of a random subset, drawn without using the (private) labels; None takes
+            all. For ``glyphs``, how many to draw; None draws 60,000 or 10,000.
         seed: public; decides the subset. For ``glyphs`` it decides the drawing, and no training
             split shares a random stream with any test split.
+        key: the run's secret key, which orders the files of one's own folder (see `folders`); other
+            data sets are public and do not need it.
 
     Raises:
         InvalidArgument: unknown name or split, too many records, damaged files.
-        FileNotFoundError: the files are not there and cannot be downloaded; says where they were
-            looked for.
+        FileNotFoundError: the files are neither there nor to be had; says where it looked.
     """
     check_choice("dataset", name, NAMES)
-    check_choice("split", split, celeba.PARTITIONS if name == "celeba" else _IDX_PREFIX)
+    check_choice("split", split, _SPLITS.get(name, _IDX_PREFIX))
     check_int("seed", seed, low=0, fix="seed=0")
     if num_records is not None:
         check_int("num_records", num_records, low=1, fix="num_records=2000")
     folder = data_root() if root is None else Path(root)
     if name == "glyphs":
         return _load_glyphs(split, num_records, seed)
+
+    pick = _picker(name, split, num_records, seed)
+    if name in folders.SHAPES:
+        spec = dataset_spec(name, root=folder)
+        images, labels = folders.load_folder(name, folder, split, pick, key=key)
+        return ImageData(name, images, labels, spec.class_names)
+    if name in _IDX:
+        return _load_idx(name, folder, split, pick)
+    spec = DATASETS[name]
+    images, labels = celeba.load_celeba(folder, split, pick, spec.image_shape)
+    return ImageData(name, images, labels, spec.class_names)
+
+
+def split_pool(
+    pool: ImageData, split: str, *, num_records: int | None, seed: int, key: str | None
+) -> ImageData:
+    """A split of one's own folder, taken from its `pool` that `load` read with split ``all``.
+
+    The other arguments are those of `load`; the result is what `load` would read again.
+    """
+    slots = folders.rows_of_split(len(pool.labels), split, key)
+    rows = slots[_picker(pool.name, split, num_records, seed)(len(slots))]
+    return ImageData(pool.name, pool.images[rows], pool.labels[rows], pool.class_names)
+
+
+def _picker(name: str, split: str, num_records: int | None, seed: int) -> Callable[[int], Tensor]:
+    """A function from the number of records to the rows wanted, by a public permutation."""
 
     def pick(available: int) -> Tensor:
         if num_records is None or num_records == available:
@@ -176,14 +215,7 @@ def load(
         order = torch.randperm(available, generator=stream(seed, "subset", name, split))
         return order[:num_records]
 
-    if name in folders.SHAPES:
-        spec = dataset_spec(name, root=folder)
-        return ImageData(name, *folders.load_folder(name, folder, split, pick), spec.class_names)
-    if name in _IDX:
-        return _load_idx(name, folder, split, pick)
-    spec = DATASETS[name]
-    images, labels = celeba.load_celeba(folder, split, pick, spec.image_shape)
-    return ImageData(name, images, labels, spec.class_names)
+    return pick
 
 
 def train_size(name: str, *, root: Path | str | None = None) -> int:
@@ -197,13 +229,10 @@ def train_size(name: str, *, root: Path | str | None = None) -> int:
 
 
 def available(name: str, *, root: Path | str | None = None, download: bool = True) -> bool:
-    """Whether `load` would succeed. Never raises.
+    """Whether `load` would succeed; False for an unknown name. Never raises.
 
-    Args:
-        name: one of `NAMES`; any other name is not available.
-        root: data folder; None takes `data_root`.
-        download: fetch what is missing. Without a network this costs at most `DOWNLOAD_SECONDS`
-            for each of the one or two servers.
+    With `download`, missing files are fetched. Without a network this takes at most
+    `DOWNLOAD_SECONDS` for each of the one or two servers.
     """
     try:
         check_choice("dataset", name, NAMES)
@@ -215,7 +244,7 @@ def available(name: str, *, root: Path | str | None = None, download: bool = Tru
                 _download_missing(name, folder)
             return all(check_integrity(path, md5) for path, md5 in _idx_files(name, folder))
         return name != "celeba" or celeba.available(folder)
-    except Exception:  # whatever is wrong, `load` says it
+    except Exception:  # `load` reports what is wrong
         return False
 
 
@@ -237,36 +266,36 @@ def _download_missing(name: str, folder: Path) -> None:
     missing = [(path, md5) for path, md5 in _idx_files(name, folder) if not path.exists()]
     if not missing:
         return
+    raw = missing[0][0].parent
     try:
         server = next(filter(_answers, _IDX[name].mirrors), None)
         if server is None:
             raise OSError(f"no answer from {' or '.join(_IDX[name].mirrors)}")
-        raw = missing[0][0].parent
         raw.mkdir(parents=True, exist_ok=True)
-        with _socket_timeout(), tempfile.TemporaryDirectory(dir=raw) as scratch:
+        with tempfile.TemporaryDirectory(dir=raw) as scratch:
             for path, md5 in missing:
-                download_url(server + path.name, scratch, path.name, md5)
-                (Path(scratch) / path.name).replace(path)
-    except (OSError, RuntimeError) as error:
+                with _open(server + path.name) as response:
+                    content = response.read()
+                if _md5(content) != md5:
+                    raise OSError(f"{path.name} from {server} is corrupted")
+                partial = Path(scratch) / path.name
+                partial.write_bytes(content)
+                partial.replace(path)
+    except (OSError, http.client.HTTPException) as error:
         raise FileNotFoundError(
-            f"{name}: {', '.join(path.name for path, _ in missing)} not found in "
-            f"{missing[0][0].parent}, and the download failed ({error}). Put the files there, set "
-            "DPGEN_DATA to a folder that holds them, or use dataset='glyphs', which needs no files."
+            f"{name}: {', '.join(path.name for path, _ in missing)} not found in {raw}, and the "
+            f"download failed ({error}). Put the files there, set DPGEN_DATA to a folder that "
+            "holds them, or use dataset='glyphs', which needs no files."
         ) from error
 
 
 def _answers(server: str) -> bool:
-    """Whether a server answers in time; a thread, as name look-up knows no time limit."""
+    """Whether a server answers in time. In a thread, as name lookup has no time limit."""
     answers = []
 
     def ask() -> None:
-        request = urllib.request.Request(
-            server + "train-labels-idx1-ubyte.gz", method="HEAD", headers={"User-Agent": "dpgen"}
-        )
-        with (
-            contextlib.suppress(OSError, ValueError),
-            urllib.request.urlopen(request, timeout=DOWNLOAD_SECONDS),
-        ):
+        with contextlib.suppress(OSError, http.client.HTTPException):
+            _open(server + "train-labels-idx1-ubyte.gz", method="HEAD").close()
             answers.append(True)
 
     thread = threading.Thread(target=ask, daemon=True)
@@ -275,40 +304,35 @@ def _answers(server: str) -> bool:
     return bool(answers)
 
 
-@contextlib.contextmanager
-def _socket_timeout() -> Iterator[None]:
-    before = socket.getdefaulttimeout()
-    socket.setdefaulttimeout(DOWNLOAD_SECONDS)
-    try:
-        yield
-    finally:
-        socket.setdefaulttimeout(before)
+def _open(url: str, method: str = "GET") -> http.client.HTTPResponse:
+    request = urllib.request.Request(url, method=method, headers={"User-Agent": "dpgen"})
+    return urllib.request.urlopen(request, timeout=DOWNLOAD_SECONDS)
 
 
 def _load_idx(name: str, folder: Path, split: str, pick: Callable[[int], Tensor]) -> ImageData:
     _download_missing(name, folder)
     files = {path.name: (path, md5) for path, md5 in _idx_files(name, folder)}
-    prefix = _IDX_PREFIX[split]
-    # torchvision's own class would unpack beside the files, where we may not write.
-    with tempfile.TemporaryDirectory() as scratch:
-        images = read_image_file(_unpack(*files[f"{prefix}-images-idx3-ubyte.gz"], scratch))
-        labels = read_label_file(_unpack(*files[f"{prefix}-labels-idx1-ubyte.gz"], scratch))
-    spec = DATASETS[name]
-    shapes = tuple(images.shape), tuple(labels.shape)
-    good = shapes == ((len(labels), *spec.image_shape[1:]), (len(labels),))
-    rule = f"(N, {', '.join(map(str, spec.image_shape[1:]))}) and (N,)"
+    prefix, spec = _IDX_PREFIX[split], DATASETS[name]
+    # torchvision's own class would unpack the files into a folder that may be read-only.
+    pixels = _idx_values(*files[f"{prefix}-images-idx3-ubyte.gz"], dimensions=3)
+    labels = _idx_values(*files[f"{prefix}-labels-idx1-ubyte.gz"], dimensions=1).long()
+    images = pixels.view(-1, *spec.image_shape)  # (N, 1, 28, 28)
+    shapes, rule = (tuple(images.shape), tuple(labels.shape)), "as many labels as images"
+    good = len(images) == len(labels)
     require(good, f"shapes of {name}/{split}", shapes, rule, "fresh copies of the files")
     rows = pick(len(labels))
-    chosen = images[rows, None].float().div_(255)  # (N, 1, 28, 28)
-    return ImageData(name, chosen, labels[rows], spec.class_names)
+    return ImageData(name, images[rows].float().div_(255), labels[rows], spec.class_names)
 
 
-def _unpack(path: Path, md5: str, scratch: str) -> str:
-    """A checked, unpacked copy in `scratch`."""
+def _idx_values(path: Path, md5: str, *, dimensions: int) -> Tensor:
+    """The checked content of an IDX file, flat; the header has four bytes plus four a dimension."""
     packed = path.read_bytes()
-    found = hashlib.md5(packed, usedforsecurity=False).hexdigest()
+    found = _md5(packed)
     rule = f"{md5}, the published file's; this one is damaged or another"
     require(found == md5, f"MD5 sum of {path}", found, rule, "a fresh copy of the file")
-    target = Path(scratch) / path.stem
-    target.write_bytes(gzip.decompress(packed))
-    return str(target)
+    content = bytearray(gzip.decompress(packed))
+    return torch.frombuffer(content, dtype=torch.uint8, offset=4 * (1 + dimensions))
+
+
+def _md5(content: bytes) -> str:
+    return hashlib.md5(content, usedforsecurity=False).hexdigest()

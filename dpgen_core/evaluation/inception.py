@@ -1,9 +1,8 @@
-"""FID, by Inception-v3 or not at all.
+"""FID, by the published Inception-v3 weights only.
 
-Only the published weights give a figure called FID: a file is recognized by its SHA-256, not by its
-name. That also makes it safe to load, as the extractor unpickles it. Where the weights are absent or
-are something else, the value is None and the reason says where they were looked for; nothing is ever
-fetched from here.
+The weights file is recognized by its SHA-256, which also makes it safe to load: the extractor
+unpickles it. Without that file the value is None, and the reason says where it was looked for.
+Nothing is ever downloaded.
 """
 
 from __future__ import annotations
@@ -11,11 +10,13 @@ from __future__ import annotations
 import hashlib
 import os
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from dpgen_core.checks import require
+from dpgen_core.data.sets import check_pixels
 from dpgen_core.evaluation.classifiers import pick_device
 
 WEIGHTS_FILE = "weights-inception-2015-12-05-6726825d.pth"  # torch-fidelity's release v0.2.0
@@ -24,31 +25,29 @@ ENVIRONMENT_NAME = "DPGEN_INCEPTION"
 
 
 def find_weights(weights: Path | None = None) -> tuple[Path | None, str]:
-    """Look for the weights file: `weights` alone if given, else the environment, else the cache.
+    """Look for the weights file: only at `weights` if given, else in environment and cache.
 
-    Args:
-        weights: the file, or a folder that holds it under its published name.
-
-    Returns:
-        (path, "") or (None, reason). The reason holds no absolute path: it ends up in records.
+    `weights` is the file, or a folder that holds it under its published name. Returns (path, "") or
+    (None, reason). The reason is published with records, so it contains no absolute path.
     """
-    named = os.environ.get(ENVIRONMENT_NAME)
+    places = {
+        f"${ENVIRONMENT_NAME}": os.environ.get(ENVIRONMENT_NAME),
+        "the torch hub cache (checkpoints)": Path(torch.hub.get_dir()) / "checkpoints",
+    }
     if weights is not None:
-        places = {"the argument weights": Path(weights)}
-    else:
-        places = {f"${ENVIRONMENT_NAME}": Path(named)} if named else {}
-        places["the torch hub cache (checkpoints)"] = Path(torch.hub.get_dir()) / "checkpoints"
+        places = {"the argument weights": weights}
     seen = []
     for where, place in places.items():
-        path = place / WEIGHTS_FILE if place.is_dir() else place
+        if not place:
+            seen.append(f"{where}: not set")
+            continue
+        path = Path(place) / WEIGHTS_FILE if Path(place).is_dir() else Path(place)
         if not path.is_file():
             seen.append(f"{where}: no such file")
         elif _sha256(path) == WEIGHTS_SHA256:
             return path, ""
         else:
             seen.append(f"{where}: another file (its SHA-256 differs)")
-    if weights is None and not named:
-        seen.insert(0, f"${ENVIRONMENT_NAME}: not set")
     return None, (
         f"no FID without the published Inception weights {WEIGHTS_FILE} (torch-fidelity's release "
         f"v0.2.0); looked at {'; '.join(seen)}. Put the file there and evaluate again."
@@ -72,33 +71,22 @@ def fid(
         batch: images per pass.
         device: see `classifiers.pick_device`.
 
-    Returns:
-        (value, "") or (None, reason).
-
-    Raises:
-        InvalidArgument: fewer than 2 images, neither 1 nor 3 channels, or values outside [0, 1].
-
+    Returns (value, "") or (None, reason). Raises `InvalidArgument` for other images.
     Source: Heusel et al. (2017), as implemented by torchmetrics on torch-fidelity's extractor.
     """
     for name, images in (("real", real), ("synthetic", synthetic)):
-        require(
-            images.dim() == 4 and len(images) >= 2 and images.shape[1] in (1, 3),
-            name,
-            tuple(images.shape),
-            "at least 2 images of 1 or 3 channels, (n, c, h, w)",
-            "images.unsqueeze(1) for gray images",
-        )
-        low, high = float(images.min()), float(images.max())
-        require(low >= 0 and high <= 1, name, (low, high), "in [0, 1]", "images / 255")
+        good = images.dim() == 4 and len(images) >= 2 and images.shape[1] in (1, 3)
+        rule, fix = "at least 2 images of 1 or 3 channels, (n, c, h, w)", "images.unsqueeze(1)"
+        require(good, name, tuple(images.shape), rule, fix)
+        check_pixels(name, images)
     found, reason = find_weights(weights)
     if found is None:
         return None, reason
     from torchmetrics.image.fid import FrechetInceptionDistance  # slow to import, rarely needed
 
-    # antialias=False is the resize of the original TensorFlow graph; torchmetrics' default is not
-    metric = FrechetInceptionDistance(
-        feature=2048, feature_extractor_weights_path=str(found), antialias=False
-    ).to(pick_device(device))
+    # Without antialiasing, as in the original TensorFlow graph; torchmetrics' default differs.
+    options: dict[str, Any] = {"feature_extractor_weights_path": str(found), "antialias": False}
+    metric = FrechetInceptionDistance(feature=2048, **options).to(pick_device(device))
     with torch.no_grad():
         for images, is_real in ((real, True), (synthetic, False)):
             for part in images.split(batch):

@@ -1,21 +1,27 @@
 """Quality of synthetic images: accuracy, Inception Score, Frechet distance, coverage, copying.
 
-What is trained on what (design section 9): *g2r* trains on synthetic and tests on the real test set,
-*r2g* the other way round. The Inception Score and the Frechet distance use a classifier trained on
-real data (GS-WGAN's MNIST protocol) and are stated as such; only `inception.fid` gives a FID.
-These figures are computed from private records and lie outside the guarantee.
+*g2r* trains a classifier on synthetic images and tests it on the real test set, *r2g* the other way
+round. The Inception Score and the Frechet distance use a classifier trained on real data, GS-WGAN's
+protocol for MNIST; only `inception.fid` gives a FID. These figures are computed from private
+records and are not covered by the privacy guarantee.
+
+    >>> round(inception_score(torch.eye(3)), 6)  # certain of the class, and each class as often
+    3.0
+    >>> frechet_distance(torch.zeros(9, 2), torch.ones(9, 2))
+    2.0
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from dpgen_core.checks import check_int, require
-from dpgen_core.data.sets import ImageData
+from dpgen_core.data.sets import ImageData, check_pixels
 from dpgen_core.evaluation.classifiers import (
     ARCHITECTURES,
     TrainedClassifier,
@@ -61,84 +67,57 @@ def evaluate(
 ) -> dict[str, Metric]:
     """All metrics of one set of synthetic images; seeded, values JSON-safe.
 
-    Distances are Euclidean over all pixels in [0, 1]. A metric that cannot be had is None.
-
     Args:
         synthetic: generated images with their labels; classes may be missing.
         real_train: private training records.
-        real_test: real test records: no classifier is trained or chosen on them.
-        settings: sizes.
+        real_test: real test records; no classifier is trained or chosen on them.
+        settings: how much data and work to use.
         seed: decides subsets and classifiers.
-        cache_dir: where classifiers trained on real data are kept; None keeps none.
+        cache_dir: private cache of the classifiers trained on real data; None caches none.
 
     Returns:
-        ``g2r_*``, ``r2g_*``, ``real_*`` (train real, test real: the ceiling of g2r), each for ``cnn``
-        and ``mlp``, in [0, 1]; ``inception_score``, ``frechet_distance``, ``frechet_floor``,
-        ``precision``, ``recall`` by the real-trained CNN; ``class_distance_synthetic``,
-        ``class_distance_real``, ``nearest_real_distance``, ``nearest_real_reference`` in pixels;
-        ``fid``, ``fid_reason``.
+        ``g2r_*``, ``r2g_*``, ``real_*`` (train real, test real: the ceiling of g2r), each for
+        ``cnn`` and ``mlp``, in [0, 1]; ``inception_score``, ``frechet_distance``,
+        ``frechet_floor``, ``precision``, ``recall`` by the real-trained CNN;
+        ``class_distance_synthetic``, ``class_distance_real``, ``nearest_real_distance``,
+        ``nearest_real_reference``, Euclidean over pixels in [0, 1]; ``fid``, ``fid_reason``. None
+        where a metric is not defined.
 
     Raises:
-        InvalidArgument: fewer than 2 images, not finite, outside [0, 1], or sets that differ in shape
-            or classes.
+        InvalidArgument: fewer than 2 images, pixels outside [0, 1] or not finite, or sets that
+            differ in shape or classes.
     """
-    for name, data in (
-        ("synthetic", synthetic),
-        ("real_train", real_train),
-        ("real_test", real_test),
-    ):
+    sets = {"synthetic": synthetic, "real_train": real_train, "real_test": real_test}
+    for name, data in sets.items():
         _check(name, data, real_train)
     made = _subset(synthetic, settings.synthetic_records, seed)
     real = _subset(real_train, settings.real_records, seed)
-    classes, epochs = len(real.class_names), settings.classifier_epochs
     metrics: dict[str, Metric] = {}
     judges: dict[str, TrainedClassifier] = {}
+    protocol: dict[str, Any] = {"num_classes": len(real.class_names), "seed": seed}
+    protocol["epochs"] = settings.classifier_epochs
     for name in ARCHITECTURES:
-        judge = cached_classifier(
-            real,
-            architecture=name,
-            num_classes=classes,
-            seed=seed,
-            epochs=epochs,
-            cache_dir=cache_dir,
-        )
-        student = train_classifier(
-            made.images,
-            made.labels,
-            architecture=name,
-            num_classes=classes,
-            seed=seed,
-            epochs=epochs,
-        )
+        judge = cached_classifier(real, architecture=name, cache_dir=cache_dir, **protocol)
+        student = train_classifier(made.images, made.labels, architecture=name, **protocol)
         metrics[f"g2r_{name}"] = student.accuracy(real_test.images, real_test.labels)
         metrics[f"r2g_{name}"] = judge.accuracy(made.images, made.labels)
         metrics[f"real_{name}"] = judge.accuracy(real_test.images, real_test.labels)
         judges[name] = judge
-    metrics |= _feature_metrics(judges["cnn"], made, real, real_test, settings, seed)
-    metrics |= _pixel_metrics(made, real_train, real_test, settings.neighbor_records, seed)
+    count = settings.neighbor_records
+    metrics |= _feature_metrics(judges["cnn"], made, real, real_test, count, seed)
+    metrics |= _pixel_metrics(made, real_train, real_test, count, seed)
     metrics["fid"], metrics["fid_reason"] = fid(real_test.images, made.images)
     return metrics
 
 
 def inception_score(probabilities: Tensor) -> float:
-    """Exp E[KL(p(y|x) || p(y))]; 1 for constant predictions, the class count for sure, even ones.
+    """Exp E[KL(p(y|x) || p(y))] of `probabilities` (n, classes); from 1 to the number of classes.
 
-    Args:
-        probabilities: (n, classes), rows sum to 1, n >= 1.
-
-    Raises:
-        InvalidArgument: rows that are no distribution.
-
-    Source: Salimans et al. (2016), without splits.
+    Raises `InvalidArgument` unless rows sum to 1. Source: Salimans et al. (2016), without splits.
     """
-    sums = probabilities.double().sum(1)
-    require(
-        len(sums) > 0 and bool(((sums - 1).abs() < 1e-4).all()),
-        "probabilities",
-        tuple(probabilities.shape),
-        "rows that each sum to 1",
-        "logits.softmax(1)",
-    )
+    sums, shape = probabilities.double().sum(1), tuple(probabilities.shape)
+    good = len(sums) > 0 and bool(((sums - 1).abs() < 1e-4).all())
+    require(good, "probabilities", shape, "rows that each sum to 1", "logits.softmax(1)")
     p = probabilities.double().clamp(min=1e-16)
     marginal = p.mean(0, keepdim=True)
     return float((p * (p.log() - marginal.log())).sum(1).mean().exp())
@@ -147,28 +126,19 @@ def inception_score(probabilities: Tensor) -> float:
 def frechet_distance(first: Tensor, second: Tensor) -> float:
     """Frechet distance between Gaussians fitted to two feature sets (n, d) and (m, d).
 
-    |mu1 - mu2|^2 + tr(S1 + S2 - 2 (S1^(1/2) S2 S1^(1/2))^(1/2)), the symmetric form, which stays real
-    and finite for singular covariances. Covariances are unbiased (n - 1).
+    |mu1 - mu2|^2 + tr(S1 + S2 - 2 (S1^(1/2) S2 S1^(1/2))^(1/2)), which stays real and finite for
+    singular covariances. Covariances are unbiased (n - 1).
 
     Raises:
         InvalidArgument: fewer than 2 rows, different widths, or features that are not finite.
 
     Source: Dowson & Landau (1982); Heusel et al. (2017).
     """
-    require(
-        min(len(first), len(second)) >= 2 and first.shape[1:] == second.shape[1:],
-        "features",
-        (tuple(first.shape), tuple(second.shape)),
-        "(n, d) and (m, d) with n, m >= 2",
-        "more images",
-    )
-    require(
-        bool(first.isfinite().all() and second.isfinite().all()),
-        "features",
-        "NaN or infinity",
-        "finite",
-        "finite images",
-    )
+    shapes = tuple(first.shape), tuple(second.shape)
+    good = min(len(first), len(second)) >= 2 and first.shape[1:] == second.shape[1:]
+    require(good, "features", shapes, "(n, d) and (m, d) with n, m >= 2", "more images")
+    good = bool(first.isfinite().all() and second.isfinite().all())
+    require(good, "features", "NaN or infinity", "finite", "finite images")
     a, b = first.double(), second.double()
     cov_a, cov_b = a.T.cov(), b.T.cov()
     root = _root(cov_a)
@@ -178,17 +148,10 @@ def frechet_distance(first: Tensor, second: Tensor) -> float:
 
 
 def precision_recall(real: Tensor, made: Tensor, neighbors: int = 3) -> tuple[float, float]:
-    """Share of made points inside the real manifold, and of real points inside the made one.
+    """Share of `made` (m, d) inside the manifold of `real` (n, d), and the other way round.
 
-    Args:
-        real: features (n, d).
-        made: features (m, d).
-        neighbors: k of the k-nearest-neighbor balls; a set of k points or fewer uses its farthest.
-
-    Returns:
-        (precision, recall), each in [0, 1].
-
-    Source: Kynkaanniemi et al. (2019).
+    A manifold is the union of balls that reach from each point to its k-th neighbor, with k =
+    `neighbors` (to the farthest point in a set of k or fewer). Source: Kynkaanniemi et al. (2019).
     """
 
     def covered(points: Tensor, manifold: Tensor) -> float:
@@ -201,15 +164,9 @@ def precision_recall(real: Tensor, made: Tensor, neighbors: int = 3) -> tuple[fl
 
 
 def class_distance(images: Tensor, labels: Tensor) -> float | None:
-    """Mean pixel distance between images of one class, averaged over classes: diversity.
+    """Diversity: mean pixel distance between images of one class, averaged over classes.
 
-    Args:
-        images: (n, c, h, w); the first 300 of each class are used.
-        labels: (n,).
-
-    Returns:
-        None where no class has two images.
-
+    Uses the first 300 images (n, c, h, w) of each class in `labels` (n,); None if no class has two.
     Source: ours.
     """
     values = []
@@ -221,17 +178,13 @@ def class_distance(images: Tensor, labels: Tensor) -> float | None:
 
 
 def nearest_distance(images: Tensor, records: Tensor) -> float:
-    """Median pixel distance from an image to its nearest record; small means copying.
+    """Median pixel distance from `images` (n, c, h, w) to the nearest of `records` (m, c, h, w).
 
-    Args:
-        images: (n, c, h, w).
-        records: (m, c, h, w).
-
-    Source: ours.
+    Small values suggest copying. Source: ours.
     """
     flat, others = images.flatten(1), records.flatten(1)
     nearest = torch.cat([torch.cdist(part, others).argmin(1) for part in flat.split(500)])
-    # cdist's fast path rounds: an exact copy would not come out at 0
+    # Not from cdist, whose fast path rounds: an exact copy must come out at 0.
     return float((flat - others[nearest]).double().norm(dim=1).median())
 
 
@@ -239,21 +192,15 @@ def _feature_metrics(
     judge: TrainedClassifier,
     made: ImageData,
     real: ImageData,
-    real_test: ImageData,
-    settings: EvaluationSettings,
+    test: ImageData,
+    count: int,
     seed: int,
 ) -> dict[str, Metric]:
     """Metrics in the feature space of a classifier trained on `real`."""
-    features = {
-        "made": judge.features(made.images),
-        "train": judge.features(real.images),
-        "test": judge.features(real_test.images),
-    }
-    # against the test records: features of records the classifier was fitted to are tighter
-    few = {
-        name: value[_rows(len(value), settings.neighbor_records, seed)]
-        for name, value in features.items()
-    }
+    sets = {"made": made, "train": real, "test": test}
+    features = {name: judge.features(data.images) for name, data in sets.items()}
+    # Compared with test records: features of training records lie closer together.
+    few = {name: value[_rows(len(value), count, seed)] for name, value in features.items()}
     precision, recall = precision_recall(few["test"], few["made"])
     return {
         "inception_score": inception_score(judge.logits(made.images).double().softmax(1)),
@@ -267,9 +214,8 @@ def _feature_metrics(
 def _pixel_metrics(
     made: ImageData, real: ImageData, real_test: ImageData, count: int, seed: int
 ) -> dict[str, Metric]:
-    """Diversity and copying; copies are looked for among all training records."""
-    few_made, few_test = _subset(made, count, seed), _subset(real_test, count, seed)
-    few_real = _subset(real, count, seed)
+    """Diversity, and copying of any training record."""
+    few_made, few_real, few_test = (_subset(s, count, seed) for s in (made, real, real_test))
     return {
         "class_distance_synthetic": class_distance(few_made.images, few_made.labels),
         "class_distance_real": class_distance(few_real.images, few_real.labels),
@@ -279,23 +225,12 @@ def _pixel_metrics(
 
 
 def _check(name: str, data: ImageData, like: ImageData) -> None:
-    images = data.images
-    require(len(images) >= 2, name, len(images), "at least 2 images", "more samples")
-    found, wanted = (
-        (tuple(of.images.shape[1:]), len(of.class_names)) for of in (data, like)
-    )  # ((c, h, w), classes)
-    require(
-        found == wanted, name, found, f"(image shape, classes) {wanted}", "one data set for all"
-    )
-    require(
-        bool(images.isfinite().all()),
-        name,
-        "NaN or infinity",
-        "finite",
-        "looking at the training curve: the generator diverged",
-    )
-    low, high = float(images.min()), float(images.max())
-    require(low >= 0 and high <= 1, name, (low, high), "in [0, 1]", "images.clamp(0, 1)")
+    """At least 2 images, of the shape and classes of `like`; pixels may have changed since made."""
+    require(len(data.images) >= 2, name, len(data.images), "at least 2 images", "more samples")
+    found, wanted = ((tuple(d.images.shape[1:]), len(d.class_names)) for d in (data, like))
+    rule = f"(image shape, classes) {wanted}"
+    require(found == wanted, name, found, rule, "one data set for all")
+    check_pixels(name, data.images)
 
 
 def _distances(first: Tensor, second: Tensor) -> Tensor:

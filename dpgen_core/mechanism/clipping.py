@@ -1,4 +1,12 @@
-"""Clip vectors to a Euclidean norm that holds in floating-point arithmetic."""
+"""Clip vectors to a Euclidean norm that holds in floating-point arithmetic.
+
+>>> clipped, norms = clip_rows(torch.tensor([[3.0, 4.0], [0.3, 0.4]]), max_norm=1.0)
+>>> norms
+tensor([5.0000, 0.5000])
+>>> clipped
+tensor([[0.6000, 0.8000],
+        [0.3000, 0.4000]])
+"""
 
 from __future__ import annotations
 
@@ -8,37 +16,34 @@ import torch
 from torch import Tensor
 
 ClipMode = Literal["joint", "per-image"]
-
-
 CLIP_MODES: tuple[ClipMode, ...] = ("joint", "per-image")
 
-
 _TINY = 1e-12
-
-
-# Norms are summed in float64 over blocks of float32: in float32 alone the error grows with the length of a
-# contribution. In a block n squares are rounded and summed: at worst n roundings of 2^-24, whose effect the
-# root halves; it, the factor and each scaled entry add one each. Scaling to that much below
-# the bound covers it. Shorter blocks waste less of the bound, but below this length they take longer.
+# Norms are summed in float64 over blocks of float32: in float32 alone the error grows with the
+# length. In a block n squares are rounded and summed: at worst n roundings of 2^-24, whose effect
+# the root halves; it, the factor and each scaled entry add one each. Scaling to that much below the
+# bound covers it. Shorter blocks waste less of the bound, but below this length they take longer.
 _BLOCK = 512
-
-
 _SHRINK = 1.0 - (_BLOCK / 2 + 4) * 2.0**-24
 
 
-def _norms(*parts: Tensor) -> Tensor:
-    """Euclidean norm (n,) of the rows that `parts` (n, m_j) make side by side, float64; see `_BLOCK`."""
-    norms = []
+def row_norms(*parts: Tensor) -> Tensor:
+    """Norms (n,), float64, of the rows that `parts` (n, m_j) make side by side."""
+    pieces = []
     for part in parts:
         whole = part.shape[1] // _BLOCK * _BLOCK
         blocks = part[:, :whole].unflatten(1, (-1, _BLOCK))
-        norms.append(torch.linalg.vector_norm(blocks, dim=2))
+        pieces.append(torch.linalg.vector_norm(blocks, dim=2))
         if whole < part.shape[1]:
-            norms.append(torch.linalg.vector_norm(part[:, whole:], dim=1, keepdim=True))
-    return torch.linalg.vector_norm(torch.cat(norms, dim=1), dim=1, dtype=torch.float64)
+            pieces.append(torch.linalg.vector_norm(part[:, whole:], dim=1, keepdim=True))
+    norms = torch.linalg.vector_norm(torch.cat(pieces, dim=1), dim=1, dtype=torch.float64)
+    over = norms.isinf()
+    if over.any():  # squares beyond float32's range, or an infinite entry
+        norms[over] = torch.cat([part[over].double() for part in parts], dim=1).norm(dim=1)
+    return norms
 
 
-def _factor(norms: Tensor, max_norm: float) -> Tensor:
+def clip_factors(norms: Tensor, max_norm: float) -> Tensor:
     """What scales rows of these norms down to just below `max_norm`, 1 where they are."""
     return (max_norm * _SHRINK / norms.clamp(min=_TINY)).clamp(max=1.0)
 
@@ -53,28 +58,26 @@ def clip_rows(rows: Tensor, max_norm: float) -> tuple[Tensor, Tensor]:
     Returns:
         The clipped rows (n, d) and the norms before clipping (n,). A row with a NaN or an infinity
         becomes zero: one broken contribution must not void the bound.
-
-    Example:
-        >>> clip_rows(torch.tensor([[3.0, 4.0], [0.3, 0.4]]), 1.0)[1]
-        tensor([5.0000, 0.5000])
     """
-    norms = _norms(rows)  # (n,)
-    finite = norms.isfinite()
-    factor = _factor(norms, max_norm).to(rows)
-    clipped = torch.where(finite[:, None], rows * factor[:, None], torch.zeros_like(rows))
-    return clipped, norms.to(rows)
+    norms = row_norms(rows)  # (n,)
+    factors = clip_factors(norms, max_norm)
+    clipped = rows * factors.to(rows)[:, None]
+    tiny = factors < torch.finfo(rows.dtype).tiny  # factors that float32 would round too coarsely
+    if tiny.any():
+        clipped[tiny] = (rows[tiny] * factors[tiny, None]).to(rows)  # the product in float64
+    return torch.where(norms.isfinite()[:, None], clipped, 0.0), norms.to(rows)
 
 
 def clip_contributions(
     contributions: Tensor, max_grad_norm: float, mode: ClipMode = "joint"
 ) -> tuple[Tensor, Tensor]:
-    """Bound each shard's contribution by C over all its images together.
+    """Bound each owner's contribution by C over all its images together.
 
     Args:
-        contributions: (k, B, d), k shards answering for B images.
+        contributions: (k, B, d), k owners answering for B images.
         max_grad_norm: C > 0.
         mode: ``"joint"`` clips the (B d)-vector to C; ``"per-image"`` clips each image to
-            C / sqrt(B), as the lineage does. Either way the shard's norm is at most C.
+            C / sqrt(B), as GS-WGAN and its successors do. Either way an owner's norm is at most C.
 
     Returns:
         Clipped contributions (k, B, d), and the norms before clipping: (k,) or (k, B).

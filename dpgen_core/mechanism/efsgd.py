@@ -1,4 +1,19 @@
-"""EFSGD: error-feedback DP-SGD with one memory on the server."""
+"""Error-feedback DP-SGD as a PyTorch optimizer, with one memory on the server.
+
+Two forms of error feedback are in this package. `EFSGD` clips the gradients of single records and
+keeps one memory on the server. That memory is private state which every record moves, so it has a
+price of its own (`EFSGD.event`). In owner-side error feedback (`error_memory`) each owner keeps
+what clipping cut off its own contribution, *before* it is clipped again, at no price.
+``make_config(method="efsgd")`` runs the owners' form.
+
+    >>> theta = torch.nn.Parameter(torch.zeros(2))
+    >>> optimizer = EFSGD([theta], lr=1.0, max_grad_norm=1.0, max_error_norm=1.0,
+    ...                   max_residual_norm=9.0, noise_multiplier=0.0, expected_batch_size=1)
+    >>> optimizer.release(torch.tensor([[3.0, 4.0]]))  # clipped; the rest goes into the memory
+    tensor([0.6000, 0.8000])
+    >>> optimizer.release(torch.tensor([[0.0, 0.0]]))  # and comes out of it, clipped again
+    tensor([0.6000, 0.8000])
+"""
 
 from __future__ import annotations
 
@@ -10,7 +25,9 @@ from torch import Tensor
 
 from dpgen_core.accounting import GaussianEvent
 from dpgen_core.checks import check_int, check_real, require
-from dpgen_core.mechanism.clipping import _factor, _norms
+from dpgen_core.mechanism.clipping import clip_factors, row_norms
+
+_HUGE = 2.0**64  # float32 would round the factors of longer gradients too coarsely
 
 
 class EFSGD(torch.optim.Optimizer):
@@ -25,16 +42,15 @@ class EFSGD(torch.optim.Optimizer):
         theta <- theta - lr * (v + N(0, (sigma C1 / E)^2 I))
 
     Differs from Zhang et al. (ICLR 2024) in the bound kappa on the residual. Per-sample gradients
-    are read from ``p.grad_sample`` (n, *p.shape), as ``opacus.GradSampleModule`` leaves them; any
-    `torch.nn.Module` works. ``max_error_norm=0`` is plain DP-SGD.
+    are read from ``p.grad_sample``, ``(n, *p.shape)``, as ``opacus.GradSampleModule`` leaves them;
+    any `torch.nn.Module` works. ``max_error_norm=0`` is plain DP-SGD.
 
-    Privacy. The memory is not free: a record's residual shifts later releases. If e and e' differ by
-    what one replaced record left, ||e - e'|| grows by at most 2 kappa / E at each participation and,
-    as the projection P on the C2-ball is firmly non-expansive, ||(I-P)e - (I-P)e'||^2 <=
+    Privacy. The memory is not free: a record's residual shifts later releases. If e and e' differ
+    by what one replaced record left, ||e - e'|| grows by at most 2 kappa / E at each participation
+    and, as the projection P on the C2-ball is firmly non-expansive, ||(I-P)e - (I-P)e'||^2 <=
     ||e - e'||^2 - ||Pe - Pe'||^2; hence sum_t ||Pe_t - Pe'_t||^2 <= (2 m kappa / E)^2 after m
-    participations, and never more than T (2 C2)^2. With the direct part, sqrt(m) 2 C1 / E, Minkowski
-    bounds the whole shift; `event` charges it as one Gaussian, without amplification. (The design's
-    bound (m kappa)^2 is for a record that is added or removed; replacing doubles it.)
+    participations, and never more than T (2 C2)^2. With the direct part, sqrt(m) 2 C1 / E,
+    Minkowski bounds the whole shift; `event` charges it as one Gaussian, without amplification.
 
     Args:
         params: parameters that carry ``grad_sample``.
@@ -65,13 +81,9 @@ class EFSGD(torch.optim.Optimizer):
         check_real("max_residual_norm", max_residual_norm, low=0, fix="max_residual_norm=1")
         check_real("noise_multiplier", noise_multiplier, low=0, fix="noise_multiplier=1")
         check_real("expected_batch_size", expected_batch_size, low=0, low_open=True, fix="64")
-        require(
-            noise_multiplier == 0 or generator is not None,
-            "generator",
-            generator,
-            "a torch.Generator when noise_multiplier > 0",
-            "torch.Generator().manual_seed(seed)",
-        )
+        good = noise_multiplier == 0 or generator is not None
+        rule = "a torch.Generator when noise_multiplier > 0"
+        require(good, "generator", generator, rule, "torch.Generator().manual_seed(seed)")
         super().__init__(params, {"lr": lr})
         self.max_grad_norm = max_grad_norm
         self.max_error_norm = max_error_norm
@@ -87,49 +99,46 @@ class EFSGD(torch.optim.Optimizer):
         Raises:
             InvalidArgument: a parameter has no ``grad_sample``.
         """
-        parameters = [p for group in self.param_groups for p in group["params"]]
-        for p in parameters:
-            require(
-                getattr(p, "grad_sample", None) is not None,
-                "grad_sample",
-                None,
-                "set on every parameter before step()",
-                "wrapping the model in opacus.GradSampleModule",
-            )
-        released = self._release([p.grad_sample.flatten(1) for p in parameters])  # (P,)
-        start = 0
-        for group in self.param_groups:
-            for p in group["params"]:
-                p.sub_(released[start : start + p.numel()].view_as(p), alpha=group["lr"])
-                start += p.numel()
-                p.grad_sample = None
+        parameters = [(p, group["lr"]) for group in self.param_groups for p in group["params"]]
+        good = all(getattr(p, "grad_sample", None) is not None for p, _ in parameters)
+        rule = "set on every parameter before step()"
+        fix = "wrapping the model in opacus.GradSampleModule"
+        require(good, "grad_sample", None, rule, fix)
+        released = self._release([p.grad_sample.flatten(1) for p, _ in parameters])  # (P,)
+        pieces = released.split([p.numel() for p, _ in parameters])
+        for (p, lr), piece in zip(parameters, pieces, strict=True):
+            p.sub_(piece.view_as(p), alpha=lr)
+            p.grad_sample = None
 
     @torch.no_grad()
     def release(self, gradients: Tensor) -> Tensor:
-        """The step's release v + noise, (P,), from per-sample gradients (n, P); moves the memory."""
+        """A step's release v + noise, (P,), from per-sample gradients (n, P); moves the memory."""
         return self._release([gradients])
 
     def _release(self, parts: list[Tensor]) -> Tensor:
-        """`release` from per-sample gradients in parts (n, P_j), which are neither joined nor copied.
+        """`release` from per-sample gradients in parts (n, P_j), which are not joined.
 
-        A clipped gradient and its residual are both multiples of the gradient, so either is summed over
-        the batch by factors alone.
+        A clipped gradient and its residual are both multiples of the gradient, so either is summed
+        over the batch by factors alone.
         """
-        norms = _norms(*parts)  # (n,)
+        dtype, norms = parts[0].dtype, row_norms(*parts)  # (n,)
         finite = norms.isfinite()
         if not finite.all():  # one broken gradient must not void the bound
             parts = [torch.where(finite[:, None], part, 0.0) for part in parts]
             norms = torch.where(finite, norms, 0.0)
-        kept = _factor(norms, self.max_grad_norm)
+        if (norms > _HUGE).any():
+            parts = [part.double() for part in parts]
+        kept = clip_factors(norms, self.max_grad_norm)
         factors = [kept]
         if self.max_error_norm:
             lost = 1.0 - kept
-            factors.append(lost * _factor(lost * norms, self.max_residual_norm))
+            factors.append(lost * clip_factors(lost * norms, self.max_residual_norm))
         weights = (torch.stack(factors) / self.expected_batch_size).to(parts[0])  # (1 or 2, n)
         sizes = [part.shape[1] for part in parts]
         sums = weights.new_empty(len(weights), sum(sizes))  # (1 or 2, P)
         for part, into in zip(parts, sums.split(sizes, dim=1), strict=True):
             torch.mm(weights, part, out=into)
+        sums = sums.to(dtype)
         released = sums[0]
         if self.max_error_norm:
             self._feed_back(released, sums[1])
@@ -142,27 +151,23 @@ class EFSGD(torch.optim.Optimizer):
     def _feed_back(self, released: Tensor, residual: Tensor) -> None:
         """Move the clipped memory into `released`, and the residual into the memory.
 
-        The memory is kept in the state of the first parameter. A residual is finite and bounded, so it is
-        finite too.
+        The memory is kept in the state of the first parameter. It is finite, as residuals are.
         """
         state = self.state[self.param_groups[0]["params"][0]]
         if "error" not in state:
             state["error"] = torch.zeros_like(residual)
         memory = state["error"]
-        part = float(_factor(_norms(memory[None]), self.max_error_norm))
+        part = float(clip_factors(row_norms(memory[None]), self.max_error_norm))
         released.add_(memory, alpha=part)
         torch.add(residual, memory, alpha=1 - part, out=memory)
 
     def event(self, *, steps: int, participations: int, name: str = "efsgd") -> GaussianEvent:
-        """The price of `steps` steps under replace-one, each record used `participations` times.
+        """The price of a whole run under replace-one, as one release without amplification.
 
         Args:
             steps: T >= 1.
             participations: m, a public bound on how often one record is in a batch; 1 <= m <= T.
             name: label in the ledger.
-
-        Returns:
-            One `GaussianEvent` for the whole run (no amplification by sampling is claimed).
         """
         check_int("steps", steps, low=1, fix="steps=100")
         check_int("participations", participations, low=1, high=steps, fix="participations=1")

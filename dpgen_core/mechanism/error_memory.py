@@ -1,4 +1,9 @@
-"""Owner-side error feedback: what clipping cut off, kept by the owner and added next time."""
+"""Owner-side error feedback: what clipping cut off, kept by the owner and added next time.
+
+This is what ``make_config(method="efsgd")`` runs. Each owner adds its memory to its contribution
+before clipping, so a contribution still has norm C at most and the memory costs nothing. The other
+form, `efsgd.EFSGD`, keeps one memory on the server, and that one has a price.
+"""
 
 from __future__ import annotations
 
@@ -10,21 +15,20 @@ from dpgen_core.mechanism.clipping import ClipMode, clip_contributions
 
 
 class ErrorMemory:
-    """Owner-side error memory: one residual per shard and class label.
+    """One residual per owner and class label.
 
-    The slots of a round (latents) change, labels do not, so the residual is kept per label:
+    The latents of a round change, labels do not, so the residual is kept per label:
 
         v_k = clip(u_k + e_k[y], C)
         e_k[label] <- decay * mean over b with y_b = label of (u_k + e_k[y] - v_k)[b]
 
-    Labels that did not occur keep their residual. Source: design section 3, step 4 (ours; the
-    paper's rule is not public). ``decay=0`` switches the memory off.
+    Labels that did not occur keep their residual. Source: ours; the paper's rule is not public.
 
     Args:
-        num_shards: K.
+        num_shards: K, one shard for each owner.
         num_classes: number of labels.
         dim: contribution entries per image, d.
-        decay: in [0, 1].
+        decay: in [0, 1]; 0 switches the memory off.
         device: where the memory lives.
     """
 
@@ -51,14 +55,14 @@ class ErrorMemory:
         """Add the memory, clip, and keep what the clip cut off.
 
         Args:
-            joined: indices of the joining shards, (k,).
+            joined: indices of the joining owners, (k,).
             contributions: u, (k, B, d).
             labels: public labels y, (B,).
             max_grad_norm: C.
             mode: see `clip_contributions`.
 
         Returns:
-            v (k, B, d), each shard's norm at most C, and the norms of u + e before clipping.
+            v (k, B, d), each owner's norm at most C, and the norms of u + e before clipping.
         """
         if not self.decay:
             return clip_contributions(contributions, max_grad_norm, mode)

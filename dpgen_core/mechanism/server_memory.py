@@ -1,9 +1,10 @@
-"""EFSGD on the server for a critic: public blocks of records, constants of the memory, its price."""
+"""EFSGD on the server for a critic: public blocks of records, the memory's constants and price."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -29,15 +30,10 @@ def build_efsgd(
     max_grad_norm: float,
     memory: bool,
 ) -> EFSGD:
-    """The optimizer whose memory is on the server.
+    """The optimizer whose memory is on the server; only its release is used, not its step.
 
-    Args:
-        weights: what it would step; here only its release is used.
-        noise_multiplier: sigma.
-        num_records: N.
-        sampling_rate: share of the records in a block.
-        max_grad_norm: C.
-        memory: False switches the memory off.
+    `sampling_rate` is the share of the `num_records` records in a block. Without `memory` it is
+    plain DP-SGD.
     """
     kept = max_grad_norm if memory else 0.0
     return EFSGD(
@@ -52,26 +48,12 @@ def build_efsgd(
     )
 
 
-def server_event(
-    *,
-    noise_multiplier: float,
-    num_records: int,
-    sampling_rate: float,
-    rounds: int,
-    max_grad_norm: float,
-    memory: bool,
-) -> GaussianEvent:
+def server_event(*, rounds: int, sampling_rate: float, **setting: Any) -> GaussianEvent:
     """The price of a whole run of `rounds` steps over public blocks, as one release.
 
-    Arguments as in `build_efsgd`.
+    The further arguments are those of `build_efsgd`.
     """
-    optimizer = build_efsgd(
-        [torch.zeros(1, requires_grad=True)],
-        noise_multiplier=noise_multiplier,
-        num_records=num_records,
-        sampling_rate=sampling_rate,
-        max_grad_norm=max_grad_norm,
-        memory=memory,
-    )
+    weights = [torch.zeros(1, requires_grad=True)]
+    optimizer = build_efsgd(weights, sampling_rate=sampling_rate, **setting)
     participations = math.ceil(rounds / blocks_per_epoch(sampling_rate))
     return optimizer.event(steps=rounds, participations=participations, name="rounds")

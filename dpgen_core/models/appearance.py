@@ -1,15 +1,14 @@
-"""Appearance noise: brightness, place, size and slant, drawn anew for every image of the generator.
+"""Appearance noise: random brightness, position, size and slant for every generated image.
 
-What a cohort of owners asks of an image is an average over their records. An average keeps the shape of a
-class and loses how its records are shown: strokes that lean left and strokes that lean right average to
-upright ones, dark shirts and bright shirts to gray ones. A classifier trained on such images has seen no
-slant and no shade. So the generator's last step draws them,
+Owners' contributions are averages over many records. Averages preserve the shape of a class but
+lose how its records vary: left- and right-slanted strokes average to upright ones, dark and bright
+shirts to gray ones. So the generator's last step draws this variation at random,
 
     shown(v) = exp(gain) * image(u),    u = center + [[width, slant], [0, height]] v,
 
-where the gain and the five numbers of the map (those of `frames`) are standard normal times a strength, one
-per class and number, learned like every weight. This is the paper's noise injection, into how an image is
-shown in place of its feature maps. It sees no record, so it costs no budget; critics and losses see the
+where the gain and the five numbers of the map (see `frames`) are standard normal times a strength,
+learned per class and number. It is the paper's noise injection, applied to the image's appearance
+instead of its feature maps. It uses no records and costs no budget; critics and losses see the
 images as shown. Source: ours.
 """
 
@@ -22,14 +21,11 @@ from dpgen_core.codes.frames import ENTRIES, affine_maps, warp
 
 DRAWS = 1 + ENTRIES  # log brightness, center x, center y, log width, log height, slant
 _START = (0.3, 0.05, 0.05, 0.1, 0.1, 0.1)  # strengths of an untrained generator
-_FURTHEST = 3.0  # draws are kept within so many standard deviations
+_FURTHEST = 3.0  # draws are clipped to this
 
 
 class AppearanceNoise(nn.Module):
-    """Show each image as its draws say, by the strengths of its class.
-
-    Args:
-        num_classes: number of labels.
+    """Vary how each image is shown, with the learned strengths of its class.
 
     Attributes:
         strength: standard deviation of each number, up to its sign, (classes, `DRAWS`).
@@ -40,17 +36,16 @@ class AppearanceNoise(nn.Module):
         self.strength = nn.Parameter(torch.tensor(_START).repeat(num_classes, 1))
 
     def forward(self, images: Tensor, labels: Tensor, draws: Tensor) -> Tensor:
-        """Images (n, c, h, w), labels (n,), standard normal draws (n, `DRAWS`) -> same shape, in [0, 1]."""
+        """Images (n, c, h, w), labels (n,), standard normal draws (n, `DRAWS`) -> images."""
         bounded = draws.to(images).clamp(-_FURTHEST, _FURTHEST)
         return show(images, bounded * self.strength[labels])
 
 
 def show(images: Tensor, numbers: Tensor) -> Tensor:
-    """Images (n, c, h, w) brighter or darker, moved, wider, higher or leaning, clipped to [0, 1].
+    """Change the images' brightness and warp them, as `numbers` (n, `DRAWS`) say.
 
-    Args:
-        images: in [0, 1]. Beyond their edge they go on as at their edge.
-        numbers: log brightness and the map of each image, (n, `DRAWS`); zeros change nothing.
+    Images (n, c, h, w) in [0, 1] stay in [0, 1]; edge pixels are repeated beyond the edge. Zeros
+    change nothing.
     """
     seen = warp(images, affine_maps(numbers[:, 1:]), mode="bilinear", beyond="border")
     return (seen * numbers[:, 0].exp()[:, None, None, None]).clamp(0, 1)

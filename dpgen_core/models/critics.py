@@ -12,25 +12,19 @@ from dpgen_core.checks import check_choice
 from dpgen_core.codes.basis import FrequencyBasis
 
 CriticName = Literal["mlp", "conv"]
-
-
 CRITICS: tuple[CriticName, ...] = ("mlp", "conv")
-
-
-SLOPE = 0.2  # of the critics' leaky ReLU; `mlp_gradients` differentiates it
+SLOPE = 0.2  # of the critics' leaky ReLU, which `mlp_gradients` differentiates
 
 
 class MLPCritic(nn.Module):
     """Class-conditional critic on codes of the public basis; two hidden layers.
 
-    It also carries the dual-purpose classifier's head when ``classify`` is set: logits over the
-    labels from the same codes through layers of their own (Chen et al., CVPR 2023).
-
     Args:
         basis: the public basis; its dimension is the input size.
         num_classes: number of labels.
         width: hidden units.
-        classify: whether to add the classifier.
+        classify: add the classifier of a dual-purpose critic (Chen et al., CVPR 2023): logits from
+            the same codes, through layers of its own.
     """
 
     def __init__(self, basis: FrequencyBasis, num_classes: int, width: int, classify: bool) -> None:
@@ -41,13 +35,10 @@ class MLPCritic(nn.Module):
         self.score = nn.Embedding(num_classes, width)  # an output layer of its own per class
         nn.init.normal_(self.label.weight, std=0.1)
         nn.init.normal_(self.score.weight, std=width**-0.5)
-        self.classifier = (
-            nn.Sequential(
-                nn.Linear(basis.dim, width), nn.LeakyReLU(SLOPE), nn.Linear(width, num_classes)
-            )
-            if classify
-            else None
-        )
+        self.classifier: nn.Sequential | None = None
+        if classify:
+            first, last = nn.Linear(basis.dim, width), nn.Linear(width, num_classes)
+            self.classifier = nn.Sequential(first, nn.LeakyReLU(SLOPE), last)
 
     def forward(self, codes: Tensor, labels: Tensor) -> Tensor:
         """Codes (n, d), labels (n,) -> scores (n,)."""
@@ -64,11 +55,8 @@ class MLPCritic(nn.Module):
 class ConvCritic(nn.Module):
     """Class-conditional convolutional critic; decodes the codes to images first.
 
-    Args:
-        basis: the public basis.
-        num_classes: number of labels.
-        width: channels of the first stage.
-        classify: whether to add the classifier.
+    Arguments as in `MLPCritic`, but `width` is the number of channels of the first stage, and the
+    classifier shares all layers but its last.
     """
 
     def __init__(self, basis: FrequencyBasis, num_classes: int, width: int, classify: bool) -> None:
@@ -102,11 +90,7 @@ Critic = MLPCritic | ConvCritic
 def build_critic(
     name: str, *, basis: FrequencyBasis, num_classes: int, width: int, classify: bool
 ) -> Critic:
-    """The critic called `name` ("mlp" or "conv").
-
-    Raises:
-        InvalidArgument: unknown name.
-    """
+    """The critic called `name`, one of `CRITICS`."""
     check_choice("critic", name, CRITICS)
     kind = MLPCritic if name == "mlp" else ConvCritic
     return kind(basis, num_classes, width, classify)

@@ -1,7 +1,9 @@
-"""Generators and critics.
+"""Generators: public networks from latents and labels to images.
 
-The generator is public. The critics are private to their shard and are trained as stacked copies of
-one architecture (see `shards`). Everything is initialized from the public seed.
+>>> latents, labels = torch.zeros(2, 8), torch.tensor([0, 1])
+>>> generator = ConvGenerator((1, 28, 28), 2, latent_dim=8, width=4, noise_injection=True)
+>>> generator(latents, labels, torch.Generator().manual_seed(0)).shape
+torch.Size([2, 1, 28, 28])
 """
 
 from __future__ import annotations
@@ -21,12 +23,13 @@ from dpgen_core.prior.gaussian import FrequencyPrior
 
 @dataclass(frozen=True)
 class NoiseOfSome:
-    """Noise for a batch of which only the images `rows` are made here, the others by other processes.
+    """Noise for a batch of which this process makes only some images.
 
     Attributes:
-        generator: draws for the whole batch, so that an image's noise does not depend on who makes it.
-        rows: consecutive images.
-        total: images of the batch.
+        generator: draws for the whole batch, so that an image's noise does not depend on which
+            process makes it.
+        rows: the consecutive images made here.
+        total: number of images in the batch.
     """
 
     generator: torch.Generator
@@ -37,29 +40,20 @@ class NoiseOfSome:
 Noise = torch.Generator | NoiseOfSome
 
 
-def _draw(noise: Noise, count: int, height: int, width: int) -> Tensor:
-    """Standard normal (count, 1, height, width)."""
+def _draw(noise: Noise, count: int, *shape: int) -> Tensor:
+    """Standard normal (count, *shape)."""
     if isinstance(noise, torch.Generator):
-        size = (count, 1, height, width)
-        return torch.randn(size, generator=noise, device=noise.device)
-    whole = _draw(noise.generator, noise.total, height, width)
-    return whole[noise.rows.start : noise.rows.stop]
-
-
-def draw_numbers(noise: Noise, count: int, entries: int) -> Tensor:
-    """Standard normal (count, entries): what is drawn once per image and not per pixel."""
-    return _draw(noise, count, 1, entries)[:, 0, 0]
+        return torch.randn(count, *shape, generator=noise, device=noise.device)
+    return _draw(noise.generator, noise.total, *shape)[noise.rows.start : noise.rows.stop]
 
 
 class NoiseInjection(nn.Module):
-    """Add per-pixel Gaussian noise with one learned scale per channel (StyleGAN form).
+    """Add per-pixel Gaussian noise with one learned scale per channel.
 
-    The noise is drawn from the caller's generator, so samples are seeded. Source: Karras et al.
-    (2019); the paper injects noise "while upsampling", the exact form is not public.
+    Source: Karras et al. (2019, StyleGAN). The paper injects noise "while upsampling"; its exact
+    form is not public.
 
-    Args:
-        channels: channels of the feature map.
-        enabled: False makes this the identity and draws nothing (ablation).
+    If not `enabled`, this is the identity and draws nothing (ablation).
     """
 
     def __init__(self, channels: int, enabled: bool) -> None:
@@ -73,23 +67,23 @@ class NoiseInjection(nn.Module):
         if not self.enabled:
             return features
         n, _, h, w = features.shape
-        return features + self.scale * _draw(noise, n, h, w).to(features)
+        return features + self.scale * _draw(noise, n, 1, h, w).to(features)
 
 
 def doubled(features: Tensor) -> Tensor:
-    """(n, c, h, w) -> (n, c, 2h, 2w), each pixel four times; half the time of `F.interpolate` on a CPU."""
+    """(n, c, h, w) -> (n, c, 2h, 2w), nearest neighbor; twice as fast as `F.interpolate` on CPU."""
     n, c, h, w = features.shape
     return features[:, :, :, None, :, None].expand(n, c, h, 2, w, 2).reshape(n, c, 2 * h, 2 * w)
 
 
 class ConvGenerator(nn.Module):
-    """Class-conditional generator: latent and label to an image through two upsampling stages.
+    """Class-conditional generator with two upsampling stages.
 
     Args:
-        image_shape: (c, h, w); h and w divisible by 4 (28x28 and 32x32 are).
+        image_shape: (c, h, w); h and w divisible by 4.
         num_classes: number of labels.
         latent_dim: dimension of the standard normal latent.
-        width: channels at full resolution; the stages below carry 2 and 4 times as many.
+        width: channels at full resolution; 2 and 4 times as many at half and a quarter of it.
         noise_injection: see `NoiseInjection`.
         appearance_noise: see `appearance`.
     """
@@ -133,40 +127,39 @@ class ConvGenerator(nn.Module):
         images = torch.sigmoid(self.to_image(x))
         if self.appearance is None:
             return images
-        return self.appearance(images, labels, draw_numbers(noise, len(x), DRAWS))
+        return self.appearance(images, labels, _draw(noise, len(x), DRAWS))
 
 
-# Gain and threshold by channels. Color images keep their slope at mid-gray; line drawings get more
-# contrast, as a Gaussian's samples are grayer than ink.
+# Gain and threshold by channels. Color images keep their contrast around mid-gray; line drawings
+# get more, as samples of a Gaussian are grayer than ink.
 _CONTRAST = {1: (8.0, 0.45), 3: (4.0, 0.5)}
 
 
 def with_contrast(images: Tensor) -> Tensor:
-    """A prior's samples (n, c, h, w) as an untrained `RefinerGenerator` shows them."""
+    """What an untrained `RefinerGenerator` makes of a prior's samples (n, c, h, w)."""
     gain, threshold = _CONTRAST[images.shape[1]]
     return torch.sigmoid(gain * (images - threshold))
 
 
 class RefinerGenerator(nn.Module):
-    """Refine the released prior: its sample, sharpened, plus a learned residual.
+    """Refine samples of the released prior by more contrast and a learned residual.
 
-    The public latent is the prior's own c ~ N(0, I). With x_LF the prior's image::
+    With x_LF the prior's low-frequency image for a standard normal latent, and y the label::
 
-        x = sigmoid(gain * (x_LF - threshold) + residual_network(x_LF, y, noise))
+        x = sigmoid(gain * (x_LF - threshold) + residual(x_LF, y, noise))
 
-    The residual starts at zero, so training starts at the prior. Source: ours (design section 6).
-
-    Without the label, y is left out of the residual: the class then shows in x_LF alone. With it, what
-    noise has made of the residual differs by class, and a classifier trained on the images may tell
-    classes by that, a shortcut that real images do not offer.
+    The residual is zero at first, so training starts at the prior. Source: ours; see
+    ``book/method.md``.
 
     Args:
         prior: released statistics; fixed, not trained.
-        image_shape: (c, h, w).
+        image_shape: (c, h, w), c is 1 or 3.
         num_classes: number of labels.
         width: channels of the residual network.
         noise_injection: see `NoiseInjection`.
-        by_label: whether the residual sees the label.
+        by_label: whether the residual depends on y. If it does, privacy noise leaves different
+            artifacts in each class, and a classifier trained on the images can learn to tell the
+            classes apart by artifacts that real images do not have.
     """
 
     def __init__(
@@ -180,8 +173,7 @@ class RefinerGenerator(nn.Module):
     ) -> None:
         super().__init__()
         channels = image_shape[0]
-        self.prior = prior
-        self.latent_dim, self.num_classes = prior.latent_dim, num_classes
+        self.prior, self.latent_dim, self.num_classes = prior, prior.latent_dim, num_classes
         gain, threshold = _CONTRAST[channels]
         self.gain = nn.Parameter(torch.tensor(gain))
         self.threshold = nn.Parameter(torch.tensor(threshold))
@@ -214,17 +206,16 @@ class RefinerGenerator(nn.Module):
 
 
 # Standard deviations of center x, center y, log width, log height and slant within a class.
-_SPREAD = (0.05, 0.05, 0.2, 0.12, 0.25)
+_FRAME_STDS = (0.05, 0.05, 0.2, 0.12, 0.25)
 
 
 class FramedGenerator(ConvGenerator):
-    """A `ConvGenerator` of canonical images, with a drawn frame for each.
+    """Generate canonical images and a random frame for each (see `frames`).
 
-    Args:
-        *arguments: those of `ConvGenerator`.
+    Takes the arguments of `ConvGenerator`.
 
     Attributes:
-        middle: mean frame of each class, learned, (classes, `ENTRIES`).
+        middle: learned mean frame of each class, (classes, `ENTRIES`).
     """
 
     def __init__(self, *arguments: Any) -> None:
@@ -234,13 +225,13 @@ class FramedGenerator(ConvGenerator):
     def parts(self, latents: Tensor, labels: Tensor, noise: Noise) -> tuple[Tensor, Tensor]:
         """Canonical images in [0, 1], (n, c, h, w), and the frame of each, (n, `ENTRIES`)."""
         images = super().forward(latents, labels, noise)
-        draws = draw_numbers(noise, len(images), ENTRIES).to(images)  # (n, ENTRIES)
-        return images, bounded(self.middle[labels] + draws * draws.new_tensor(_SPREAD))
+        draws = _draw(noise, len(images), ENTRIES).to(images)  # (n, ENTRIES)
+        return images, bounded(self.middle[labels] + draws * draws.new_tensor(_FRAME_STDS))
 
     def forward(self, latents: Tensor, labels: Tensor, noise: Noise) -> Tensor:
-        """Latents (n, latent_dim), labels (n,) -> images in their frames, in [0, 1], (n, c, h, w)."""
+        """As in `ConvGenerator`; each image is placed in its frame."""
         return from_canonical(*self.parts(latents, labels, noise)).clamp(0, 1)
 
     def codes(self, basis: FramedBasis, latents: Tensor, labels: Tensor, noise: Noise) -> Tensor:
-        """Codes (n, d) of the same images; their gradient says what to change in image and frame."""
+        """Codes (n, d) of the same images, differentiable in both image and frame."""
         return basis.join(*self.parts(latents, labels, noise))

@@ -1,11 +1,10 @@
-"""The WGAN-GP gradient of all joining MLP critics, written out as batched matrix products.
+"""The WGAN-GP gradient of all joining owners' MLP critics, as batched matrix products.
 
-`torch.func` differentiates any critic, twice for the penalty. For a leaky-ReLU network of two layers the
-second derivative is short enough to write down, and that takes a third of the time: masks are computed
-once, the penalty's points share the first layer with the records and fakes they lie between, and the three
-terms' weight gradients become one product each. The dual-purpose classifier has layers of its own, so its
-gradient is a term apart. `tests/test_critic_gradients.py` holds it to autograd.
-Source: ours.
+`torch.func` differentiates any critic, twice for the penalty. For a leaky-ReLU network of two
+layers, the second derivative written out takes a third of the time: masks are computed once, the
+penalty's points reuse the first layer's output at the records and fakes they lie between, and each
+weight's gradient is a single product. The dual-purpose classifier has layers of its own and is
+treated apart. ``tests/models/test_mlp_gradients.py`` compares both with autograd. Source: ours.
 """
 
 from __future__ import annotations
@@ -33,7 +32,7 @@ def wgan_gp_gradients(
         penalty: its weight.
 
     Returns:
-        The gradient by parameter name, shaped as `params`, and the gap mean D(fake) - mean D(real), (k,).
+        The gradients, shaped as `params`, and the gap mean D(fake) - mean D(real), (k,).
     """
     first, second = params["layer1.weight"], params["layer2.weight"]  # (k, w, d), (k, w, w)
     k, b, _ = real.shape
@@ -41,7 +40,7 @@ def wgan_gp_gradients(
     shift = params["layer1.bias"][:, None] + params["label.weight"][rows, labels]  # (k, b, w)
     out = params["score.weight"][rows, labels]  # (k, b, w)
 
-    # Forward at real and fake; the layers' inputs between them are mixtures of theirs.
+    # Forward. The first layer is linear: between real and fake, its output is their mixture.
     inputs = torch.cat([real, fake], dim=1)  # (k, 2b, d)
     pair = torch.bmm(inputs, first.mT).view(k, 2, b, -1).add_(shift[:, None])  # (k, 2, b, w)
     mixed = torch.lerp(pair[:, 1], pair[:, 0], mix)  # (k, b, w)
@@ -52,24 +51,24 @@ def wgan_gp_gradients(
     by_out = (top[:, 1] - top[:, 0]) / b  # (k, b, w), d gap / d out
     gap = (by_out * out).sum((1, 2))
 
-    # Down again: one pass gives the gap's errors and, in the last third, the penalty's path. There the
-    # score's own slope is wanted, so the sign and 1/b of the mean come later.
+    # Backward. The last third is the score's gradient at the mixtures, without the sign and 1/b of
+    # the means.
     error2 = torch.stack([out / -b, out / b, out], dim=1).flatten(1, 2)  # (k, 3b, w)
-    error2 = through(error2, later)
-    error1 = through(torch.bmm(error2, second), before)  # (k, 3b, w)
+    error2 = _masked(error2, later)
+    error1 = _masked(torch.bmm(error2, second), before)  # (k, 3b, w)
     slope = torch.bmm(error1[:, 2 * b :], first)  # (k, b, d), the gradient of D at the mixture
     length = (slope.square().sum(2, keepdim=True) + 1e-12).sqrt()
     pull = slope.mul_((2 * penalty / b) * (length - 1) / length)  # d penalty / d slope, (k, b, d)
 
-    # The penalty's path is linear given its masks: back up through the same two layers.
-    up1 = through(torch.bmm(pull, first.mT), before[:, 2 * b :])  # (k, b, w)
-    up2 = through(torch.bmm(up1, second.mT), later[:, 2 * b :])  # (k, b, w), d penalty / d out
+    # Given its masks, that gradient is linear in each weight: forward through the same two layers.
+    up1 = _masked(torch.bmm(pull, first.mT), before[:, 2 * b :])  # (k, b, w)
+    up2 = _masked(torch.bmm(up1, second.mT), later[:, 2 * b :])  # (k, b, w), d penalty / d out
 
     by_first = torch.bmm(error1.mT, torch.cat([inputs, pull], dim=1))
     hidden[:, 2 * b :] = up1
     by_second = torch.bmm(error2.mT, hidden)
-    # Summed by pairs first: a unit on the same side for real and fake has a bias gradient of exactly
-    # zero, and Adam would turn a rounding error there into a full step.
+    # Summed by pairs first: a unit with the same sign at real and fake has a bias gradient of
+    # exactly zero, and Adam would turn a rounding error there into a full step.
     low1 = error1[:, : 2 * b].view(k, 2, b, -1).sum(1)  # (k, b, w), both of a pair share a label
     low2 = error2[:, : 2 * b].view(k, 2, b, -1).sum(1)
     return {
@@ -83,16 +82,9 @@ def wgan_gp_gradients(
 
 
 def classifier_gradients(params: Params, real: Tensor, fake: Tensor, labels: Tensor) -> Params:
-    """Gradients of the dual-purpose classifier's cross-entropy, mean over real plus mean over fake images.
+    """Gradients of the classifier's cross-entropy, mean over real plus mean over fake images.
 
-    Args:
-        params: stacked `MLPCritic` parameters, each (k, ...); the classifier's layers are its own.
-        real: the owners' codes (k, b, d).
-        fake: public codes of the same labels (k, b, d).
-        labels: (k, b).
-
-    Returns:
-        The gradient by name of the classifier's parameters, shaped as in `params`.
+    Arguments as in `wgan_gp_gradients`; returns the gradients of the classifier's parameters.
     """
     first = params["classifier.0.weight"]  # (k, w, d)
     second = params["classifier.2.weight"]  # (k, c, w)
@@ -102,7 +94,7 @@ def classifier_gradients(params: Params, real: Tensor, fake: Tensor, labels: Ten
     logits = torch.baddbmm(params["classifier.2.bias"][:, None], hidden, second.mT)  # (k, 2b, c)
     wanted = F.one_hot(labels.repeat(1, 2), logits.shape[2])
     error2 = (logits.softmax(2) - wanted) / labels.shape[1]
-    error1 = through(torch.bmm(error2, second), before)  # (k, 2b, w)
+    error1 = _masked(torch.bmm(error2, second), before)  # (k, 2b, w)
     return {
         "classifier.0.weight": torch.bmm(error1.mT, inputs),
         "classifier.0.bias": error1.sum(1),
@@ -111,18 +103,13 @@ def classifier_gradients(params: Params, real: Tensor, fake: Tensor, labels: Ten
     }
 
 
-def through(error: Tensor, beside: Tensor) -> Tensor:
-    """An error pulled back, or a slope pushed up, through a leaky ReLU; in place.
-
-    Its input or its output stands `beside`: they have the same sign.
-    """
-    return torch.ops.aten.leaky_relu_backward.grad_input(
-        error, beside, SLOPE, False, grad_input=error
-    )
+def _masked(error: Tensor, inputs: Tensor) -> Tensor:
+    """`error` times the derivative of the leaky ReLU at `inputs`; in place."""
+    backward = torch.ops.aten.leaky_relu_backward.grad_input
+    return backward(error, inputs, SLOPE, False, grad_input=error)
 
 
 def _by_label(table: Tensor, labels: Tensor, rows: Tensor) -> Tensor:
     """Sum the rows (k, b, w) of each label: (k, classes, w)."""
-    return torch.zeros_like(table).scatter_add_(
-        1, labels[:, :, None].expand(-1, -1, rows.shape[2]), rows
-    )
+    index = labels[:, :, None].expand(-1, -1, rows.shape[2])
+    return torch.zeros_like(table).scatter_add_(1, index, rows)

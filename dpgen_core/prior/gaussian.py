@@ -1,39 +1,40 @@
-"""The one-shot frequency prior: a class-conditional Gaussian over public codes, released once.
+"""The frequency prior: one Gaussian per class over public codes, released once.
 
-Three Gaussian-mechanism releases, all charged to the ledger under *replace-one* (design section 6;
-ours, not the paper's). With u the code of an image divided by a public scale:
+Three releases of the Gaussian mechanism, all charged to the ledger under *replace-one*. Ours, not
+the paper's; described in ``book/method.md``. With u the code of an image divided by a public scale:
 
-====================  =======================================  ==================================
-release               value                                    replace-one L2 sensitivity
-====================  =======================================  ==================================
-``prior/counts``      records per class                        sqrt(2)
-``prior/means``       per class, sum of u clipped to R1        2 R1
-``prior/covariances`` per class, sum of r r^T, r = u - mean,   sqrt(2) R2^2
-                      clipped to R2; with a shared
-                      covariance over all records
-====================  =======================================  ==================================
+=====================  =======================================  =========================
+release                value                                    replace-one L2 sensitivity
+=====================  =======================================  =========================
+``prior/counts``       records per class                        sqrt(2)
+``prior/means``        per class, sum of u clipped to R1        2 R1
+``prior/covariances``  per class, sum of r r^T, r = u - mean,   sqrt(2) R2^2
+                       clipped to R2
+=====================  =======================================  =========================
 
-The second moments travel as symmetric vectors whose off-diagonal entries are multiplied by sqrt(2),
-so their Euclidean norm *is* the Frobenius norm; the noise on an off-diagonal entry is then a factor
-sqrt(2) smaller than with plain noise on the upper triangle, at the same cost.
+Replacing a record within a class moves the sum of u by at most 2 R1 and, as <r r^T, s s^T> >= 0,
+the second moment by at most sqrt(R2^4 + R2^4). Moving it to another class changes two classes by
+one record each: sqrt(2) in the counts, sqrt(2) R1 <= 2 R1 in the sums, sqrt(2) R2^2 in the moments.
 
-Sensitivities: replacing a record within a class moves the sum of u by at most 2 R1 and, as
-<r r^T, s s^T> >= 0, the second moment by at most sqrt(R2^4 + R2^4). Moving it to another class
-changes two classes by one record each: sqrt(2) in the counts, sqrt(2) R1 <= 2 R1 in the sums and
-sqrt(2) R2^2 in the moments. One covariance for all classes has the same sensitivity, and its noise is that
-of one class over the records of all. What classes differ in is then their means alone, and a small
-difference between them is not drowned by noise in which the classes differ as well.
+A covariance shared by all classes has the same sensitivity, but its noise is divided by the number
+of all records. Classes then differ in their means alone.
 
-The sums and their noise are taken in double precision and rounded afterwards (`release.rounded`). In
-single precision the rounding of a long sum depends on its first terms, and on data made for it a replaced
-record moves a sum by half as much again as the table says (Casacuberta et al. 2022).
+Sums and noise are in double precision and rounded afterwards (`release.rounded`). In single
+precision the rounding of a long sum depends on its first terms: with adversarial data, replacing a
+record moves a sum by half as much again as the table allows (Casacuberta et al. 2022).
 
-Everything after the releases is post-processing. `mixture.py` refines the prior by further releases.
+Everything after the releases is post-processing. `mixture` refines the prior by further releases.
+
+    >>> basis, labels = FrequencyBasis((1, 8, 8), 3), torch.arange(50) % 2
+    >>> options = {"mean_radius": 5, "covariance_radius": 3, "noise_multiplier": 2, "key": "secret"}
+    >>> options |= {"num_classes": 2, "basis": basis, "scale": basis.falloff(4.0)}
+    >>> release_prior(torch.zeros(50, 1, 8, 8), labels, **options).means.shape  # classes, M, d
+    torch.Size([2, 1, 9])
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import torch
 from torch import Tensor
@@ -46,16 +47,10 @@ from dpgen_core.mechanism.release import rounded
 from dpgen_core.streams import HiddenStream
 
 GAUSSIAN_SHARES = {"prior/counts": 0.02, "prior/means": 0.18, "prior/covariances": 0.80}
-# With cells (see `mixture`): half of the budget for the class Gaussians, half for what is inside them.
-MIXTURE_SHARES = {
-    "prior/counts": 0.02,
-    "prior/means": 0.10,
-    "prior/covariances": 0.38,
-    "cells/counts": 0.015,
-    "cells/means": 0.135,
-    "cells/covariances": 0.35,
-}
-CELL_STEPS = 2  # releases of the cells' counts and means
+# With cells (see `mixture`): half of the budget for the class Gaussians, half for their cells.
+MIXTURE_SHARES = {"prior/counts": 0.02, "prior/means": 0.10, "prior/covariances": 0.38}
+MIXTURE_SHARES |= {"cells/counts": 0.015, "cells/means": 0.135, "cells/covariances": 0.35}
+CELL_STEPS = 2  # each step releases the cells' counts and means
 
 
 @dataclass(frozen=True)
@@ -91,25 +86,15 @@ class FrequencyPrior:
         return self.basis.dim + (self.cells > 1)
 
     def tensors(self) -> dict[str, Tensor]:
-        """What was released, for checkpoint and digest; all of it public."""
-        return {
-            "scale": self.scale,
-            "class_share": self.class_share,
-            "cell_share": self.cell_share,
-            "means": self.means,
-            "factors": self.factors,
-        }
+        """Everything but the basis, for checkpoint and digest; all of it public."""
+        return {f.name: getattr(self, f.name) for f in fields(self) if f.name != "basis"}
 
     @classmethod
     def from_tensors(
-        cls,
-        tensors: dict[str, Tensor],
-        basis: FrequencyBasis,
-        device: torch.device | str = "cpu",
+        cls, tensors: dict[str, Tensor], basis: FrequencyBasis, device: torch.device | str = "cpu"
     ) -> FrequencyPrior:
-        """Inverse of `tensors`, for the basis that the prior was released in."""
-        moved = {name: value.to(device) for name, value in tensors.items()}
-        return cls(basis, **moved)
+        """Inverse of `tensors`, given the basis that the prior was released in."""
+        return cls(basis, **{name: value.to(device) for name, value in tensors.items()})
 
     def sample(self, latents: Tensor, labels: Tensor) -> Tensor:
         """Low-frequency images (n, c, h, w), not clipped to [0, 1].
@@ -125,35 +110,31 @@ class FrequencyPrior:
             ends = self.cell_share.cumsum(1)[labels].contiguous()  # (n, M)
             cell = cell + torch.searchsorted(ends, place)[:, 0].clamp(max=self.cells - 1)
         means, factors = self.means.flatten(0, 1), self.factors.flatten(0, 1)
-        spread = latents.new_empty(len(latents), dim)
+        offsets = latents.new_empty(len(latents), dim)
         for one in cell.unique():
             rows = cell == one
-            spread[rows] = latents[rows, :dim] @ factors[one].T
-        return self.basis.decode((means[cell] + spread) * self.scale)  # (n, c, h, w)
+            offsets[rows] = latents[rows, :dim] @ factors[one].T
+        return self.basis.decode((means[cell] + offsets) * self.scale)  # (n, c, h, w)
 
 
 def prior_events(noise_multiplier: float, cells: int = 1) -> tuple[GaussianEvent, ...]:
     """The ledger events of one prior.
 
     Args:
-        noise_multiplier: m > 0; the releases together cost exactly as much as one Gaussian mechanism
-            whose noise std is m times its replace-one sensitivity.
-        cells: M, cells per class, >= 1; more than one takes the further releases of `mixture`.
-
-    Example:
-        >>> cost = sum(event.noise_multiplier**-2 for event in prior_events(2.0))  # 1 / m^2
-        >>> round(cost, 12)
-        0.25
+        noise_multiplier: m > 0; the releases together cost as much as one Gaussian mechanism whose
+            noise std is m times its replace-one sensitivity.
+        cells: M, cells per class, >= 1; more than one needs the further releases of `mixture`.
     """
     check_real("noise_multiplier", noise_multiplier, low=0, low_open=True, fix="noise_multiplier=1")
     check_int("cells", cells, low=1, fix="cells=1")
-    return tuple(
-        GaussianEvent(name, noise_multiplier * (_count(name) / share) ** 0.5, _count(name))
-        for name, share in _shares(cells).items()
-    )
+    events = []
+    for name, share in _shares(cells).items():
+        count = CELL_STEPS if name in ("cells/counts", "cells/means") else 1
+        events.append(GaussianEvent(name, noise_multiplier * (count / share) ** 0.5, count))
+    return tuple(events)
 
 
-def prior_noise(noise_multiplier: float, cells: int) -> dict[str, float]:
+def release_multipliers(noise_multiplier: float, cells: int) -> dict[str, float]:
     """Noise std over sensitivity of each release, by name; all 0 for ``noise_multiplier=0``."""
     if not noise_multiplier:
         return dict.fromkeys(_shares(cells), 0.0)
@@ -176,7 +157,7 @@ def release_prior(
 ) -> FrequencyPrior:
     """Release the three statistics and turn them into a sampler with one cell per class.
 
-    The caller charges `prior_events(noise_multiplier, cells)` to its ledger before it uses the result.
+    The caller charges ``prior_events(noise_multiplier, cells)`` to its ledger before using it.
 
     Args:
         images: private images in [0, 1], (N, c, h, w).
@@ -188,8 +169,8 @@ def release_prior(
         covariance_radius: R2, from public data or a constant.
         noise_multiplier: m of `prior_events`; 0 releases without noise and is not private.
         key: secret key of the noise streams.
-        cells: M of `prior_events`; with more than one, `mixture.split_classes` spends the rest.
-        shared_covariance: release one covariance, of records around the mean of their class.
+        cells: M of `prior_events`; if more than one, `mixture.split_classes` spends the rest.
+        shared_covariance: release one covariance, of all records around their class means.
 
     Raises:
         InvalidArgument: radii or scale not positive.
@@ -197,9 +178,7 @@ def release_prior(
     for name, radius in (("mean_radius", mean_radius), ("covariance_radius", covariance_radius)):
         check_real(name, radius, low=0, low_open=True, fix=f"{name}=20")
     require(bool((scale > 0).all()), "scale", float(scale.min()), "positive", "basis.falloff(4)")
-    dim = basis.dim
-    multiplier = prior_noise(noise_multiplier, cells)
-
+    multiplier = release_multipliers(noise_multiplier, cells)
     codes = basis.encode(images) / scale  # (N, d)
 
     def noised(name: str, value: Tensor, sensitivity: float) -> Tensor:
@@ -218,16 +197,13 @@ def release_prior(
     sizes = counts.sum()[None] if shared_covariance else counts  # (G,), G = 1 or classes
     moments = second_moments(residuals, groups, len(sizes))
     sensitivity = 2**0.5 * covariance_radius**2
-    noisy = noised("prior/covariances", pack(moments), sensitivity)
-    covariances = unpack(noisy, dim) / sizes[:, None, None]
+    noisy = noised("prior/covariances", flatten_symmetric(moments), sensitivity)
+    covariances = unflatten_symmetric(noisy, basis.dim) / sizes[:, None, None]
     noise_std = multiplier["prior/covariances"] * sensitivity / 2**0.5 / sizes  # off-diagonal
-    factors = torch.stack(
-        [denoised_root(c, float(s)) for c, s in zip(covariances, noise_std, strict=True)]
-    ).repeat(num_classes // len(sizes), 1, 1)  # (classes, d, d)
-    one = counts.new_ones(num_classes, 1)
-    return FrequencyPrior(
-        basis, scale, counts / counts.sum(), one, means[:, None], factors[:, None]
-    )
+    roots = [denoised_root(c, float(s)) for c, s in zip(covariances, noise_std, strict=True)]
+    factors = torch.stack(roots).repeat(num_classes // len(sizes), 1, 1)[:, None]
+    share, one = counts / counts.sum(), counts.new_ones(num_classes, 1)
+    return FrequencyPrior(basis, scale, share, one, means[:, None], factors)
 
 
 def group_counts(groups: Tensor, count: int) -> Tensor:
@@ -247,22 +223,26 @@ def second_moments(rows: Tensor, groups: Tensor, count: int) -> Tensor:
     return torch.stack([part.T @ part for part in parts])
 
 
-def pack(matrices: Tensor) -> Tensor:
-    """Symmetric (k, d, d) -> (k, d (d + 1) / 2) with equal Euclidean and Frobenius norms."""
-    row, column, weight = _packing(matrices.shape[1], matrices)
+def flatten_symmetric(matrices: Tensor) -> Tensor:
+    """Symmetric (k, d, d) -> (k, d (d + 1) / 2), off-diagonal entries times sqrt(2).
+
+    The Euclidean norm of a row is then the Frobenius norm of its matrix, and noise added to the row
+    is smaller by sqrt(2) off the diagonal, at the same cost.
+    """
+    row, column, weight = _upper_entries(matrices.shape[1], matrices)
     return matrices[:, row, column] * weight
 
 
-def unpack(vectors: Tensor, dim: int) -> Tensor:
-    """Inverse of `pack`."""
-    row, column, weight = _packing(dim, vectors)
+def unflatten_symmetric(vectors: Tensor, dim: int) -> Tensor:
+    """Inverse of `flatten_symmetric`."""
+    row, column, weight = _upper_entries(dim, vectors)
     upper = vectors.new_zeros(len(vectors), dim, dim)
     upper[:, row, column] = vectors / weight
     return upper + upper.transpose(1, 2) - torch.diag_embed(upper.diagonal(dim1=1, dim2=2))
 
 
-def _packing(dim: int, like: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Rows, columns and weights of the entries that a packed symmetric matrix keeps."""
+def _upper_entries(dim: int, like: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Rows, columns and weights of the upper triangle's entries."""
     row, column = torch.triu_indices(dim, dim, device=like.device)
     return row, column, torch.where(row == column, like.new_tensor(1.0), like.new_tensor(2**0.5))
 
@@ -272,23 +252,19 @@ def denoised_root(covariance: Tensor, noise_std: float) -> Tensor:
 
     A symmetric noise matrix with off-diagonal std t has its spectrum in +-2 t sqrt(d) and lifts an
     eigenvalue l above t sqrt(d) to l + t^2 d / l (additive spiked model). Eigenvalues inside that
-    band are dropped, those above it are shrunk back, and what is left of the trace is spread evenly.
+    band are dropped, those above it are shrunk back, and the rest of the trace is spread evenly
+    over the dropped ones.
     """
     dim = len(covariance)
     values, vectors = torch.linalg.eigh(covariance)  # ascending
     level = noise_std * dim**0.5
     kept = values > 2.02 * level
     shrunk = torch.where(kept, (values + (values**2 - 4 * level**2).clamp(min=0).sqrt()) / 2, 0.0)
-    leftover = (values.sum() - shrunk.sum()).clamp(min=0)
-    floor = leftover / max(1, int((~kept).sum()))
-    shrunk = torch.where(kept, shrunk, floor)
+    rest = (values.sum() - shrunk.sum()).clamp(min=0)
+    shrunk = torch.where(kept, shrunk, rest / max(1, int((~kept).sum())))
     return vectors * shrunk.clamp(min=0).sqrt()
 
 
 def _shares(cells: int) -> dict[str, float]:
     """Share of 1 / m^2 that each release spends, all its repetitions together."""
     return MIXTURE_SHARES if cells > 1 else GAUSSIAN_SHARES
-
-
-def _count(name: str) -> int:
-    return CELL_STEPS if name in ("cells/counts", "cells/means") else 1

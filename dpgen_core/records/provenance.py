@@ -12,18 +12,14 @@ from typing import Any
 
 import torch
 
-_PACKAGES = ("torch", "torchvision", "opacus", "dp-accounting", "numpy")
+_PACKAGES = ("dpgen-core", "torch", "torchvision", "opacus", "dp-accounting", "numpy")
 
 
 def provenance(device: torch.device) -> dict[str, Any]:
-    """Versions, device, cores, threads and commit, JSON-ready; nothing about the data or the user.
-
-    Args:
-        device: where the run trained.
-    """
+    """Versions, device, cores, threads and commit, JSON-ready; nothing about data or user."""
+    versions = {name: version(name) for name in _PACKAGES}
     return {
-        "versions": {name: version(name) for name in _PACKAGES}
-        | {"python": sys.version.split()[0]},
+        "versions": versions | {"python": sys.version.split()[0]},
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
         "processor": platform.machine(),
         "cores": os.cpu_count(),
@@ -34,14 +30,11 @@ def provenance(device: torch.device) -> dict[str, Any]:
 
 def commit() -> str | None:
     """Commit of the code, with a mark if it was edited; None outside a repository."""
+    command = ["git", "describe", "--always", "--dirty", "--exclude=*"]
+    here = Path(__file__).parent
     try:
-        described = subprocess.run(
-            ["git", "describe", "--always", "--dirty", "--exclude=*"],
-            cwd=Path(__file__).parent,
-            capture_output=True,
-            text=True,
-            check=True,
-        )
+        return subprocess.check_output(
+            command, cwd=here, text=True, stderr=subprocess.DEVNULL
+        ).strip()
     except (OSError, subprocess.CalledProcessError):
         return None
-    return described.stdout.strip()

@@ -3,18 +3,23 @@
 A record is a folder. Inside the guarantee: ``config.json``, ``privacy.json``, ``statement.md``,
 ``history.csv``, ``samples.png``, ``rounds.png`` (where there are rounds) and ``synthetic.npz`` (not
 committed). Outside it, because they are computed from private state or private records:
-``metrics.json``, ``diagnostics.csv`` and ``fingerprint`` (of settings and data, not committed). A run
-whose noise comes from a secret source keeps these in a subfolder ``private/``, so that the rest can be
-handed over.
+``metrics.json``, ``diagnostics.csv`` and ``fingerprint`` (of settings and data, not committed). A
+run whose noise comes from a secret source keeps these in a subfolder ``private/``, so that the
+rest can be handed over.
+
+    >>> load_records(Path("no/such/folder"))
+    []
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -24,10 +29,12 @@ import pandas as pd
 
 from dpgen_core.checks import require
 from dpgen_core.config.schema import ExperimentConfig
+from dpgen_core.records.statement import STATEMENT_FILE, privacy_statement
 
-# Data sets whose license forbids passing pictures on; pictures learned from them are treated alike.
+# Data sets whose license forbids passing pictures on; synthetic pictures are treated alike.
 UNPUBLISHED = ("celeba",)
 PUBLIC_FILES = ("config.json", "privacy.json", "history.csv", "samples.png")
+KEY_REMOVED = "key_removed"  # an empty file in `private`
 PRIVATE_FILES = ("metrics.json", "diagnostics.csv")
 
 
@@ -46,13 +53,8 @@ class Record:
 
     def __post_init__(self) -> None:
         missing = [name for name in self._expected() if not self._find(name).exists()]
-        require(
-            not missing,
-            "path",
-            str(self.path),
-            f"a whole record (missing: {', '.join(missing)})",
-            "run_experiment(config) again",
-        )
+        rule = f"a whole record (missing: {', '.join(missing)})"
+        require(not missing, "path", str(self.path), rule, "run_experiment(config) again")
 
     @cached_property
     def config(self) -> ExperimentConfig:
@@ -61,7 +63,7 @@ class Record:
 
     @cached_property
     def run(self) -> dict[str, Any]:
-        """Versions, device, commit, command: how the run was made."""
+        """How the run was made: versions, device, commit, when it finished."""
         return self._json("config.json")["run"]
 
     @cached_property
@@ -89,6 +91,11 @@ class Record:
         """SHA-256 of settings and private data; None where it was not kept. Private."""
         path = self._find("fingerprint")
         return path.read_text() if path.exists() else None
+
+    @property
+    def key_removed(self) -> bool:
+        """Whether the key of the hidden coins and noise was removed after the run."""
+        return (self.path / "private" / KEY_REMOVED).exists()
 
     @property
     def samples_png(self) -> Path:
@@ -128,13 +135,14 @@ def write_record(
     samples_png: bytes,
     synthetic: Mapping[str, np.ndarray],
     rounds_png: bytes | None = None,
-    statement: str = "",
+    statement: bool = False,
     fingerprint: str | None = None,
 ) -> Record:
     """Write a record beside its place, then move it there in one step.
 
-    With a `statement` (see `statement.py`) the record holds it as ``statement.md``; with a `fingerprint`
-    (see `Record`) that too.
+    Number and SHA-256 of the images in `synthetic` (arrays by name, one row per image) are added
+    to `privacy`, the time in UTC to `run`. With `statement`, which needs the `privacy` that
+    `privacy_facts` makes, the record holds a ``statement.md``. All else is as in `Record`.
 
     Returns:
         The record. A reader sees either nothing or all of it.
@@ -146,10 +154,18 @@ def write_record(
     hidden.mkdir(mode=0o700)
     private = hidden if config.privacy.noise_source == "secret" else partial
     pictures = hidden if config.dataset in UNPUBLISHED else partial
-    _write_json(partial / "config.json", {"config": config.to_dict(), "run": dict(run)})
+    with open(pictures / "synthetic.npz", "w+b") as file:
+        np.savez_compressed(file, **dict(synthetic))  # type: ignore[arg-type]
+        file.seek(0)
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    count = len(next(iter(synthetic.values())))
+    run = {**run, "finished": datetime.now(UTC).isoformat(timespec="seconds")}
+    privacy = {**privacy, "synthetic": {"count": count, "sha256": digest}}
+    _write_json(partial / "config.json", {"config": config.to_dict(), "run": run})
     _write_json(partial / "privacy.json", privacy)
     if statement:
-        (partial / "statement.md").write_text(statement)
+        text = privacy_statement(config=config, run=run, privacy=privacy)
+        (partial / STATEMENT_FILE).write_text(text)
     _write_json(private / "metrics.json", metrics)
     history.to_csv(partial / "history.csv", index=False, float_format="%.6g")
     diagnostics.to_csv(private / "diagnostics.csv", index=False, float_format="%.6g")
@@ -158,11 +174,20 @@ def write_record(
     (pictures / "samples.png").write_bytes(samples_png)
     if rounds_png is not None:
         (pictures / "rounds.png").write_bytes(rounds_png)
-    np.savez_compressed(pictures / "synthetic.npz", **dict(synthetic))  # type: ignore[arg-type]
     if not any(hidden.iterdir()):
         hidden.rmdir()
     os.replace(partial, path)
     return Record(path)
+
+
+def note_key_removed(path: Path) -> None:
+    """Note in the record of a secret run that the key of its noise was removed.
+
+    To be called between the removal of the key and that of the rest of the work folder: a record,
+    or a copy of one, that lacks the note may have a key somewhere.
+    """
+    if Record(path).config.privacy.noise_source == "secret":
+        (path / "private" / KEY_REMOVED).touch(mode=0o600)
 
 
 def load_records(results_dir: Path) -> list[Record]:

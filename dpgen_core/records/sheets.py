@@ -39,7 +39,7 @@ def sample_sheet(
         images: (n, c, h, w) in [0, 1], c = 1 or 3.
         labels: (n,).
         per_class: images per row.
-        class_names: row names, one row each; None shows the labels that occur.
+        class_names: one per row; None shows the labels that occur.
         title: above the sheet.
 
     Raises:
@@ -70,7 +70,7 @@ def png_bytes(figure: Figure, *, colors: int | None = None) -> bytes:
 
     Args:
         figure: what to draw.
-        colors: size of the palette, 2 to 256, for a file a fraction as large; None keeps all colors.
+        colors: size of the palette, 2 to 256, for a much smaller file; None keeps all colors.
     """
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", metadata={"Software": None})
@@ -96,13 +96,10 @@ def _draw_sheet(
     classes: Sequence[int],
     class_names: Sequence[str] | None,
 ) -> None:
-    require(
-        images.dim() == 4 and len(images) == len(labels) > 0 and images.shape[1] in (1, 3),
-        "images",
-        (tuple(images.shape), tuple(labels.shape)),
-        "(n, 1 or 3, h, w) with n > 0 and one label each",
-        "images.unsqueeze(1) for gray images",
-    )
+    shapes = tuple(images.shape), tuple(labels.shape)
+    good = images.dim() == 4 and len(images) == len(labels) > 0 and images.shape[1] in (1, 3)
+    rule = "(n, 1 or 3, h, w) with n > 0 and one label each"
+    require(good, "images", shapes, rule, "images.unsqueeze(1) for gray images")
     check_int("per_class", per_class, low=1, fix="per_class=10")
     rows = []
     for label in classes:
@@ -111,14 +108,10 @@ def _draw_sheet(
         rows.append(torch.cat([*torch.cat([chosen, blank])], dim=2))  # (c, h, per_class w)
     sheet = torch.cat(rows, dim=1).clamp(0, 1)  # (c, classes h, per_class w)
     pixels = np.asarray(sheet.permute(1, 2, 0).cpu())
-    gray = pixels.shape[2] == 1
-    axes.imshow(
-        pixels[:, :, 0] if gray else pixels,
-        cmap="gray" if gray else None,
-        vmin=0,
-        vmax=1,
-        interpolation="nearest",
-    )
+    if pixels.shape[2] == 1:
+        axes.imshow(pixels[:, :, 0], cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+    else:
+        axes.imshow(pixels, interpolation="nearest")
     height = images.shape[2]
     axes.set_yticks([height * (row + 0.5) - 0.5 for row in range(len(classes))])
     names = [str(label) if class_names is None else class_names[label] for label in classes]

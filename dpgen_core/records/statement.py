@@ -1,22 +1,34 @@
 """The privacy statement of a record, in words that can be filed: ``statement.md`` in its folder.
 
-Everything in it is read from ``privacy.json`` and ``config.json``; the epsilon(delta) curve is computed
-anew from the ledger, so that the statement and the ledger cannot drift apart.
+Everything in it is read from ``config.json`` and ``privacy.json``; its figures are computed anew
+from the ledger, so that statement and ledger cannot drift apart. A record that was written before
+an entry existed lacks its line. No printed bound is below the computed one:
+
+    >>> delta_text(1.23456789e-6), delta_text(tail_delta(2.0, numbers=1), 2)
+    ('1.23457e-06', '2.2e-23')
 """
 
 from __future__ import annotations
 
+import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from decimal import ROUND_CEILING, Context
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from dpgen_core.accounting import Ledger, bound_text, epsilon_of_events, total_variation
-from dpgen_core.config.budget import LEARNERS
-from dpgen_core.config.schema import ExperimentConfig
-from dpgen_core.records.record import Record
+from scipy.special import ndtr, ndtri
 
-FILE = "statement.md"
+from dpgen_core.accounting import Accountant, Ledger, bound_text, epsilon_of_events, total_variation
+from dpgen_core.config.budget import LEARNERS, events_of_prior
+from dpgen_core.config.presets import preset
+from dpgen_core.config.schema import ExperimentConfig, defaults
+from dpgen_core.data.folders import SHAPES
+
+if TYPE_CHECKING:  # `record` writes statements
+    from dpgen_core.records.record import Record
+
+STATEMENT_FILE = "statement.md"
 OUTSIDE_GUARANTEE = (
     "metrics.json and diagnostics.csv are computed from private records or private state",
     "choosing settings by looking at results on the same records spends budget nobody charged",
@@ -24,6 +36,20 @@ OUTSIDE_GUARANTEE = (
     "other releases from the same records, such as a second run, add to what this one reveals",
 )
 DELTAS = (1e-4, 1e-5, 1e-6, 1e-7, 1e-8)
+GROUPS = (2, 5, 10)  # images of one person
+_USELESS = 20.0  # an epsilon above which a bound for a group is not worth printing
+_REACH = -float(ndtri(2.0**-107))  # largest number of `HiddenStream.normal`, 11.9
+_NUMBERS = 10**9  # noise numbers counted per release; none has as many
+_SEEDED = (
+    "the noise follows from the public seed, so it can be subtracted; fit for public data "
+    "and reproduction only. Use noise_source='secret' for a private release."
+)
+_PREPARED = {
+    "celeba": "resized to this size",
+    "glyphs": "drawn by this software",
+    "folder_gray": "the middle square of each file, in gray, resized to this size",
+    "folder_color": "the middle square of each file, in RGB, resized to this size",
+}
 
 
 def privacy_facts(
@@ -33,6 +59,8 @@ def privacy_facts(
     *,
     rounds: int,
     restarts: int,
+    class_names: Sequence[str] = (),
+    num_held_out: int | None = None,
 ) -> dict[str, Any]:
     """What a run released and what it cost: the content of ``privacy.json``.
 
@@ -42,178 +70,281 @@ def privacy_facts(
         spent: epsilon by accountant.
         rounds: rounds done.
         restarts: how often the run was resumed.
+        class_names: public, one per class.
+        num_held_out: images of the same source that only metrics use.
     """
-    releasable = config.privacy.noise_source == "secret"
-    return {
-        "mechanism": _mechanism(config),
+    privacy = config.privacy
+    mechanism = []
+    if config.prior.modes:
+        mechanism.append("class statistics in the frequency domain, with Gaussian noise")
+    if privacy.rounds:
+        mechanism.append(LEARNERS[privacy.learner].mechanism)
+    copied = ["relation", "num_records", "delta", "accountant", "num_shards", "sampling_rate"]
+    copied += ["max_grad_norm", "noise_multiplier", "prior_noise_multiplier", "noise_source"]
+    releasable = privacy.noise_source == "secret"
+    facts = {
+        "mechanism": "; ".join(mechanism),
         "unit": "one image with its label",
-        "relation": config.privacy.relation,
-        "num_records": config.privacy.num_records,
-        "delta": config.privacy.delta,
-        "target_epsilon": config.privacy.epsilon,
+        **{name: getattr(privacy, name) for name in copied},
+        "target_epsilon": privacy.epsilon,
         "epsilon": dict(spent),
-        "accountant": config.privacy.accountant,
-        "num_shards": config.privacy.num_shards,
-        "sampling_rate": config.privacy.sampling_rate,
         "rounds": rounds,
-        "planned_rounds": config.privacy.rounds,
-        "max_grad_norm": config.privacy.max_grad_norm,
-        "noise_multiplier": config.privacy.noise_multiplier,
-        "prior_noise_multiplier": config.privacy.prior_noise_multiplier,
+        "planned_rounds": privacy.rounds,
         "ledger": ledger.to_dict(),
         "restarts": restarts,
-        "noise_source": config.privacy.noise_source,
         "releasable": releasable,
-        "why_not_releasable": None
-        if releasable
-        else "the noise follows from the public seed, so it can be subtracted; fit for public data "
-        "and reproduction only. Use noise_source='secret' for a private release.",
+        "why_not_releasable": None if releasable else _SEEDED,
         "outside_the_guarantee": list(OUTSIDE_GUARANTEE),
     }
+    if class_names:
+        facts["class_names"] = list(class_names)
+    if num_held_out is not None:
+        facts["num_held_out"] = num_held_out
+    return facts
 
 
 def epsilon_curve(
     privacy: Mapping[str, Any], deltas: Sequence[float] = DELTAS
 ) -> dict[float, float]:
-    """Smallest proved epsilon at each delta, by the tighter of the two accountants.
+    """Smallest proved epsilon at each delta in (0, 1), by the tighter of the two accountants.
+
+    `privacy` is a record's ``privacy.json``.
+    """
+    return {delta: min(_epsilon(privacy, delta, a) for a in ("pld", "rdp")) for delta in deltas}
+
+
+def group_epsilon(privacy: Mapping[str, Any], size: int) -> float | None:
+    """Epsilon for `size` records replaced together, at the record's delta; None: no useful bound.
+
+    An (e, d) guarantee for one record gives (k e, d (1 + exp(e) + ... + exp((k - 1) e))) for k of
+    them. d is the largest on a grid for which the latter stays within the record's delta, and e is
+    the events' own epsilon at that d.
+    """
+    single = float(privacy["delta"])
+    while size * (epsilon := _epsilon(privacy, single, "rdp")) <= _USELESS:
+        if single * sum(math.exp(i * epsilon) for i in range(size)) <= privacy["delta"]:
+            return size * epsilon_curve(privacy, [single])[single]
+        single /= 2
+    return None
+
+
+def tail_delta(shift: float, numbers: int) -> float:
+    """What the noise's cut tails add to delta in one Gaussian release, from above.
+
+    Numbers of `HiddenStream.normal` end at r = 11.9 standard deviations. Outputs that one data set
+    reaches and its neighbor cannot are covered by no epsilon; with one number shifted by x their
+    probability is f(x) = Phi(x - r). As (f(x) - f(0) - x f'(0)) / x^2 rises up to x = r - 1, n
+    numbers whose shifts have the norm s add f(s) + (n - 1) f(0) + (sqrt(n) - 1) s f'(0) at most.
+    Ours.
 
     Args:
-        privacy: a record's ``privacy.json``.
-        deltas: each in (0, 1).
+        shift: s >= 0, Euclidean, in units of the noise std; above r - 1 the answer is 1.
+        numbers: n >= 1, noise numbers in the release.
     """
-    ledger = Ledger.from_dict(privacy["ledger"])
-    relation = ledger.settings()["relation"]
+    if shift > _REACH - 1:
+        return 1.0
+    slope = math.exp(-(_REACH**2) / 2) / math.sqrt(2 * math.pi)  # f'(0)
+    spread = (numbers - 1) * ndtr(-_REACH) + (math.sqrt(numbers) - 1) * shift * slope
+    return min(1.0, float(ndtr(shift - _REACH) + spread))
 
-    def at(delta: float) -> float:
-        return min(
-            epsilon_of_events(ledger.events, delta=delta, relation=relation, accountant="pld"),
-            epsilon_of_events(ledger.events, delta=delta, relation=relation, accountant="rdp"),
-        )
 
-    return {delta: at(delta) for delta in deltas}
+def delta_text(value: float, digits: int = 6) -> str:
+    """A delta as text with so many significant digits, rounded up: what is printed bounds it."""
+    upward = Context(prec=digits, rounding=ROUND_CEILING)
+    return f"{float(upward.create_decimal(repr(float(value)))):.{digits}g}"
 
 
 def privacy_statement(
     *, config: ExperimentConfig, run: Mapping[str, Any], privacy: Mapping[str, Any]
 ) -> str:
-    """The statement as Markdown, one page.
-
-    Args:
-        config: of the run.
-        run: how it was made, see `Record.run`.
-        privacy: what was released, see `Record.privacy`.
-    """
-    epsilon, delta = privacy["epsilon"], privacy["delta"]
-    lines = [
-        f"# Privacy statement: {config.dataset}, {config.method}",
-        "",
-        "## In one sentence",
-        "",
-        f"Whoever sees the synthetic images, the generator and every intermediate release learns almost "
-        f"the same whether or not any single record was the one it is: the release is "
-        f"({bound_text(epsilon['pld'])}, {delta:g})-differentially private "
-        f"({bound_text(epsilon['rdp'])} by the looser Renyi accounting).",
-        "",
-        *_release_notice(privacy),
-        "## What is protected, and how",
-        "",
-        f"* **Unit of privacy**: {privacy['unit']}.",
-        f"* **Neighboring relation**: {privacy['relation']}. Two data sets are neighbors if one record "
-        "is exchanged for another; the number of records is public.",
-        f"* **Number of records N**: {privacy['num_records']}.",
-        f"* **Mechanism**: {privacy['mechanism']}.",
-        *_round_lines(privacy, config),
-        f"* **Noise**: {_noise(privacy['noise_source'])}.",
-        f"* **Run**: {config.record_name()}; code at commit {run.get('commit') or 'unknown'}.",
-        "",
-        "Everything released, as charged to the ledger before it was used:",
-        "",
-        "| release | noise multiplier | sampling rate | times |",
-        "|---|---|---|---|",
-        *(
-            f"| {event['name']} | {event['noise_multiplier']:.4f} "
-            f"| {event.get('sampling_rate', 1):g} | {event['count']} |"
-            for event in privacy["ledger"]["events"]
-        ),
-        "",
-        "## Epsilon at other deltas",
-        "",
-        "| delta | epsilon |",
-        "|---|---|",
-        *(f"| {d:g} | {bound_text(value)} |" for d, value in epsilon_curve(privacy).items()),
-        "",
-        "## What it means",
-        "",
-        "Suppose somebody knows every record but one, holds two candidates for that one to be equally "
-        f"likely, and sees all that was released. They pick the right one with probability "
-        f"{bound_text((1 + _advantage(privacy)) / 2)} at most; a coin has 0.5. Whether the record was "
-        "there at all, or what it showed, are questions of this kind.",
-        "",
-        "## Assumptions",
-        "",
-        "* Every image is one record; nobody outside learns which shards joined a round.",
-        "* Clip radii, frequency basis and settings do not depend on these records. (The settings of this "
-        "repository were tuned on MNIST: for MNIST itself that is spent budget which nobody charges.)",
-        "* The hidden coins and noise cannot be told from true randomness (SHAKE-256 under a key that "
-        "nobody else holds), and floating-point arithmetic is close to that of real numbers.",
-        "* The code does what it says; its tests and the audit are part of the repository.",
-        "",
-        "## What it does not cover",
-        "",
-        *(f"* {line[0].upper()}{line[1:]}." for line in privacy["outside_the_guarantee"]),
-        "* Facts about everybody: what the data teach about all people alike is not hidden, and is meant "
-        "to be learned.",
-        "",
-    ]
-    return "\n".join(lines)
+    """The statement as Markdown, from a record's `config`, `run` and `privacy`."""
+    epsilon, delta = privacy["epsilon"], delta_text(privacy["delta"])
+    ledger = Ledger.from_dict(privacy["ledger"])
+    variation = total_variation(ledger.events, relation=ledger.settings()["relation"])
+    curve = [(delta_text(d), bound_text(e)) for d, e in epsilon_curve(privacy).items()]
+    groups = {size: group_epsilon(privacy, size) for size in GROUPS}
+    useful = [(k, "no useful bound" if e is None else bound_text(e)) for k, e in groups.items()]
+    refusal = f"**Not fit for a release of private data**: {privacy['why_not_releasable']}"
+    where = "the record's subfolder `private/`" if privacy["releasable"] else "the record's folder"
+    sections: dict[str, Sequence[str]] = {
+        "In one sentence": [
+            "Whoever sees the synthetic images, the generator and every intermediate release "
+            "learns almost the same whether or not any single record was the one it is: the "
+            f"release is ({bound_text(epsilon['pld'])}, {delta})-differentially private "
+            f"({bound_text(epsilon['rdp'])} by the looser Renyi accounting).",
+            *([] if privacy["releasable"] else ["", refusal]),
+        ],
+        "What was released": _release(config, run, privacy),
+        "The data": _data(config, privacy),
+        "What is protected, and how": _protection(config, privacy, ledger),
+        "Epsilon at other deltas": _table(("delta", "epsilon"), curve),
+        f"Several images of one person, at delta {delta}": _table(("images", "epsilon"), useful),
+        "What it means": [
+            "Suppose somebody knows every record but one, holds two candidates for that one to be "
+            "equally likely, and sees all that was released. They pick the right one with "
+            f"probability {bound_text((1 + variation) / 2)} at most; a coin has 0.5. Whether the "
+            "record was there at all, or what it showed, are questions of this kind."
+        ],
+        "Assumptions": [
+            "* Every image is one record; nobody outside learns who joined a round.",
+            "* Clip radii, frequency basis and settings do not depend on these records.",
+            f"* {_settings(config, privacy)}",
+            f"* {_randomness(config, ledger)}",
+            "* Floating-point arithmetic is close to that of real numbers.",
+            "* The code does what it says; its tests and the audit are part of the repository.",
+        ],
+        "What it does not cover": [
+            *(f"* {line[0].upper()}{line[1:]}." for line in privacy["outside_the_guarantee"]),
+            "* Facts about everybody: what the data teach about all people alike is not hidden, "
+            "and is meant to be learned.",
+        ],
+        "Private material that stays": [
+            "* The images themselves, where they were.",
+            f"* In {where}: metrics.json, diagnostics.csv, the fingerprint of settings and images.",
+            "* In `.work/classifiers` beside the record: classifiers trained on private images.",
+            "* The run's own folder in `.work`, with checkpoints and the key of coins and noise, "
+            "is removed from the file system when the run ends, not wiped.",
+        ],
+    }
+    title = " ".join(config.title.split()) or f"{config.dataset}, {config.method}"
+    parts = (f"## {name}\n\n" + "\n".join(lines) + "\n" for name, lines in sections.items())
+    return "\n".join((f"# Privacy statement: {title}\n", *parts))
 
 
 def write_statement(record: Record) -> Path:
     """Write the statement into the record's folder, all at once."""
-    target = record.path / FILE
+    target = record.path / STATEMENT_FILE
     partial = target.with_suffix(".partial")
-    partial.write_text(
-        privacy_statement(config=record.config, run=record.run, privacy=record.privacy)
-    )
+    text = privacy_statement(config=record.config, run=record.run, privacy=record.privacy)
+    partial.write_text(text)
     os.replace(partial, target)
     return target
 
 
-def _release_notice(privacy: Mapping[str, Any]) -> list[str]:
-    if privacy["releasable"]:
-        return []
-    reason = privacy["why_not_releasable"]
-    return [f"**Not fit for a release of private data**: {reason}", ""]
+def _epsilon(privacy: Mapping[str, Any], delta: float, accountant: Accountant) -> float:
+    ledger = Ledger.from_dict(privacy["ledger"])
+    relation = ledger.settings()["relation"]
+    return epsilon_of_events(ledger.events, delta=delta, relation=relation, accountant=accountant)
 
 
-def _round_lines(privacy: Mapping[str, Any], config: ExperimentConfig) -> list[str]:
-    if not privacy["rounds"]:
-        return []
-    joins = LEARNERS[config.privacy.learner].sentence(privacy)
+def _bullets(entries: Mapping[str, str | None]) -> list[str]:
+    return [f"* **{name}**: {' '.join(text.split())}." for name, text in entries.items() if text]
+
+
+def _table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> list[str]:
+    cells = [" | ".join(map(str, row)) for row in (header, *rows)]
+    return [f"| {cells[0]} |", "|---" * len(header) + "|", *(f"| {row} |" for row in cells[1:])]
+
+
+def _release(
+    config: ExperimentConfig, run: Mapping[str, Any], privacy: Mapping[str, Any]
+) -> list[str]:
+    """Who, what and when, with blanks for what only a person knows."""
+    files, signed = privacy.get("synthetic"), privacy["releasable"]
+    made = [config.record_name(), f"code at commit {run.get('commit') or 'unknown'}"]
+    if version := run.get("versions", {}).get("dpgen-core"):
+        made.append(f"dpgen-core {version}")
+    if "finished" in run:
+        made.append(f"finished {run['finished']}")
+    digest = files and f"{files['count']} in synthetic.npz, whose SHA-256 is {files['sha256']}"
+    bullets = {
+        "Released by": "______ (name, organization), on ______" if signed else None,
+        "Synthetic images": digest,
+        "Run": "; ".join(made),
+        "Earlier releases from the same images": "______ (theirs add to this)" if signed else None,
+    }
+    return _bullets(bullets)
+
+
+def _data(config: ExperimentConfig, privacy: Mapping[str, Any]) -> list[str]:
+    channels, height, width = config.image_shape
+    kind = "gray (1 channel)" if channels == 1 else f"color ({channels} channels)"
+    prepared = _PREPARED.get(config.dataset, "as published")
+    names, held_out = privacy.get("class_names"), privacy.get("num_held_out")
+    use = "more images, for the metrics in metrics.json only; nothing released depends on them"
+    bullets = {
+        "Title": config.title,
+        "Description": config.description.strip().rstrip("."),
+        "Images": f"{height} x {width} pixels, {kind}, {prepared}; values scaled to [0, 1]",
+        "Classes": names and f"{', '.join(names)}; these names are public",
+        "Number of records N": f"{privacy['num_records']}. So many images were trained on",
+        "Held out": held_out and f"{held_out} {use}",
+    }
+    return _bullets(bullets)
+
+
+def _protection(config: ExperimentConfig, privacy: Mapping[str, Any], ledger: Ledger) -> list[str]:
+    learner = LEARNERS[config.privacy.learner]
+    rounds = (
+        f"{privacy['rounds']}, in each of which {learner.sentence(privacy)} a vector of norm at "
+        f"most {privacy['max_grad_norm']:g}; noise of standard deviation "
+        f"{privacy['noise_multiplier']:.4f} times that is added to the sum"
+    )
+    secret = privacy["noise_source"] == "secret"
+    # Only a secret key hides the order of one's own files, see `data.folders`.
+    same = "" if secret or config.dataset not in SHAPES else " of the same file name"
+    key = "from a 256-bit key of the operating system, removed (not wiped) after the run"
+    seed = "from the public seed, for reproduction only"
+    bullets = {
+        "Unit of privacy": privacy["unit"],
+        "Neighboring relation": f"{privacy['relation']}. Two data sets are neighbors if one "
+        f"record is exchanged for another{same}; the number of records is public",
+        "Who is trusted": "whoever runs the program sees all records, coins and noise; the "
+        "guarantee is central differential privacy with one trusted curator",
+        "Mechanism": privacy["mechanism"],
+        "Rounds": rounds if privacy["rounds"] else None,
+        "Noise": key if secret else seed,
+    }
+    releases = (
+        (e["name"], f"{e['noise_multiplier']:.4f}", f"{e.get('sampling_rate', 1):g}", e["count"])
+        for e in privacy["ledger"]["events"]
+    )
+    charges = (learner.event(config, index, 0) for index in range(privacy["rounds"]))
+    once = [*events_of_prior(config), *(event for event in charges if event)]
+    due, charged = (sum(event.count for event in events) for events in (once, ledger.events))
+    repeats = (
+        f"The ledger counts {charged} releases where a run without a break makes {due}: the run "
+        "was resumed, and what could not be repeated bit for bit was drawn again with new coins "
+        "and noise. Both draws are charged."
+    )
     return [
-        f"* **Rounds**: {privacy['rounds']}, in each of which {joins} a vector of norm at most "
-        f"{privacy['max_grad_norm']:g}; noise of standard deviation "
-        f"{privacy['noise_multiplier']:.4f} times that is added to the sum."
+        *_bullets(bullets),
+        "\nEverything released, as charged to the ledger before it was used:\n",
+        *_table(("release", "noise multiplier", "sampling rate", "times"), releases),
+        *([] if charged == due else ["", repeats]),
     ]
 
 
-def _noise(source: str) -> str:
-    if source == "secret":
-        return "from a 256-bit key of the operating system, deleted after the run"
-    return "from the public seed, for reproduction only"
-
-
-def _advantage(privacy: Mapping[str, Any]) -> float:
-    ledger = Ledger.from_dict(privacy["ledger"])
-    return total_variation(ledger.events, relation=ledger.settings()["relation"])
-
-
-def _mechanism(config: ExperimentConfig) -> str:
-    """What was released, in words."""
-    prior = (
-        "class statistics in the frequency domain, with Gaussian noise"
-        if config.prior.modes
-        else ""
+def _settings(config: ExperimentConfig, privacy: Mapping[str, Any]) -> str:
+    """Who chose the settings, on which data."""
+    usual = defaults() | preset(config.method, config.profile, side=config.image_shape[1])
+    if LEARNERS[config.privacy.learner].single:
+        del usual["num_shards"]
+    found = config.to_dict()
+    changed = sorted(name for name, v in usual.items() if v is not None and found[name] != v)
+    but_for = f" but for {', '.join(changed)}" if changed else ""
+    chosen = (
+        " Chosen for this run by ______, on these data: ______." if privacy["releasable"] else ""
     )
-    rounds = LEARNERS[config.privacy.learner].mechanism
-    return "; ".join(part for part in (prior, rounds if config.privacy.rounds else "") if part)
+    return (
+        f"The settings are the preset {config.method} at profile {config.profile}{but_for}. Its "
+        "authors tuned it on MNIST, and the one for color on CelebA: on these data sets that is "
+        f"spent budget nobody charged.{chosen}"
+    )
+
+
+def _randomness(config: ExperimentConfig, ledger: Ledger) -> str:
+    if config.privacy.learner == "efsgd":
+        return "Noise from PyTorch's generator, which is not cryptographic, passes for random."
+    added = 0.0
+    for event in ledger.events:
+        shift, rate = 1 / event.noise_multiplier, getattr(event, "sampling_rate", 0.0)
+        # Both members of a sampled pair are shifted from their common center, in opposite ways.
+        tails = tail_delta(shift, _NUMBERS) + rate * tail_delta(2 * shift, _NUMBERS)
+        added += event.count * tails
+    most = f"at most {delta_text(added, 2)}" if added < 1 else "an unknown amount"
+    return (
+        "Hidden coins and noise cannot be told from true randomness (SHAKE-256 under a key that "
+        f"nobody else holds). Noise ends at {_REACH:.1f} standard deviations, which adds {most} to "
+        "delta."
+    )

@@ -18,8 +18,7 @@ from dataclasses import dataclass, field
 
 import torch
 import torch.distributed as dist
-from safetensors.torch import load as unpack
-from safetensors.torch import save as pack
+from safetensors.torch import load as unpack, save as pack
 from torch import Tensor
 
 from dpgen_core.training.threads import parted

@@ -8,7 +8,6 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
@@ -24,56 +23,39 @@ from dpgen_core.prior.gaussian import FrequencyPrior, release_prior
 from dpgen_core.prior.mixture import split_classes
 from dpgen_core.training.critic_trainer import CriticTrainer
 from dpgen_core.training.owner_trainer import OwnerTrainer
-from dpgen_core.training.public_side import PublicSide, prior_basis, to_bytes
+from dpgen_core.training.public_side import below, prior_basis, to_bytes
 from dpgen_core.training.ranks import Ranks
 from dpgen_core.training.report import RoundReport
 from dpgen_core.training.workspace import JournalLine, Workspace
 
 SNAPSHOT_IMAGES = 20  # per checkpoint, from the same latents, to show how training went
-_SNAPSHOT = "snapshot."
-# What the first rank may say of a release, other than 1, that it may be used.
+_SNAPSHOT = "snapshot"
+# What the first rank may answer of a release, other than 1, that it may be used.
 _UNUSABLE, _REFUSED = 0, 2
-
-
-@dataclass(frozen=True)
-class FinishedRun:
-    """What training leaves.
-
-    Attributes:
-        config: of the run.
-        real: the private records, for metrics.
-        trainer: holds the generator.
-        ledger: what was charged.
-        device: where it trained.
-        public: figures per round inside the guarantee.
-        private: figures per round outside it.
-        snapshots: images of the same latents by rounds done, uint8.
-        rounds: rounds done.
-        restarts: how often the run was resumed.
-        seconds: training time, all restarts together.
-    """
-
-    config: ExperimentConfig
-    real: ImageData
-    trainer: PublicSide
-    ledger: Ledger
-    device: torch.device
-    public: list[dict[str, float]]
-    private: list[dict[str, float]]
-    snapshots: dict[int, Tensor]
-    rounds: int
-    restarts: int
-    seconds: float
-
-
-# Who trains, by `config.privacy.learner`; all are built and called alike.
+# Who trains, by `config.privacy.learner`; all are built and called alike, see `report.Trainer`.
 TRAINERS: Mapping[str, Callable[..., OwnerTrainer | CriticTrainer]] = MappingProxyType(
     {"owners": OwnerTrainer, "dp-sgd": CriticTrainer, "efsgd": CriticTrainer}
 )
 
 
 class Session:
-    """A run under way: trainer, ledger and history, tied to its work folder."""
+    """A run under way, tied to its work folder.
+
+    Args:
+        config: of the run.
+        real: the private records, in the order of their slots.
+        workspace: journal, checkpoint and key.
+        ranks: the processes that share the run.
+
+    Attributes:
+        trainer: holds the generator.
+        ledger: what was charged.
+        public: figures per round inside the guarantee.
+        private: figures per round outside it.
+        snapshots: images of the same latents by rounds done, uint8.
+        next_round: rounds done.
+        restarts: how often the run was resumed.
+    """
 
     def __init__(
         self, config: ExperimentConfig, real: ImageData, workspace: Workspace, ranks: Ranks
@@ -81,22 +63,24 @@ class Session:
         self.config, self.real, self.workspace, self.ranks = config, real, workspace, ranks
         self.device = ranks.device
         self._learner = LEARNERS[config.privacy.learner]
-        self.started = time.perf_counter()
+        self._started, self._seconds_before = time.perf_counter(), 0.0
+        privacy = config.privacy
         self.ledger = Ledger(
-            relation=config.privacy.relation,
-            delta=config.privacy.delta,
-            accountant=config.privacy.accountant,
-            target_epsilon=config.privacy.epsilon,
+            relation=privacy.relation,
+            delta=privacy.delta,
+            accountant=privacy.accountant,
+            target_epsilon=privacy.epsilon,
         )
         for line in workspace.journal:
             self._charge(self.ledger, line.name, line.index, line.attempt)
         self.public: list[dict[str, float]] = []
         self.private: list[dict[str, float]] = []
-        self.snapshots: dict[int, Tensor] = {}  # by rounds done: the same public latents every time
-        self.next_round, self.seconds_before, self.restarts = 0, 0.0, 0
+        self.snapshots: dict[int, Tensor] = {}
+        self.next_round, self.restarts = 0, 0
+        self._afresh: set[int] = set()  # rounds whose journaled releases are not to be repeated
         self._open()
-        # What history says was spent by a round: the ledger may also hold later rounds, which a killed
-        # process made and this one has yet to repeat.
+        # What the history shows as spent by a round. The ledger may also hold later rounds, which a
+        # killed process made and this one has yet to repeat.
         self.so_far = Ledger(**self.ledger.settings() | {"target_epsilon": None})
         for line in workspace.journal:
             if line.name != "rounds" or line.index < self.next_round:
@@ -105,128 +89,60 @@ class Session:
     @property
     def seconds(self) -> float:
         """Training time, all restarts together."""
-        return self.seconds_before + time.perf_counter() - self.started
-
-    def finished(self) -> FinishedRun:
-        """What training left, for the record."""
-        return FinishedRun(
-            config=self.config,
-            real=self.real,
-            trainer=self.trainer,
-            ledger=self.ledger,
-            device=self.device,
-            public=self.public,
-            private=self.private,
-            snapshots=self.snapshots,
-            rounds=self.next_round,
-            restarts=self.restarts,
-            seconds=self.seconds,
-        )
+        return self._seconds_before + time.perf_counter() - self._started
 
     def train(self, progress: bool, after_round: Callable[[int], None] | None) -> None:
         """All rounds that are left; stops early when the ledger refuses the next one."""
-        config = self.config
-        bar = tqdm(
-            total=config.privacy.rounds,
-            initial=self.next_round,
-            disable=not progress,
-            desc="rounds",
-        )
-        with bar:
-            while self.next_round < config.privacy.rounds:
+        total = self.config.privacy.rounds
+        with tqdm(total=total, disable=not progress, desc="rounds") as bar:
+            replayed = self._replay()
+            while self.next_round < total:
                 try:
-                    report = self._round(self.next_round)
+                    report = replayed.pop(0) if replayed else self._round(self.next_round)
                 except BudgetExceeded:
                     break
-                for attempt in self.workspace.attempts("rounds", self.next_round).values():
-                    self._charge(self.so_far, "rounds", self.next_round, attempt)
-                self.next_round += 1
-                spent = self.so_far.epsilon("rdp")
-                self.public.append(report.public | {"epsilon_rdp": spent})
-                self.private.append(report.private)
-                bar.update()
-                bar.set_postfix(epsilon=f"{spent:.2f}")
-                if self.next_round % config.checkpoint_every == 0:
+                self._note(report)
+                bar.update(self.next_round - bar.n)
+                bar.set_postfix(epsilon=f"{self.public[-1]['epsilon_rdp']:.2f}")
+                if self.next_round % self.config.checkpoint_every == 0 and not replayed:
                     self._save()
                 if after_round is not None:
                     after_round(self.next_round)
         self._save()
 
-    def _charge(self, ledger: Ledger, name: str, index: int, attempt: int) -> None:
-        """Charge what one release costs; the only place that does."""
-        if name == "prior":
-            for event in events_of_prior(self.config):
-                ledger.charge(event)
-        elif (price := self._learner.event(self.config, index, attempt)) is not None:
-            ledger.charge(price)
+    def _note(self, report: RoundReport) -> None:
+        """Count a round that was applied, with what was spent up to it."""
+        for attempt in self.workspace.attempts("rounds", self.next_round).values():
+            self._charge(self.so_far, "rounds", self.next_round, attempt)
+        self.next_round += 1
+        self.public.append(report.public | {"epsilon_rdp": self.so_far.epsilon("rdp")})
+        self.private.append(report.private)
 
-    def _open(self) -> None:
-        """Restore the last checkpoint, or release the prior and start."""
-        stored = self.workspace.load()
-        prior = None
-        if stored is not None:
-            tensors, state = stored
-            prior_tensors = {
-                n.removeprefix("prior."): v for n, v in tensors.items() if n.startswith("prior.")
-            }
-            if prior_tensors:
-                prior = self._prior_from(prior_tensors)
-        elif self.config.prior.modes:
-            released = self._release_prior().tensors() if self.ranks.first else None
-            prior = self._prior_from(self.ranks.share(released))
-        self.trainer = TRAINERS[self.config.privacy.learner](
-            *(self.config, self.real, self.workspace.key),
-            device=self.device,
-            prior=prior,
-            ranks=self.ranks,
-        )
-        if stored is None:
-            self.trainer.warm_up()
-            self._save()
-            return
-        self.snapshots = {
-            int(n.removeprefix(_SNAPSHOT)): v for n, v in tensors.items() if n.startswith(_SNAPSHOT)
-        }
-        apart = ("prior.", _SNAPSHOT)
-        self.trainer.load_tensors({n: v for n, v in tensors.items() if not n.startswith(apart)})
-        self.next_round = int(state["next_round"])  # type: ignore[call-overload]
-        if self.ranks.first:
-            self.workspace.check_covers("prior", int(bool(self.config.prior.modes)))
-            self.workspace.check_covers("rounds", self.next_round)
-        self.public, self.private = state["public"], state["private"]  # type: ignore[assignment]
-        self.seconds_before = float(state["seconds"])  # type: ignore[arg-type]
-        self.restarts = int(state["restarts"]) + 1  # type: ignore[call-overload]
+    def _replay(self) -> list[RoundReport]:
+        """Repeat the rounds that were journaled after the checkpoint: all of them, or none.
 
-    def _prior_from(self, tensors: dict[str, Tensor]) -> FrequencyPrior:
-        basis = prior_basis(self.config, self.device)
-        return FrequencyPrior.from_tensors(tensors, basis, self.device)
-
-    def _save(self) -> None:
-        tensors = self.trainer.tensors()
-        if not self.ranks.first:
-            return
-        if self.trainer.prior is not None:
-            tensors |= {f"prior.{n}": v for n, v in self.trainer.prior.tensors().items()}
-        if self.config.privacy.rounds:
-            labels = torch.arange(SNAPSHOT_IMAGES) % self.config.num_classes
-            images = self.trainer.sample(labels, stream_name="snapshots")
-            self.snapshots[self.next_round] = to_bytes(images)
-            tensors |= {f"{_SNAPSHOT}{n}": v for n, v in self.snapshots.items()}
-        self.workspace.save(
-            tensors or {"empty": torch.zeros(0)},
-            {
-                "next_round": self.next_round,
-                "public": self.public,
-                "private": self.private,
-                "seconds": self.seconds,
-                "restarts": self.restarts,
-            },
-        )
+        A round that nobody joined releases noise alone, which repeats bit for bit on any device. Were
+        it free while its neighbors are charged again, the history would tell which rounds were empty.
+        So one release that differs sends all of them back to be drawn afresh.
+        """
+        last = max((n.index for n in self.workspace.journal if n.name == "rounds"), default=-1)
+        pending = range(self.next_round, self.ranks.decide(last + 1))
+        reports: list[RoundReport] = []
+        for index in pending:
+            known = self.workspace.attempts("rounds", index)
+            report = self.trainer.compute(index, self.ranks.decide(max(known.values(), default=0)))
+            if not self.ranks.decide(report.digest() in known):
+                self._afresh = set(pending)
+                self._restore()
+                return []
+            self.trainer.apply(report)
+            reports.append(report)
+        return reports
 
     def _round(self, index: int) -> RoundReport:
         """One release, charged and journaled by the first rank before any rank uses it."""
         known = self.workspace.attempts("rounds", index)
-        first = self.ranks.decide(max(known.values(), default=0))
+        first = self.ranks.decide(max(known.values(), default=0) + (index in self._afresh))
         for attempt in (first, first + 1):
             report = self.trainer.compute(index, attempt)
             refused: BudgetExceeded | None = None
@@ -272,36 +188,98 @@ class Session:
         self.workspace.record_release(JournalLine(name, index, attempt, digest))
         return True
 
+    def _charge(self, ledger: Ledger, name: str, index: int, attempt: int) -> None:
+        """Charge what one release costs; the only place that does."""
+        if name == "prior":
+            for event in events_of_prior(self.config):
+                ledger.charge(event)
+        elif (price := self._learner.event(self.config, index, attempt)) is not None:
+            ledger.charge(price)
+
+    def _open(self) -> None:
+        """Restore the last checkpoint, or release the prior and start."""
+        prior, stored = None, self.workspace.load()
+        if stored is not None:
+            if released := below(stored[0], "prior"):
+                prior = self._prior_from(released)
+        elif self.config.prior.modes:
+            made = self._release_prior().tensors() if self.ranks.first else None
+            prior = self._prior_from(self.ranks.share(made))
+        learner = TRAINERS[self.config.privacy.learner]
+        self.trainer = learner(
+            *(self.config, self.real, self.workspace.key),
+            device=self.device,
+            prior=prior,
+            ranks=self.ranks,
+        )
+        if stored is None:
+            self.trainer.warm_up()
+            self._save()
+            return
+        self._restore()
+        self.restarts = stored[1]["restarts"] + 1
+        if self.ranks.first:
+            self.workspace.check_covers("prior", int(bool(self.config.prior.modes)))
+            self.workspace.check_covers("rounds", self.next_round)
+
+    def _restore(self) -> None:
+        """Put trainer and history back to the last checkpoint."""
+        stored = self.workspace.load()
+        assert stored is not None
+        tensors, state = stored
+        self.snapshots = {int(n): v for n, v in below(tensors, _SNAPSHOT).items()}
+        apart = ("prior.", f"{_SNAPSHOT}.")
+        self.trainer.load_tensors({n: v for n, v in tensors.items() if not n.startswith(apart)})
+        self.next_round, self._seconds_before = state["next_round"], state["seconds"]
+        self.public, self.private = state["public"], state["private"]
+
+    def _prior_from(self, tensors: dict[str, Tensor]) -> FrequencyPrior:
+        basis = prior_basis(self.config, self.device)
+        return FrequencyPrior.from_tensors(tensors, basis, self.device)
+
+    def _save(self) -> None:
+        tensors = self.trainer.tensors()
+        if not self.ranks.first:
+            return
+        if self.trainer.prior is not None:
+            tensors |= {f"prior.{n}": v for n, v in self.trainer.prior.tensors().items()}
+        if self.config.privacy.rounds:
+            labels = torch.arange(SNAPSHOT_IMAGES) % self.config.num_classes
+            images = self.trainer.sample(labels, stream_name="snapshots")
+            self.snapshots[self.next_round] = to_bytes(images)
+            tensors |= {f"{_SNAPSHOT}.{n}": v for n, v in self.snapshots.items()}
+        state = {
+            "next_round": self.next_round,
+            "public": self.public,
+            "private": self.private,
+            "seconds": self.seconds,
+            "restarts": self.restarts,
+        }
+        self.workspace.save(tensors or {"empty": torch.zeros(0)}, state)
+
 
 def make_prior(
     config: ExperimentConfig, data: ImageData, key: str, *, device: torch.device, attempt: int = 0
 ) -> FrequencyPrior:
-    """Release the frequency prior of `config`. The caller charges `prior.prior_events` first."""
-    basis = prior_basis(config, device)
+    """Release the frequency prior of `config`. The session charges `events_of_prior` before its use."""
+    settings, basis = config.prior, prior_basis(config, device)
     images, labels = data.images.to(device), data.labels.to(device)
     shared: dict[str, Any] = {
         "noise_multiplier": config.privacy.prior_noise_multiplier,
-        "cells": config.prior.num_cells,
+        "cells": settings.num_cells,
         "key": f"{key}/prior/{attempt}",
     }
     prior = release_prior(
-        images,
-        labels,
+        *(images, labels),
         num_classes=config.num_classes,
         basis=basis,
-        scale=basis.falloff(config.prior.corner),
-        mean_radius=config.prior.mean_radius,
-        covariance_radius=config.prior.covariance_radius,
-        shared_covariance=config.prior.shared_covariance,
+        scale=basis.falloff(settings.corner),
+        mean_radius=settings.mean_radius,
+        covariance_radius=settings.covariance_radius,
+        shared_covariance=settings.shared_covariance,
         **shared,
     )
-    if config.prior.num_cells == 1:
+    if settings.num_cells == 1:
         return prior
-    return split_classes(
-        prior,
-        images,
-        labels,
-        rank=config.prior.directions,
-        seed=config.seed,
-        **shared,
-    )
+    directions = settings.directions
+    return split_classes(prior, images, labels, directions=directions, seed=config.seed, **shared)

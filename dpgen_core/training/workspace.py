@@ -8,9 +8,9 @@ What makes resuming safe:
 * The **journal** gets one line per release, with the release's SHA-256, forced to disk *before* the
   release is used. The ledger is rebuilt from it, so it can never count less than was released.
 * A resumed run repeats the rounds after its last checkpoint. A repeated release whose digest is in
-  the journal is the same release and costs nothing. One that differs (another device, another number
-  of threads) must not go out under the same noise: it is thrown away unseen, drawn afresh with new
-  coins and new noise as another attempt, and charged in addition.
+  the journal is the same release and costs nothing. If one differs (another device, another number
+  of threads), none of these rounds is repeated: all are drawn afresh with new coins and new noise as
+  another attempt, and charged in addition (see `session.Session`).
 * A line cut short by a kill belongs to a release nobody used; it is dropped.
 """
 
@@ -24,7 +24,7 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from types import TracebackType
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -74,35 +74,23 @@ class Workspace:
         except OSError:
             self._lock.close()
             require(False, "results_dir", str(path), "used by one run at a time", "to wait for it")
-        stored = self._settle("fingerprint", fingerprint)
-        require(
-            stored == fingerprint,
-            "fingerprint",
-            fingerprint[:12],
-            f"the one this folder was started with ({stored[:12]}): data or settings changed",
-            f"deleting {path} to start over (what it released stays released)",
-        )
-        self.key = self._settle("secret", secret_key(noise_source, seed))
+        stored = self._stored("fingerprint", fingerprint)
+        rule = f"the one this folder was started with ({stored[:12]}): data or settings changed"
+        fix = f"deleting {path} to start over (what it released stays released)"
+        require(stored == fingerprint, "fingerprint", fingerprint[:12], rule, fix)
+        self.key = self._stored("secret", secret_key(noise_source, seed))
         self.journal = self._read_journal()
 
     def __enter__(self) -> Workspace:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._lock.close()
 
     def attempts(self, name: str, index: int) -> dict[str, int]:
         """Digest -> attempt of every journaled release of that name and index."""
-        return {
-            line.digest: line.attempt
-            for line in self.journal
-            if (line.name, line.index) == (name, index)
-        }
+        lines = (line for line in self.journal if (line.name, line.index) == (name, index))
+        return {line.digest: line.attempt for line in lines}
 
     def record_release(self, line: JournalLine) -> None:
         """Append to the journal and force it to disk; call before the release is used."""
@@ -113,12 +101,7 @@ class Workspace:
         self.journal.append(line)
 
     def save(self, tensors: Mapping[str, Tensor], state: Mapping[str, object]) -> None:
-        """Write the checkpoint atomically.
-
-        Args:
-            tensors: everything that changes from round to round.
-            state: JSON-ready bookkeeping (next round, history so far).
-        """
+        """Write the checkpoint atomically: what changes from round to round, and JSON-ready books."""
         target, partial = self.path / "checkpoint.safetensors", self.path / "checkpoint.partial"
         flat = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
         text = json.dumps(state)
@@ -127,7 +110,7 @@ class Workspace:
             os.fsync(file.fileno())
         os.replace(partial, target)
 
-    def load(self) -> tuple[dict[str, Tensor], dict[str, object]] | None:
+    def load(self) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
         """The last checkpoint, or None. Never unpickles."""
         path = self.path / "checkpoint.safetensors"
         if not path.exists():
@@ -146,9 +129,12 @@ class Workspace:
                 "the run then starts again, and the journal's releases stay charged."
             ) from error
 
-    def discard(self) -> None:
-        """Delete the folder, the secret first; the run is over."""
+    def remove_key(self) -> None:
+        """Unlink the secret; the run is over."""
         (self.path / "secret").unlink(missing_ok=True)
+
+    def discard(self) -> None:
+        """Delete the folder."""
         shutil.rmtree(self.path)
 
     def for_followers(self) -> dict[str, Tensor]:
@@ -158,7 +144,7 @@ class Workspace:
         text = torch.frombuffer(bytearray(json.dumps(books).encode()), dtype=torch.uint8)
         return {_BOOKS: text} | tensors
 
-    def _settle(self, name: str, value: str) -> str:
+    def _stored(self, name: str, value: str) -> str:
         """The stored value of `name`; stores `value` first if there is none."""
         path = self.path / name
         if not path.exists():
@@ -189,23 +175,15 @@ class Workspace:
             ) from error
 
     def check_covers(self, name: str, count: int) -> None:
-        """Refuse to go on from a checkpoint that used releases the journal does not hold.
-
-        Args:
-            name: of the releases.
-            count: how many of them, indices 0..count-1, went into the checkpoint.
+        """Refuse to go on from a checkpoint whose releases 0..count-1 the journal does not hold.
 
         Raises:
             InvalidArgument: the journal was cut or edited; going on would under-count.
         """
         missing = [index for index in range(count) if not self.attempts(name, index)]
-        require(
-            not missing,
-            "journal",
-            str(self.path / "journal.jsonl"),
-            f"complete: it lacks the {name} {missing[:5]} that the checkpoint has used",
-            "a copy from a backup; going on would count too little",
-        )
+        rule = f"complete: it lacks the {name} {missing[:5]} that the checkpoint has used"
+        fix = "a copy from a backup; going on would count too little"
+        require(not missing, "journal", str(self.path / "journal.jsonl"), rule, fix)
 
 
 class FollowingWorkspace(Workspace):
@@ -224,7 +202,7 @@ class FollowingWorkspace(Workspace):
     def __exit__(self, *_: object) -> None:
         """Nothing is held."""
 
-    def load(self) -> tuple[dict[str, Tensor], dict[str, object]] | None:
+    def load(self) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
         """The checkpoint the first rank sent, or None."""
         return self._checkpoint
 

@@ -96,7 +96,7 @@ def test_nothing_released_costs_nothing_by_pld() -> None:
 
 @pytest.mark.parametrize("accountant", ACCOUNTANTS)
 def test_what_the_others_spend_depends_on_the_relation(accountant: str) -> None:
-    """Others that fit under one relation and not under the other are refused under that one only."""
+    """Others that fit under one relation only are refused under the other only."""
     others = [SampledGaussianEvent("earlier", 4.0, 0.5, 10)]
     setting = {"delta": 1e-5, "accountant": accountant}
     most, least = (

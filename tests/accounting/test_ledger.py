@@ -10,10 +10,9 @@ from decimal import Decimal
 import dp_accounting
 import pytest
 from dp_accounting.pld import PLDAccountant
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
-from companion.studies import lineage_accounting as lineage
+from companion.studies import lineage_accounting
 from dpgen_core.accounting import (
     BudgetExceeded,
     GaussianEvent,
@@ -331,16 +330,16 @@ def test_unreachable_target_says_so():
 
 def test_lineage_figures():
     mnist = {"num_discriminators": 1000, "noise_multiplier": 1.07, "steps": 20000, "batch": 32}
-    assert lineage.claimed_epsilon(delta=1e-5, **mnist) == pytest.approx(9.99, abs=0.005)
-    tight = lineage.shared_draw_epsilon(delta=1e-5, **mnist)
+    assert lineage_accounting.claimed_epsilon(delta=1e-5, **mnist) == pytest.approx(9.99, abs=0.005)
+    tight = lineage_accounting.shared_draw_epsilon(delta=1e-5, **mnist)
     assert tight == pytest.approx(329, abs=1)
-    loose = lineage.shared_draw_epsilon(delta=1e-5, accountant="rdp", **mnist)
+    loose = lineage_accounting.shared_draw_epsilon(delta=1e-5, accountant="rdp", **mnist)
     assert tight < loose < 366
     # With one image per step nothing is shared, and the lineage's bound is above the tight one.
     single = {**mnist, "batch": 1}
-    assert lineage.shared_draw_epsilon(delta=1e-5, **single) < lineage.claimed_epsilon(
+    assert lineage_accounting.shared_draw_epsilon(
         delta=1e-5, **single
-    )
+    ) < lineage_accounting.claimed_epsilon(delta=1e-5, **single)
 
 
 BAD = {

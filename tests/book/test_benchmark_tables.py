@@ -1,4 +1,4 @@
-"""Tables of the benchmarks, from made figures and from the committed ones."""
+"""Tables of the benchmarks, from invented figures and from the committed ones."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from companion.book import benchmark_tables as speed
-from companion.studies.benchmark_results import FILE, load_benchmarks
+from companion.book import benchmark_tables
+from companion.studies.benchmark_results import BENCHMARKS_FILE, load_benchmarks
 
 ROOT = Path(__file__).parents[2]
 MADE = {
@@ -48,25 +48,30 @@ MADE = {
         for n in (10, 100)
     ],
 }
-TABLES = (speed.loop_table, speed.optimizer_table, speed.ranks_table, speed.cost_table)
+TABLES = (
+    benchmark_tables.loop_table,
+    benchmark_tables.optimizer_table,
+    benchmark_tables.ranks_table,
+    benchmark_tables.cost_table,
+)
 
 
 def test_tables_show_what_was_measured(tmp_path: Path) -> None:
-    (tmp_path / FILE).write_text(json.dumps(MADE))
+    (tmp_path / BENCHMARKS_FILE).write_text(json.dumps(MADE))
     found = load_benchmarks(tmp_path)
     loop, optimizer, ranks, cost = (table(found) for table in TABLES)
     assert loop.loc["mlp, width 64", ["batched (ms)", "ratio", "goal"]].tolist() == [10, 10, 8]
     assert loop.loc["mlp, width 64, GPU", "goal"] == 30
     assert optimizer.loc["17,000 weights, with memory", "ratio"] == 1.5
     assert ranks.loc[100, "ratio"] == 1.6 and cost["step (s)"].tolist() == [0.001, 0.01]
-    (line,) = speed.cost_curve(found).axes[0].lines
+    (line,) = benchmark_tables.cost_curve(found).axes[0].lines
     assert line.get_ydata().tolist() == [0.001, 0.01]
 
 
 def test_nothing_measured_is_no_error(tmp_path: Path) -> None:
     assert load_benchmarks(tmp_path) == {}
     assert all(table({}).empty for table in TABLES)
-    assert not speed.cost_curve({}).axes[0].lines
+    assert not benchmark_tables.cost_curve({}).axes[0].lines
 
 
 def test_committed_ratios_are_those_of_the_committed_times() -> None:

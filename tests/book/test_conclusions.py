@@ -1,4 +1,4 @@
-"""What the records teach: every verdict follows the figures, and nothing is said without records."""
+"""Conclusions: every verdict follows the figures, and without records there are none."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from made_records import make_record
 
 from companion.book.conclusions import (
     compared_table,
-    lessons,
+    conclusions,
     rounds_table,
     switched_table,
     targets_table,
@@ -54,12 +54,12 @@ def test_what_the_rounds_add_is_judged_by_its_seeds(tmp_path: Path) -> None:
     assert table.loc["gaussian", "g2r CNN (%)"] == "-0.1, undecided"
 
 
-def test_sentences_say_what_the_records_say(tmp_path: Path) -> None:
+def test_sentences_quote_the_records(tmp_path: Path) -> None:
     seeds(tmp_path, "efsgd", 0.85, 0.85, real_cnn=0.98)
     seeds(tmp_path, "efsgd/no-error-feedback", 0.86, 0.86)
     seeds(tmp_path, "efsgd", 0.87, 0.87, epsilon=NON_PRIVATE)
     seeds(tmp_path, "gs-wgan", 0.7, 0.702, frechet_distance=5.0, recall=0.6)
-    text = lessons(committed_records(tmp_path))
+    text = conclusions(committed_records(tmp_path))
     assert "error feedback: g2r +1.0 (better), Frechet distance" in text
     assert "next to none gives g2r 87.0 %, epsilon 10 gives 85.0 % (+2.0, better)" in text
     assert "`gs-wgan` reaches g2r 70.1 % at a recall of 0.60; against `efsgd`" in text
@@ -67,19 +67,19 @@ def test_sentences_say_what_the_records_say(tmp_path: Path) -> None:
     assert "trained on real records gets 98.0 %" in text and "`efsgd`, 85.0 %" in text
 
 
-def test_the_clip_and_the_memory_are_told_apart(tmp_path: Path) -> None:
+def test_the_clip_and_the_memory_are_separated(tmp_path: Path) -> None:
     for method, cosine in (("efsgd", 0.95), ("efsgd/no-error-feedback", 0.9996)):
         record = make_record(tmp_path, method=method)
         table = record.diagnostics.assign(clip_cosine=cosine, norm_spread=0.04)
         table.to_csv(record.path / "diagnostics.csv", index=False)
-    text = lessons(committed_records(tmp_path))
+    text = conclusions(committed_records(tmp_path))
     assert "the clip alone leaves the sum of contributions at a cosine of 0.9996 to 0.9996" in text
     assert "clip and memory together leave the sum of contributions at a cosine of 0.9500" in text
 
 
-def test_nothing_is_said_without_records() -> None:
+def test_without_records_there_are_no_conclusions() -> None:
     assert targets_table([]).empty and rounds_table([]).empty
-    assert lessons([]) == "No record is committed yet.\n"
+    assert conclusions([]) == "No record is committed yet.\n"
 
 
 def test_what_is_asked_of_efsgd_may_be_reached_with_appearance_noise(tmp_path: Path) -> None:

@@ -106,13 +106,13 @@ def test_history_and_diagnostics_draw_their_columns() -> None:
     assert [line.get_ydata()[0] for line in right.lines] == [2.0, 4.0]
 
 
-def test_a_run_without_rounds_says_so() -> None:
+def test_a_run_without_rounds_gives_a_notice() -> None:
     for plot in (plot_history, plot_diagnostics):
         figure = plot(pd.DataFrame(columns=["round"]))
         assert [text.get_text() for text in figure.texts] == ["no rounds"]
 
 
-def test_every_curve_is_drawn_and_told_apart() -> None:
+def test_every_curve_is_drawn_and_distinguishable() -> None:
     axes = new_figure(3, 2).add_subplot()
     curves = {f"curve {i}": [i, i] for i in range(len(COLORS) + 3)}
     plot_curves(axes, [0, 1], curves, x_label="x", y_label="y")

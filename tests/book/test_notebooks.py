@@ -1,4 +1,4 @@
-"""Notebooks: pairs in step, no outputs, every one runs, and bad parameters stop in the first cell."""
+"""Notebooks: pairs agree, hold no outputs, run, and refuse bad parameters in the first cell."""
 
 from __future__ import annotations
 
@@ -14,16 +14,8 @@ import papermill
 import pytest
 from papermill.exceptions import PapermillExecutionError
 
-from companion.book.notebooks import (
-    EXPERIMENT_PAGES,
-    EXPERIMENT_PARAMETERS,
-    banner,
-    check_pairs,
-    check_parameters,
-    copy_mathjax,
-    execute,
-    main,
-)
+from companion.book.build import EXPERIMENT_PAGES, check_pairs, copy_mathjax, execute, main
+from companion.book.pages import EXPERIMENT_PARAMETERS, banner, check_parameters
 from dpgen_core.checks import InvalidArgument
 from dpgen_core.config.make import make_config
 from dpgen_core.config.presets import method_names
@@ -49,7 +41,7 @@ def run(notebook: Path, tmp_path: Path, **parameters: Any) -> nbformat.NotebookN
 # --- pairs ---------------------------------------------------------------------------------------
 
 
-def test_pairs_are_in_step_and_hold_no_outputs() -> None:
+def test_pairs_agree_and_hold_no_outputs() -> None:
     assert check_pairs(ROOT) == []
 
 
@@ -156,7 +148,7 @@ def test_bad_parameter_stops_the_notebook_before_anything_is_written(
     assert not results.exists()
 
 
-def test_unknown_names_are_told_from_the_shell_s_own() -> None:
+def test_unknown_names_are_distinguished_from_the_shells() -> None:
     shell = {"In": [], "Out": {}, "_": 1, "exit": print, "math": math}
     check_parameters(shell | {"epsilon": 3})
     with pytest.raises(InvalidArgument, match="datset.*one of dataset, method.*-p dataset"):
@@ -195,7 +187,7 @@ def test_experiment_page_shows_banner_tables_and_pictures(tmp_path: Path) -> Non
     assert noisy == tagged  # the progress bar stays off the page
 
 
-def test_banner_speaks_only_when_the_page_shows_less_than_meant() -> None:
+def test_banner_appears_only_when_the_page_shows_less_than_it_should() -> None:
     assert banner("mnist", "quick") is None
     assert banner("fashion_mnist", "paper") is None
     assert "not MNIST" in banner("glyphs", "quick").data  # type: ignore[union-attr]

@@ -16,7 +16,7 @@ from dpgen_core.records.record import UNPUBLISHED, load_records
 ROOT = Path(__file__).parents[2]
 
 
-def test_readme_says_what_the_records_say() -> None:
+def test_readme_shows_the_figures_of_the_records() -> None:
     text = (ROOT / "README.md").read_text()
     block = readme.figures(committed_records(ROOT / "results"), ROOT)
     assert readme.updated(text, block) == text, "run make results"
@@ -32,7 +32,7 @@ def test_missing_marker_is_named() -> None:
 
 
 def test_every_committed_record_is_one_of_the_listed_runs() -> None:
-    """A record that no command makes again has no place in the repository."""
+    """Every committed record can be made again by a command."""
     names = {run.config().record_name() for run in RUNS}
     found = {record.path.name for record in committed_records(ROOT / "results")}
     assert found and found <= names

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from companion.book import search_tables as tables
+from companion.book import search_tables
 from companion.studies.search_space import COLOR_STEPS
-from companion.studies.settings_search import FILE
+from companion.studies.settings_search import TUNING_FILE
 
 ROOT = Path(__file__).parents[2]
 
@@ -22,8 +22,8 @@ def test_noise_table_pairs_equal_settings(tmp_path: Path) -> None:
         ("mixture", 1e6, '{"critic": "conv", "prior_cells": 64}', 0.96),
     ]
     columns = ["method", "epsilon", "overrides", "g2r"]
-    pd.DataFrame(rows, columns=columns).to_csv(tmp_path / FILE, index=False)
-    table = tables.noise_table(tmp_path)
+    pd.DataFrame(rows, columns=columns).to_csv(tmp_path / TUNING_FILE, index=False)
+    table = search_tables.noise_table(tmp_path)
     assert table.loc["efsgd"].tolist() == ["the preset", 84.0, 87.0, 3.0]
     assert table.loc["mixture", "settings changed"] == "critic=conv, prior_cells=64"
     assert table.loc["mixture"].isna()["gain"] and table.loc["mixture"].iloc[2] == 96.0
@@ -38,8 +38,8 @@ def test_a_setting_is_compared_over_seeds_of_equal_settings(tmp_path: Path) -> N
         ("mixture", 1.0, "{}", 0.5, 1.0, 0.2),
     ]
     columns = ["method", "epsilon", "overrides", "g2r", "frechet_distance", "recall"]
-    pd.DataFrame(rows, columns=columns).to_csv(tmp_path / FILE, index=False)
-    table = tables.seeds_table(tmp_path, "prior_cells")
+    pd.DataFrame(rows, columns=columns).to_csv(tmp_path / TUNING_FILE, index=False)
+    table = search_tables.seeds_table(tmp_path, "prior_cells")
     one, eight = ("mixture", 1.0, 1), ("mixture", 1.0, 8)
     assert list(table.index) == [one, eight]
     assert table.loc[one].tolist() == ["94.0 ± 1.4", "85.0 ± 7.1", "30.0 ± 0.0"]
@@ -59,15 +59,15 @@ def test_colors_are_compared_step_by_step(tmp_path: Path) -> None:
     ]
     rows.append(("gaussian", 10.0, "{}", 0.5, 1.0, 0.2))
     columns = ["method", "epsilon", "overrides", "g2r", "frechet_distance", "recall"]
-    pd.DataFrame(rows, columns=columns).to_csv(tmp_path / FILE, index=False)
-    table = tables.color_table(tmp_path)
+    pd.DataFrame(rows, columns=columns).to_csv(tmp_path / TUNING_FILE, index=False)
+    table = search_tables.color_table(tmp_path)
     assert table.index.tolist() == [10.0, 10.0, 1.0]
     assert table["g2r (%)"].tolist() == ["80.0 ± 0.0", "90.0 ± 0.0", "70.0 ± 0.0"]
     assert table["setting added"].tolist() == ["the preset", "prior_modes=24", "the preset"]
 
 
-def test_table_says_what_was_changed() -> None:
-    table = tables.tuning_table(ROOT / "results")
+def test_table_shows_the_settings_changed() -> None:
+    table = search_tables.tuning_table(ROOT / "results")
     assert "the preset" in set(table["settings changed"])
     best = table[(table.index == "efsgd") & (table["epsilon"] == 10)]
     assert best["g2r"].is_monotonic_decreasing
@@ -79,8 +79,10 @@ def test_the_curve_holds_every_trial_of_efsgd(tmp_path: Path) -> None:
     lines += ['efsgd,10.0,"{""appearance_noise"": true, ""seed"": 0}",0.88,5.0']
     lines += ['efsgd,10.0,"{""appearance_noise"": false, ""seed"": 0}",0.7,7.0']
     lines += ['efsgd,10.0,"{""rounds_frame"": true, ""seed"": 0}",0.91,5.5']
-    (tmp_path / FILE).write_text("\n".join([*lines, "gaussian,10.0,{},0.95,0.1"]) + "\n")
-    trials, framed, varied, free, asked = tables.compute_curve(tmp_path, floor=88.0).axes[0].lines
+    (tmp_path / TUNING_FILE).write_text("\n".join([*lines, "gaussian,10.0,{},0.95,0.1"]) + "\n")
+    trials, framed, varied, free, asked = (
+        search_tables.compute_curve(tmp_path, floor=88.0).axes[0].lines
+    )
     assert trials.get_xdata().tolist() == [3.0, 6.0, 7.0]
     assert trials.get_ydata().tolist() == [80, 85, 70]
     assert framed.get_ydata().tolist() == [91]

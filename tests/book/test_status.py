@@ -1,4 +1,4 @@
-"""The status page says what ran, for how long, and what failed."""
+"""The status page lists what ran, for how long, and what failed."""
 
 from __future__ import annotations
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from companion.book.notebooks import caveats
+from companion.book.pages import caveats
 from companion.book.summary import metrics_table, privacy_table
 from dpgen_core.config.make import make_config
 from dpgen_core.experiment import run_experiment
@@ -38,7 +38,7 @@ def test_every_release_is_in_the_privacy_table(record: Record) -> None:
     assert "the noise follows from the public seed" in str(caveats(record).data)
 
 
-def test_missing_figures_are_named_and_not_zero(record: Record) -> None:
+def test_missing_figures_are_marked_and_not_zero(record: Record) -> None:
     table = metrics_table(record)["value"]
     assert table["g2r accuracy, CNN"] == f"{record.metrics['g2r_cnn']:.4g}"
     if record.metrics["fid"] is None:

@@ -1,4 +1,4 @@
-"""The book's tables say what the records say, and show no picture of CelebA."""
+"""The book's tables show the figures of the records, and no picture of CelebA."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def test_rows_follow_the_books_order(tmp_path: Path) -> None:
     for method in ("gaussian", "efsgd/no-reconstruction", "efsgd", "efsgd-prior"):
         make_record(tmp_path, method=method)
     make_record(tmp_path, dataset="fashion_mnist", method="efsgd-prior")
-    table = tables.frame(tables.committed_records(tmp_path))
+    table = tables.runs_frame(tables.committed_records(tmp_path))
     assert table["dataset"].tolist() == ["mnist"] * 4 + ["fashion_mnist"]
     assert table["method"].tolist()[:4] == [
         "efsgd-prior",

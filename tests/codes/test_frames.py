@@ -1,4 +1,4 @@
-"""A record's own frame: what it takes out, what it gives back, and that it looks at one record alone."""
+"""The frame of an image: what it removes, what it restores, and that it reads one record alone."""
 
 from __future__ import annotations
 

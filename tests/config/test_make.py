@@ -8,8 +8,7 @@ from typing import Any
 
 import pytest
 from charges import round_event
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 from made_records import CELEBA
 
 from dpgen_core.accounting import Ledger, epsilon_of_events
@@ -165,7 +164,7 @@ def test_each_switch_changes_its_part_alone() -> None:
         base, on = method.partition("/")[0], shown_on(method)
         whole = make_config(**on, profile="quick", method=base)
         off = make_config(**on, profile="quick", method=method)
-        # None asks for what the budget carries; with a share of its own the rounds' noise is another.
+        # None takes what the budget carries; another share of the prior changes the rounds' noise.
         asked = {name for name, value in change.items() if value is None}
         if "prior_share" in change:
             asked |= {"noise_multiplier", "prior_noise_multiplier"}
@@ -211,6 +210,18 @@ def test_names_tell_settings_apart() -> None:
     frozen = make_config(dataset="glyphs", profile="smoke")
     with pytest.raises(dataclasses.FrozenInstanceError):
         frozen.privacy.noise_multiplier = 0.0  # type: ignore[misc]
+
+
+def test_title_and_description_change_nothing_but_the_statement() -> None:
+    plain = make_config(dataset="glyphs", profile="smoke")
+    told = make_config(dataset="glyphs", profile="smoke", title="Scans", description="Ours.")
+    assert (plain.title, plain.description) == ("", "")
+    assert (told.title, told.description) == ("Scans", "Ours.")
+    assert told.record_name() == plain.record_name()
+    assert told.deciding() == plain.deciding()
+    assert ExperimentConfig.from_dict(json.loads(json.dumps(told.to_dict()))) == told
+    with pytest.raises(InvalidArgument, match=r"title: received 3, but it must be text"):
+        make_config(dataset="glyphs", title=3)
 
 
 def test_a_setting_added_later_leaves_every_record_its_name(

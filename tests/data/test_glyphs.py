@@ -11,14 +11,16 @@ import numpy as np
 import pytest
 import torch
 
-from dpgen_core.data import glyphs
 from dpgen_core.checks import InvalidArgument
-from dpgen_core.data.sets import ImageData, load
+from dpgen_core.data import glyphs
 from dpgen_core.data.glyphs import draw_glyphs
+from dpgen_core.data.sets import ImageData, load
 
 _HASH = """
 import hashlib
+import torch
 from dpgen_core.data.glyphs import draw_glyphs
+torch.set_num_threads(1)
 images, labels = draw_glyphs(37, seed=5)
 print(hashlib.sha256(images.numpy().tobytes() + labels.numpy().tobytes()).hexdigest())
 """

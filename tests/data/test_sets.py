@@ -20,8 +20,8 @@ import torch
 from PIL import Image
 from torchvision import datasets as tv
 
-from dpgen_core.data import sets as data
 from dpgen_core.checks import InvalidArgument
+from dpgen_core.data import sets as data
 from dpgen_core.data.sets import DATASETS, ImageData, available, load, train_size
 
 COUNTS = {"train": 30, "t10k": 12}

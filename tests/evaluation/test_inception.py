@@ -104,7 +104,7 @@ def random_weights(path: Path) -> nn.Module:
 def small_frechet(first: Tensor, second: Tensor) -> float:
     """Frechet distance of few points in many dimensions.
 
-    tr (S1 S2)^(1/2) is the nuclear norm of the centered cross-Gram matrix, (n, m) instead of (d, d).
+    tr (S1 S2)^(1/2) is the nuclear norm of the centered cross-Gram matrix, (n, m) and not (d, d).
     """
     a, b = first.double(), second.double()
     gap = (a.mean(0) - b.mean(0)).square().sum()

@@ -46,7 +46,7 @@ def test_brightness_alone() -> None:
 def test_each_number_moves_its_own_moment(wanted: str, entry: int) -> None:
     before = measure(blob(1))
     moved = [measure(show(blob(1), numbers(**{wanted: step}))) - before for step in (-0.2, 0.2)]
-    # An image is read at u, so what the map widens is seen smaller.
+    # The map says where each pixel is read, so a wider map shows a narrower image.
     assert float(moved[0][0, entry]) > 0.1
     assert float(moved[1][0, entry]) < -0.1
     others = [index for index in range(5) if index != entry]
@@ -67,7 +67,8 @@ def test_each_class_has_strengths_of_its_own_and_they_are_learned() -> None:
     shown = noise(blob(4), labels, draws)
     assert torch.allclose(shown[labels == 0], blob(2), atol=1e-6)
     assert not torch.allclose(shown[labels == 1], blob(2), atol=1e-2)
-    (shown * torch.rand_like(shown)).sum().backward()
+    weights = torch.rand(shown.shape, generator=stream(0, "weights"))
+    (shown * weights).sum().backward()
     assert noise.strength.grad is not None
     assert bool((noise.strength.grad != 0).all())
 
@@ -85,11 +86,13 @@ def make_generator(drawn: bool) -> ConvGenerator:
 
 
 def test_the_generator_draws_anew_for_each_image_and_only_when_told() -> None:
-    latents, labels = torch.randn(1, 8).repeat(2, 1), torch.tensor([1, 1])
+    latents = torch.randn(1, 8, generator=stream(0, "latents")).repeat(2, 1)
+    labels = torch.tensor([1, 1])
     one, other = make_generator(True)(latents, labels, stream(0, "a"))
     assert not torch.allclose(one, other, atol=1e-2)
     one, other = make_generator(False)(latents, labels, stream(0, "a"))
-    assert torch.equal(one, other)
+    # Close, not equal: how a row of a product is rounded depends on its place in the batch.
+    torch.testing.assert_close(one, other)
 
 
 def test_off_leaves_generator_and_noise_as_they_were() -> None:
@@ -102,7 +105,8 @@ def test_off_leaves_generator_and_noise_as_they_were() -> None:
 
 def test_an_images_appearance_does_not_depend_on_who_makes_it() -> None:
     generator = make_generator(True)
-    latents, labels = torch.randn(4, 8), torch.tensor([0, 1, 2, 0])
+    latents = torch.randn(4, 8, generator=stream(0, "latents"))
+    labels = torch.tensor([0, 1, 2, 0])
     whole = generator(latents, labels, stream(0, "a"))
     some = NoiseOfSome(stream(0, "a"), range(1, 3), 4)
     torch.testing.assert_close(generator(latents[1:3], labels[1:3], some), whole[1:3])

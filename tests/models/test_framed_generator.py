@@ -1,4 +1,4 @@
-"""Rounds in the record's own frame: owners judge what the generator says, and that is what is shown."""
+"""Rounds on framed codes: frames, gradients, and what owners contribute."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from dpgen_core.training.owner_trainer import OwnerTrainer
 
 SHAPE = (1, 28, 28)
 LABELS = torch.tensor([0, 1, 2, 0, 1, 2])
+LATENTS = torch.randn(len(LABELS), 8, generator=stream(0, "latents"))
 
 
 def make_generator() -> FramedGenerator:
@@ -41,14 +42,13 @@ def trainer(data: ImageData) -> OwnerTrainer:
 
 def test_codes_hold_the_image_and_the_frame_it_is_shown_in() -> None:
     generator, basis = make_generator(), FramedBasis(SHAPE, 28)
-    latents = torch.randn(len(LABELS), 8)
-    codes = generator.codes(basis, latents, LABELS, stream(0, "a"))
+    codes = generator.codes(basis, LATENTS, LABELS, stream(0, "a"))
     assert codes.shape == (len(LABELS), basis.dim)
-    shown = generator(latents, LABELS, stream(0, "a"))
+    shown = generator(LATENTS, LABELS, stream(0, "a"))
     torch.testing.assert_close(basis.decode(codes).clamp(0, 1), shown, atol=1e-5, rtol=0)
 
 
-def test_join_is_what_encode_does_after_it_has_measured() -> None:
+def test_encode_measures_and_joins() -> None:
     basis = FramedBasis(SHAPE, 12)
     images = load("glyphs", "test", num_records=8, seed=0).images
     codes = basis.encode(images)
@@ -59,9 +59,10 @@ def test_join_is_what_encode_does_after_it_has_measured() -> None:
 def test_frames_are_drawn_around_a_learned_middle_of_each_class() -> None:
     generator = make_generator()
     labels = torch.arange(3).repeat_interleave(2000)
+    latents = torch.randn(6000, 8, generator=stream(0, "latents"))
     with torch.no_grad():
         generator.middle[1, 4] = 0.3
-        _, frames = generator.parts(torch.randn(6000, 8), labels, stream(0, "a"))
+        _, frames = generator.parts(latents, labels, stream(0, "a"))
     middles = torch.stack([frames[labels == k].mean(0) for k in range(3)])
     torch.testing.assert_close(middles, generator.middle.detach(), atol=0.03, rtol=0)
     assert bool((frames.std(0) > 0.04).all())
@@ -70,7 +71,7 @@ def test_frames_are_drawn_around_a_learned_middle_of_each_class() -> None:
 
 def test_a_gradient_on_codes_reaches_image_and_frame() -> None:
     generator, basis = make_generator(), FramedBasis(SHAPE, 12)
-    codes = generator.codes(basis, torch.randn(len(LABELS), 8), LABELS, stream(0, "a"))
+    codes = generator.codes(basis, LATENTS, LABELS, stream(0, "a"))
     release = torch.zeros_like(codes)
     release[:, -1] = 1.0  # slants alone
     codes.backward(release)
@@ -82,13 +83,12 @@ def test_a_gradient_on_codes_reaches_image_and_frame() -> None:
 
 def test_frames_do_not_depend_on_who_makes_the_image() -> None:
     generator = make_generator()
-    latents = torch.randn(len(LABELS), 8)
-    whole = generator(latents, LABELS, stream(0, "a"))
+    whole = generator(LATENTS, LABELS, stream(0, "a"))
     some = NoiseOfSome(stream(0, "a"), range(2, 5), len(LABELS))
-    torch.testing.assert_close(generator(latents[2:5], LABELS[2:5], some), whole[2:5])
+    torch.testing.assert_close(generator(LATENTS[2:5], LABELS[2:5], some), whole[2:5])
 
 
-def test_owners_judge_what_the_generator_says() -> None:
+def test_owners_judge_image_and_frame_together() -> None:
     run = trainer(records())
     assert run.basis.dim == 14 * 14 + ENTRIES
     pool, _ = run.pool(0)
@@ -101,7 +101,7 @@ def test_owners_judge_what_the_generator_says() -> None:
 
 
 def test_one_record_moves_the_contribution_of_one_shard_alone() -> None:
-    """What the sensitivity rests on: the others' codes do not depend on the record that is replaced."""
+    """The sensitivity rests on this: other owners' codes do not depend on the replaced record."""
     data = records()
     images = data.images.clone()
     images[7] = 1 - images[7]

@@ -40,10 +40,12 @@ def make_generator(kind: str, shape: tuple[int, int, int], injection: bool):
 @pytest.mark.parametrize("kind", ["conv", "refiner"])
 def test_images_and_noise_injection(kind: str, shape: tuple[int, int, int]) -> None:
     generator = make_generator(kind, shape, True)
+    drawn = stream(0, "drawn")
     with torch.no_grad():
         for p in generator.parameters():
-            p.add_(0.05 * torch.randn_like(p))
-    latents, labels = torch.randn(4, generator.latent_dim), torch.tensor([0, 1, 2, 0])
+            p.add_(0.05 * torch.randn(p.shape, generator=drawn))
+    latents = torch.randn(4, generator.latent_dim, generator=drawn)
+    labels = torch.tensor([0, 1, 2, 0])
     first = generator(latents, labels, stream(0, "a"))
     assert first.shape == (4, *shape)
     assert 0 <= first.min().item() <= first.max().item() <= 1
@@ -57,14 +59,15 @@ def test_images_and_noise_injection(kind: str, shape: tuple[int, int, int]) -> N
 
 def test_each_class_has_its_own_images() -> None:
     generator = make_generator("conv", (1, 28, 28), False)
-    latents = torch.randn(1, 8).repeat(2, 1)
+    latents = torch.randn(1, 8, generator=stream(0, "latents")).repeat(2, 1)
     a, b = generator(latents, torch.tensor([0, 1]), stream(0))
     assert not torch.allclose(a, b, atol=1e-3)
 
 
 def test_refiner_starts_at_the_prior() -> None:
     generator = make_generator("refiner", (1, 28, 28), True)
-    latents, labels = torch.randn(3, generator.latent_dim), torch.tensor([0, 1, 2])
+    latents = torch.randn(3, generator.latent_dim, generator=stream(0, "latents"))
+    labels = torch.tensor([0, 1, 2])
     start = generator.prior.sample(latents, labels)
     expected = torch.sigmoid(generator.gain * (start - generator.threshold))
     torch.testing.assert_close(generator(latents, labels, stream(0)), expected)
@@ -75,19 +78,22 @@ def test_the_refiner_sees_the_label_only_where_it_is_told(by_label: bool) -> Non
     shape = (1, 28, 28)
     prior = make_prior(shape, 2)
     prior.means[1] = prior.means[0]  # the prior's images are alike in both classes
+    torch.manual_seed(0)
     generator = RefinerGenerator(prior, shape, 2, 4, False, by_label=by_label)
     torch.nn.init.normal_(generator.to_image.weight)
-    latents = torch.randn(1, generator.latent_dim).repeat(2, 1)
+    latents = torch.randn(1, generator.latent_dim, generator=stream(0, "latents")).repeat(2, 1)
     a, b = generator(latents, torch.tensor([0, 1]), stream(0))
-    assert torch.equal(a, b) is not by_label
+    assert torch.allclose(a, b, atol=1e-5) is not by_label
 
 
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("name", ["mlp", "conv"])
 def test_critic_scores_and_logits(name: str, shape: tuple[int, int, int]) -> None:
     basis = FrequencyBasis(shape, 6)
+    torch.manual_seed(0)
     critic = build_critic(name, basis=basis, num_classes=3, width=8, classify=True)
-    codes, labels = torch.randn(5, basis.dim), torch.tensor([0, 1, 2, 0, 1])
+    codes = torch.randn(5, basis.dim, generator=stream(0, "codes"))
+    labels = torch.tensor([0, 1, 2, 0, 1])
     assert critic(codes, labels).shape == (5,)
     assert critic.classify(codes).shape == (5, 3)
     assert not torch.allclose(critic(codes, labels), critic(codes, labels.roll(1)))

@@ -1,4 +1,4 @@
-"""Cells inside the classes: sensitivities by attack, noise by name, two modes found, plain sampling."""
+"""Cells within classes: sensitivities by attack, noise by name, two modes found, sampling."""
 
 from __future__ import annotations
 
@@ -13,10 +13,9 @@ from dpgen_core.prior.gaussian import (
     CELL_STEPS,
     MIXTURE_SHARES,
     FrequencyPrior,
-    pack,
     prior_events,
     release_prior,
-    unpack,
+    unflatten_symmetric,
 )
 from dpgen_core.prior.mixture import (
     CELLS,
@@ -42,7 +41,7 @@ def made_data(count: int, seed: int = 0) -> tuple[Tensor, Tensor]:
 
 
 def release(
-    images: Tensor, labels: Tensor, noise: float, *, cells: int = 2, rank: int = 4, key: str = "k"
+    images: Tensor, labels: Tensor, noise: float, *, cells: int = 2, r: int = 4, key: str = "k"
 ) -> FrequencyPrior:
     shared = {"noise_multiplier": noise, "key": key}
     prior = release_prior(
@@ -56,7 +55,7 @@ def release(
         cells=cells,
         **shared,
     )
-    return split_classes(prior, images, labels, cells=cells, rank=rank, seed=0, **shared)
+    return split_classes(prior, images, labels, cells=cells, directions=r, seed=0, **shared)
 
 
 def test_both_modes_of_a_class_are_found() -> None:
@@ -89,10 +88,10 @@ def test_samples_have_the_modes_and_their_shares() -> None:
 def test_noise_draws_cells_back_to_what_they_have_in_common() -> None:
     """Four cells with the same covariance, measured so badly that each alone is mostly noise."""
     generator = torch.Generator().manual_seed(3)
-    rank, std = 10, 60.0
+    r, std = 10, 60.0
     counts = torch.full((1, 4), 100.0)
-    truth = torch.diag(torch.linspace(4, 1, rank))
-    noise = torch.randn(4, rank, rank, generator=generator) * std
+    truth = torch.diag(torch.linspace(4, 1, r))
+    noise = torch.randn(4, r, r, generator=generator) * std
     noisy = truth * 100 + noise.triu() + noise.triu(1).transpose(1, 2)
     roots = mixture._shrunk_roots(noisy[None], counts, std / counts)[0]
     error = (roots @ roots.transpose(1, 2) - truth).square().sum((1, 2)).mean()
@@ -102,37 +101,37 @@ def test_noise_draws_cells_back_to_what_they_have_in_common() -> None:
 
 def test_cells_are_afforded_until_their_noise_is_wider_than_the_class() -> None:
     """Noise as strong as where eight cells turn into one, drawn: its largest eigenvalue."""
-    records, rank, low, high = 6000.0, 60, 0.01, 10.0
+    records, r, low, high = 6000.0, 60, 0.01, 10.0
     for _ in range(40):
         middle = (low + high) / 2
-        if affordable_cells(middle, class_records=records, rank=rank) == CELLS:
+        if affordable_cells(middle, class_records=records, directions=r) == CELLS:
             low = middle
         else:
             high = middle
     event = next(e for e in prior_events(low, CELLS) if e.name == "cells/covariances")
-    std = event.noise_multiplier * mixture.sensitivities(mixture.clip_radius(rank))[event.name]
+    std = event.noise_multiplier * mixture.sensitivities(mixture.clip_radius(r))[event.name]
     generator = torch.Generator().manual_seed(1)
-    size = pack(torch.zeros(1, rank, rank)).shape
-    noise = unpack(torch.randn(20, size[1], generator=generator) * std, rank) / (records / CELLS)
+    drawn = torch.randn(20, r * (r + 1) // 2, generator=generator) * std
+    noise = unflatten_symmetric(drawn, r) / (records / CELLS)
     widest = torch.linalg.eigvalsh(noise).abs().amax(1).mean()
     assert widest.item() == pytest.approx(1.5, rel=0.06)
-    assert affordable_cells(2 * low, class_records=2.1 * records, rank=rank) == CELLS
-    assert affordable_cells(0.0, class_records=1.0, rank=rank) == CELLS
+    assert affordable_cells(2 * low, class_records=2.1 * records, directions=r) == CELLS
+    assert affordable_cells(0.0, class_records=1.0, directions=r) == CELLS
 
 
 def test_no_replacement_moves_a_statistic_past_its_sensitivity() -> None:
     generator = torch.Generator().manual_seed(2)
-    radius, rank = 1.5, 3
+    radius, r = 1.5, 3
     limits = list(mixture.sensitivities(radius).values())
     largest = [0.0, 0.0, 0.0]
-    centers = torch.randn(2, 2, rank, generator=generator)
-    weight = torch.ones(2, rank)
+    centers = torch.randn(2, 2, r, generator=generator)
+    weight = torch.ones(2, r)
     for trial in range(400):
-        white = torch.randn(6, rank, generator=generator) * 10
+        white = torch.randn(6, r, generator=generator) * 10
         labels = torch.randint(0, 2, (6,), generator=generator)
         other, other_labels = white.clone(), labels.clone()
         if trial % 2:  # the mirror image in the same cell's far direction, or anywhere
-            other[0] = torch.randn(rank, generator=generator) * 10
+            other[0] = torch.randn(r, generator=generator) * 10
             other_labels[0] = torch.randint(0, 2, (1,), generator=generator)
         else:  # opposite offsets on the bisector of the two centers: one cell
             k = int(labels[0])
@@ -178,18 +177,18 @@ def test_each_release_carries_the_noise_it_is_charged_for(monkeypatch: pytest.Mo
     images, labels = made_data(400)
     seen: dict[str, Tensor] = {}
     charged = {e.name: e.noise_multiplier for e in prior_events(2.0, 2)}
-    real_unpack = mixture.unpack
+    real = mixture.unflatten_symmetric
 
     def spy(vectors: Tensor, dim: int) -> Tensor:
         seen["cells/covariances"] = vectors
-        return real_unpack(vectors, dim)
+        return real(vectors, dim)
 
     def nothing(*arguments: object) -> tuple[Tensor, Tensor, Tensor]:
         return torch.zeros(60), torch.zeros(60, 8), torch.zeros(60, 36)
 
-    monkeypatch.setattr(mixture, "unpack", spy)
+    monkeypatch.setattr(mixture, "unflatten_symmetric", spy)
     monkeypatch.setattr(mixture, "cell_statistics", nothing)
-    release(images, labels, 2.0, cells=30, rank=8)
+    release(images, labels, 2.0, cells=30, r=8)
     radius = mixture.clip_radius(8)
     expected = charged["cells/covariances"] * mixture.sensitivities(radius)["cells/covariances"]
     assert seen["cells/covariances"].std().item() == pytest.approx(expected, rel=0.1)
@@ -221,7 +220,7 @@ def test_a_class_without_records_is_no_obstacle() -> None:
 def test_refusals() -> None:
     images, labels = made_data(400)
     prior = release(images, labels, 1.0)
-    setting = {"rank": 4, "noise_multiplier": 1.0, "key": "k", "seed": 0}
+    setting = {"directions": 4, "noise_multiplier": 1.0, "key": "k", "seed": 0}
     with pytest.raises(InvalidArgument, match="prior: received '2 cells'"):
         split_classes(prior, images, labels, cells=2, **setting)
     with pytest.raises(InvalidArgument, match="cells: received 1"):

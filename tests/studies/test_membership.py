@@ -1,4 +1,4 @@
-"""Membership inference: exact where it can be computed by hand, and blind where it must be."""
+"""Membership inference: exact where it can be computed by hand, blind where it should be."""
 
 from __future__ import annotations
 

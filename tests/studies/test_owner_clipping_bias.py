@@ -13,7 +13,7 @@ from companion.studies.owner_clipping_bias import (
 from dpgen_core.checks import InvalidArgument
 
 
-def test_an_owner_memory_helps_those_who_take_turns_and_nobody_else() -> None:
+def test_an_owner_memory_helps_only_owners_that_take_turns() -> None:
     def last(vary: str, decay: float) -> float:
         return float(owners_over_time(vary, decay=decay).iloc[-1])
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from companion.studies import privacy_audit as audit
+from companion.studies import privacy_audit
 from companion.studies.planted_faults import FAULTS
 from companion.studies.training_checks import CHECKS
 
@@ -53,8 +53,8 @@ def outcome() -> dict[str, Any]:
     }
 
 
-def test_all_as_it_must_be(outcome: dict[str, Any]) -> None:
-    assert audit.failures(outcome) == []
+def test_a_good_outcome_has_no_failures(outcome: dict[str, Any]) -> None:
+    assert privacy_audit.failures(outcome) == []
 
 
 @pytest.mark.parametrize(
@@ -75,23 +75,23 @@ def test_what_is_wrong_is_named(
     for step in path[:-1]:
         place = place[step]
     place[path[-1]] = value
-    (wrong,) = audit.failures(changed)
+    (wrong,) = privacy_audit.failures(changed)
     assert re.search(message, wrong)
 
 
 def test_a_violated_claim_of_others_is_no_failure_of_ours(outcome: dict[str, Any]) -> None:
     outcome["mechanism"]["one drawn"] = MECHANISM | {"violated": True}
-    assert audit.failures(outcome) == []
+    assert privacy_audit.failures(outcome) == []
 
 
 def test_tables_show_every_row(outcome: dict[str, Any]) -> None:
-    assert list(audit.mechanism_table(outcome)["claim violated"]) == ["no", "no"]
-    table = audit.fault_table(outcome)
+    assert list(privacy_audit.mechanism_table(outcome)["claim violated"]) == ["no", "no"]
+    table = privacy_audit.fault_table(outcome)
     assert table.shape == (len(FAULTS), len(CHECKS))
     assert (table.loc["none"] == "passed").all()
     assert table.loc["clip removed"].tolist().count("CAUGHT") == 1
-    assert list(audit.finding_table(outcome).index) == list(CHECKS)
-    assert audit.membership_table(outcome).loc["gaussian", "pairs right"] == "51 of 100"
+    assert list(privacy_audit.finding_table(outcome).index) == list(CHECKS)
+    assert privacy_audit.membership_table(outcome).loc["gaussian", "pairs right"] == "51 of 100"
 
 
 def test_a_failing_audit_exits_with_one_and_quick_notes_nothing(
@@ -101,12 +101,12 @@ def test_a_failing_audit_exits_with_one_and_quick_notes_nothing(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     (tmp_path / "results").mkdir()
-    monkeypatch.setattr(audit, "project_root", lambda: tmp_path)
-    monkeypatch.setattr(audit, "run_audit", lambda quick: outcome)
-    assert audit.main(["--quick"]) == 0
+    monkeypatch.setattr(privacy_audit, "project_root", lambda: tmp_path)
+    monkeypatch.setattr(privacy_audit, "run_audit", lambda quick: outcome)
+    assert privacy_audit.main(["--quick"]) == 0
     assert not list((tmp_path / "results").iterdir())
     outcome["faults"]["clip removed"] = [finding(check, True) for check in CHECKS]
-    assert audit.main([]) == 1
+    assert privacy_audit.main([]) == 1
     assert "clip removed: not caught" in capsys.readouterr().out
-    assert json.loads((tmp_path / "results" / audit.FILE).read_text()) == outcome
-    assert audit.load_audit(tmp_path / "results") == outcome
+    assert json.loads((tmp_path / "results" / privacy_audit.AUDIT_FILE).read_text()) == outcome
+    assert privacy_audit.load_audit(tmp_path / "results") == outcome

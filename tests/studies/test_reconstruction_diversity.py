@@ -21,7 +21,7 @@ def test_nearest_target_collapses_and_matched_target_does_not() -> None:
 
 
 def test_targets_of_many_owners_average_out() -> None:
-    """What a round follows is a mean over owners of few records each, and lies near the class mean."""
+    """A round follows a mean over owners with few records each, which lies near the class mean."""
     _, one = follow_targets(RECORDS, target="matched", images=20, steps=10)
     _, many = follow_targets(RECORDS, target="matched", owners=30, images=20, steps=10)
     assert many["spread"].iloc[-1] < 0.6 * one["spread"].iloc[-1]

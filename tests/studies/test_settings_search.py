@@ -1,4 +1,4 @@
-"""The search for settings: held-out records only, and a table that holds what was run."""
+"""The search for settings: held-out records only, and a table of all that was run."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from companion.studies import settings_search as tuning
+from companion.studies import settings_search
 from companion.studies.search_space import NEXT_TO_NO_NOISE, TRIALS
 from dpgen_core.config.make import make_config
 from dpgen_core.data.sets import load
@@ -21,7 +21,7 @@ def _key(method: str, epsilon: float, overrides: dict) -> tuple[str, float, str]
 
 
 def test_every_committed_trial_is_listed_and_none_twice() -> None:
-    table = pd.read_csv(ROOT / "results" / tuning.FILE)
+    table = pd.read_csv(ROOT / "results" / settings_search.TUNING_FILE)
     rows = [
         _key(m, e, json.loads(o))
         for m, e, o in table[["method", "epsilon", "overrides"]].to_numpy()
@@ -45,8 +45,8 @@ def test_judging_records_are_held_out(monkeypatch: pytest.MonkeyPatch) -> None:
         asked.append(part)
         return load("glyphs", part, num_records=120)
 
-    monkeypatch.setattr(tuning.data, "load", only_train)
-    train, judged = tuning.split()
+    monkeypatch.setattr(settings_search.data, "load", only_train)
+    train, judged = settings_search.split()
     assert asked == ["train"]
     assert (len(train.images), len(judged.images)) == (100, 20)
     seen = {image.numpy().tobytes() for image in train.images}

@@ -1,4 +1,4 @@
-"""Several runs at a time: all of them, each once, and a failure stops nobody else."""
+"""Several runs at a time: all of them, each once, and a failure does not stop the others."""
 
 from __future__ import annotations
 
@@ -15,11 +15,18 @@ from dpgen_core.records.record import load_records
 
 
 def small(method: str, seed: int) -> ExperimentConfig:
-    settings = {"num_records": 200, "synthetic_records": 40, "real_records": 40}
-    return make_config(dataset="glyphs", method=method, profile="smoke", seed=seed, **settings)  # type: ignore[arg-type]
+    return make_config(
+        dataset="glyphs",
+        method=method,
+        profile="smoke",
+        seed=seed,
+        num_records=200,
+        synthetic_records=40,
+        real_records=40,
+    )
 
 
-def test_every_missing_run_is_made_and_a_failure_stops_nobody(
+def test_every_missing_run_is_made_and_a_failure_stops_no_other(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     there, good = small("gaussian", 0), small("mixture", 1)
@@ -47,7 +54,7 @@ def test_bad_settings_are_named_before_anything_runs(
     assert not results.exists()
 
 
-def test_what_is_left_is_told_at_the_pace_so_far() -> None:
+def test_remaining_minutes_follow_the_pace_so_far() -> None:
     # Two of six equal runs are done and two are half done, in twice the time that was forecast.
     assert sweep._minutes_left([1.0] * 4, 6.0, 6.0, 2) == pytest.approx(6.0)
     assert sweep._minutes_left([1.0] * 4, 6.0, 3.0, 2) == pytest.approx(3.0)

@@ -1,4 +1,4 @@
-"""Every planted fault is caught by the check that is meant to, and the code as it is by none."""
+"""Every planted fault is caught by its check, and the unchanged code passes all checks."""
 
 from __future__ import annotations
 

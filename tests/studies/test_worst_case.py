@@ -1,4 +1,4 @@
-"""The mechanism audit: exact laws, honest bounds, and a verdict that can go either way."""
+"""The audit of the worst case: exact laws, valid bounds, and both verdicts."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def test_the_lineages_claim_is_rejected_at_its_own_settings() -> None:
 
 
 def test_independent_draws_would_not_be_rejected() -> None:
-    """What the published analysis supposes is within its claim; the audit does not cry wolf."""
+    """What the published analysis assumes stays within its claim: no false alarm."""
     settings = SETTINGS["MNIST"]
     pair = lineage_step(
         num_discriminators=int(settings["num_discriminators"]),

@@ -13,7 +13,7 @@ from companion.studies.training_checks import replay_twins
 from dpgen_core.config.make import make_config
 from dpgen_core.config.schema import ExperimentConfig
 from dpgen_core.data.sets import ImageData
-from dpgen_core.training import owner_trainer as training
+from dpgen_core.training import owner_trainer
 from dpgen_core.training.owner_trainer import OwnerTrainer
 from dpgen_core.training.report import RoundReport
 
@@ -83,8 +83,8 @@ def test_the_noise_is_the_accounted_one(
     )
     event = round_event(config)
     if factor != 1.0:
-        true = training.sanitize
-        monkeypatch.setattr(training, "sanitize", lambda v, c, s, g: true(v, c, s * factor, g))
+        true = owner_trainer.sanitize
+        monkeypatch.setattr(owner_trainer, "sanitize", lambda v, c, s, g: true(v, c, s * factor, g))
     noise = silent_release(config, tiny_glyphs).double()
     statistic = (
         (noise / (event.noise_multiplier * config.privacy.max_grad_norm)).square().sum().item()

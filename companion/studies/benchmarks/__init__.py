@@ -1,1 +1,1 @@
-"""Timed claims, as ratios within one run: ``make bench`` writes ``results/benchmarks.json``."""
+"""Speed as ratios within one run: ``make bench`` writes ``results/benchmarks.json``."""

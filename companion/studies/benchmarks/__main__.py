@@ -1,4 +1,7 @@
-"""Run the benchmarks and write ``results/benchmarks.json``: ``python -m companion.studies.benchmarks [PART ...]``."""
+"""Run the benchmarks and write ``results/benchmarks.json``.
+
+``python -m companion.studies.benchmarks [PART ...]`` runs all parts, or those that are named.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ from typing import Any
 
 import torch
 
-from companion.studies.benchmark_results import FILE, load_benchmarks
+from companion.studies.benchmark_results import BENCHMARKS_FILE, load_benchmarks
 from companion.studies.benchmarks import costs, ensembles, optimizers, ranks
 from companion.studies.benchmarks.timing import alternate
 from companion.studies.committed import project_root
@@ -20,12 +23,12 @@ from dpgen_core.checks import check_choice
 from dpgen_core.records.provenance import provenance
 
 MLP_WIDTHS = (16, 64)
-CONV_WIDTHS = (4, 8, 16, 32)  # from where Python's overhead dominates to where arithmetic does
+CONV_WIDTHS = (4, 8, 16, 32)  # from mostly overhead of Python to mostly arithmetic
 
 
 def accountants() -> dict[str, float]:
     """Seconds to account for 300 rounds, by accountant."""
-    fresh = count()  # a noise nobody has asked about yet: the accountants remember answers
+    fresh = count()  # new noise for each call: the accountants cache their answers
 
     def account(name: Accountant) -> float:
         ledger = Ledger(relation="replace-one", delta=1e-5, accountant=name)
@@ -39,7 +42,7 @@ def accountants() -> dict[str, float]:
 
 
 def loops() -> list[dict[str, Any]]:
-    """A batched critic step against a loop, for both kinds of critics, and on a GPU where there is one."""
+    """A batched critic step against a loop, for both kinds of critics, also on a GPU if any."""
     return [
         ensembles.against_the_loop(critic, width, device=device)
         for device in (["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"])
@@ -74,14 +77,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     chosen = parser.parse_args(arguments).parts or list(PARTS)
     for part in chosen:
         check_choice("parts", part, PARTS)
-    target = project_root() / "results" / FILE
+    target = project_root() / "results" / BENCHMARKS_FILE
     found = load_benchmarks(target.parent)
-    made_with = provenance(torch.device("cpu"))  # before this run's own file makes the tree differ
+    made_with = provenance(torch.device("cpu"))  # before this run's own file makes the tree dirty
     for part in chosen:
         found[part] = PARTS[part]()
         found.setdefault("made_with", {})[part] = made_with
         print(part, json.dumps(found[part], indent=1), flush=True)
-        partial = target.with_suffix(".partial")  # what was measured is kept, whatever comes next
+        partial = target.with_suffix(".partial")  # each part is kept even if the next one fails
         partial.write_text(json.dumps(found, indent=2) + "\n")
         os.replace(partial, target)
     print(target)

@@ -1,4 +1,4 @@
-"""What the cost model is fitted to, and whole runs that test it: ``companion.studies.cost_model``."""
+"""Probes that the cost model (`cost_model`) is fitted to, and whole runs that test it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from companion.studies import cost_model as cost
+from companion.studies import cost_model
 from companion.studies.cost_model import CostModel, Work, matmul_rate
 from dpgen_core.config.make import make_config
 from dpgen_core.config.schema import ExperimentConfig
@@ -23,7 +23,7 @@ from dpgen_core.training.session import make_prior
 
 ROUNDS, WARM_UP = 5, 2
 GRAY, COLOR = (1, 28, 28), (3, 32, 32)
-# One setting is moved at a time, far enough to tell what it costs.
+# One setting varies at a time, far enough to show its cost.
 PROBES: tuple[tuple[tuple[int, int, int], str, dict[str, Any]], ...] = (
     (GRAY, "efsgd", {}),
     (GRAY, "efsgd", {"num_shards": 200}),
@@ -43,7 +43,7 @@ PROBES: tuple[tuple[tuple[int, int, int], str, dict[str, Any]], ...] = (
 )
 EVALUATIONS = ((GRAY, 1_000, 2), (GRAY, 4_000, 2), (GRAY, 1_000, 8), (COLOR, 2_000, 3))
 _MADE = {"dataset": "glyphs", "num_records": 20_000}
-# Whole runs that the fit has not seen, far from its probes in length. The last needs the data.
+# Whole runs that are not fitted, much longer than the probes. The last needs MNIST on disk.
 RUNS: tuple[dict[str, Any], ...] = (
     _MADE | {"method": "efsgd", "rounds": 100, "synthetic_records": 4_000},
     _MADE | {"method": "efsgd-prior", "rounds": 30, "num_shards": 2000, "synthetic_records": 2_000},
@@ -54,7 +54,7 @@ RUNS: tuple[dict[str, Any], ...] = (
 
 
 def measure() -> dict[str, Any]:
-    """Probes, the fit, and how it does on whole runs."""
+    """Probes, the fit, and its accuracy on whole runs."""
     cores = os.cpu_count() or 1
     found = [*_trainings(), *_evaluations()]
     rate = matmul_rate(cores)
@@ -71,15 +71,15 @@ def measure() -> dict[str, Any]:
 
 
 def whole_run(settings: dict[str, Any], model: CostModel) -> dict[str, Any]:
-    """Predicted and measured seconds of one run from configuration to record, and how good it is."""
+    """Predicted and measured seconds of one run from configuration to record, and its g2r."""
     config = make_config(**settings)
-    expected = cost.forecast(config, model)
+    expected = cost_model.forecast(config, model)
     assert expected is not None
     with tempfile.TemporaryDirectory() as folder:
         started = time.perf_counter()
         record = run_experiment(config, results_dir=folder, progress=False)
         seconds = time.perf_counter() - started
-        metrics = record.metrics  # read while the folder is there
+        metrics = record.metrics  # read before the folder is deleted
     row = {
         "run": _named(settings),
         "predicted": 60 * expected.minutes,
@@ -110,14 +110,14 @@ def _trainings() -> Iterator[tuple[str, Work, float]]:
         started = time.perf_counter()
         trainer.warm_up()
         seconds = time.perf_counter() - started
-        yield f"{name}: warm-up", cost.warm_up_work(trainer), seconds
+        yield f"{name}: warm-up", cost_model.warm_up_work(trainer), seconds
         times = []
         for index in range(ROUNDS):
             started = time.perf_counter()
             trainer.apply(trainer.compute(index))
             times.append(time.perf_counter() - started)
         print(name, round(seconds, 2), round(median(times), 3), flush=True)
-        yield f"{name}: round", cost.round_work(trainer), median(times)
+        yield f"{name}: round", cost_model.round_work(trainer), median(times)
 
 
 def _evaluations() -> Iterator[tuple[str, Work, float]]:
@@ -134,7 +134,7 @@ def _evaluations() -> Iterator[tuple[str, Work, float]]:
         seconds = time.perf_counter() - started
         name = f"evaluation, {'x'.join(map(str, shape))}, {_named(sizes)}"
         print(name, round(seconds, 2), flush=True)
-        yield name, cost.evaluation_work(config), seconds
+        yield name, cost_model.evaluation_work(config), seconds
 
 
 def _config(shape: tuple[int, int, int], method: str, settings: dict[str, Any]) -> ExperimentConfig:

@@ -1,7 +1,4 @@
-"""A critic step of the joining shards: one batched call against the lineage's loop over critics.
-
-On the processor, and on a GPU where there is one.
-"""
+"""A critic step of the joining owners: one batched call against the lineage's loop over critics."""
 
 from __future__ import annotations
 
@@ -23,14 +20,14 @@ from dpgen_core.training.owners import OwnerEnsemble, OwnerSettings
 from dpgen_core.training.threads import using_threads
 
 WIDTHS = {"mlp": 64, "conv": 32}  # the presets' own
-STEPS = {"mlp": 10, "conv": 1}  # critic steps per call; a convolution's is long enough by itself
+STEPS = {"mlp": 10, "conv": 1}  # critic steps per call; one of a convolution is long enough
 BATCH, RECORDS, POOL, CLASSES = 32, 60, 320, 10
 SHAPES = ((1, 28, 28), (3, 32, 32))
 GRID = tuple((k, cohort) for k in (250, 1000, 4000) for cohort in (10, 100, 400) if cohort <= k)
 
 
 class Case:
-    """An ensemble on made codes, and the same critics one by one with torch's own autograd and Adam."""
+    """An ensemble on random codes, and the same critics one by one with autograd and Adam."""
 
     def __init__(
         self,
@@ -60,13 +57,13 @@ class Case:
         self.labels = torch.arange(POOL, device=device) % CLASSES
 
     def batched(self, cohort: int, steps: int) -> None:
-        """All joining shards at once."""
+        """All joining owners at once."""
         joined = torch.arange(cohort, device=self.device)
         self.ensemble.train(joined, self.pool, self.labels, steps=steps, round_index=0)
         self._finish()
 
     def own(self, cohort: int) -> list[tuple[Critic, torch.optim.Adam]]:
-        """A critic and an optimizer of its own for each joining shard."""
+        """A critic and an optimizer for each joining owner."""
         critics = [copy.deepcopy(self.critic) for _ in range(cohort)]
         return [(c, torch.optim.Adam(c.parameters(), lr=1e-3, betas=(0.5, 0.9))) for c in critics]
 
@@ -91,13 +88,13 @@ class Case:
         self._finish()
 
     def _finish(self) -> None:
-        """A GPU is told what to do and goes on by itself: wait for it."""
+        """Wait for a GPU, which runs asynchronously."""
         if self.device.type == "cuda":
             torch.cuda.synchronize()
 
 
 def _operations(case: Case) -> float:
-    """Float operations of one shard's critic step."""
+    """Float operations of one owner's critic step."""
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         case.critic(case.pool[:BATCH], case.labels[:BATCH])
     return STEP_PASSES * counter.get_total_flops()
@@ -106,7 +103,7 @@ def _operations(case: Case) -> float:
 def against_the_loop(
     critic: str, width: int, cohort: int = 100, device: str = "cpu"
 ) -> dict[str, Any]:
-    """Seconds per step of the whole cohort, batched and looped, each with the threads that suit it best."""
+    """Seconds per step of the cohort, batched and looped, each with its best number of threads."""
     case, steps = Case(critic, SHAPES[0], cohort, width, device), STEPS[critic]
     cores = os.cpu_count() or 1
     owners = case.own(cohort)

@@ -1,4 +1,4 @@
-"""A step of `EFSGD` against a step of Opacus's `DPOptimizer`: same model, same per-sample gradients."""
+"""A step of `EFSGD` against one of Opacus's `DPOptimizer`, on the same per-sample gradients."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rounds of one run on one rank and on two, a core each: run by torchrun, prints seconds per round."""
+"""Seconds per round of one run on one rank and on two, a core each; started by torchrun."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from dpgen_core.training.owner_trainer import OwnerTrainer
 from dpgen_core.training.ranks import connected
 
 ROUNDS, REPEATS = 10, 5
-COHORTS = (100, 400)  # shards that join a round on average; sampling rate 0.1
+COHORTS = (100, 400)  # owners that join a round on average; sampling rate 0.1
 
 
 def measure(ranks: int, cohort: int) -> float:
     """Seconds per round with that many ranks, one thread each."""
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
-    command = [*torchrun, f"--nproc-per-node={ranks}", "-m", "benchmarks.ranks", str(cohort)]
+    command = [*torchrun, f"--nproc-per-node={ranks}", "-m", __spec__.name, str(cohort)]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     return float(json.loads(done.stdout.strip().splitlines()[-1]))
 
@@ -32,7 +32,7 @@ def compare() -> list[dict[str, Any]]:
     """Seconds per round and speed-up of the second rank."""
     rows = []
     for cohort in COHORTS:
-        found: dict[int, list[float]] = {1: [], 2: []}  # by ranks, in turns
+        found: dict[int, list[float]] = {1: [], 2: []}  # by number of ranks, measured in turns
         for _ in range(REPEATS):
             for ranks, seconds in found.items():
                 seconds.append(measure(ranks, cohort))

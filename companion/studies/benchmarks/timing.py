@@ -1,4 +1,4 @@
-"""How things are timed: alternately, so that a busy moment of the machine hits both sides."""
+"""Timing by turns, so that a busy moment of the machine affects both sides."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 
 def alternate(*calls: Callable[[], object], repeats: int = 5) -> list[float]:
-    """Median seconds of each call after one to warm up, taken in turns."""
+    """Median seconds of each call, taken in turns after one to warm up."""
     seconds: list[list[float]] = [[] for _ in calls]
     for turn in range(repeats + 1):
         for call, found in zip(calls, seconds, strict=True):

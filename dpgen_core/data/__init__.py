@@ -1,0 +1,11 @@
+"""Named data sets and your own folders of images, checked and loaded as tensors."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__,
+    submod_attrs={
+        "glyphs": ["draw_glyphs"],
+        "sets": ["DATASETS", "ImageData", "available", "load"],
+    },
+)
