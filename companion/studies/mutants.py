@@ -77,8 +77,6 @@ ARGUED: Mapping[str, str] = MappingProxyType(
             "Rate one as a sampled release: the same mechanism, and the same figure by both "
             "accountants."
         ),
-            "A delta of one or more is refused by a second check after this one."
-        ),
         "pld.pld_epsilon": (
             "The grid of losses: a coarser or finer one moves the figure within the tolerance "
             "of its tests, and upwards, as the distribution is pessimistic; margins against "

@@ -1,9 +1,8 @@
 """How a budget is shared out, and what each kind of learner is charged.
 
-A *learner* is who contributes to a round. `LEARNERS` has one entry per kind and answers everything
-that depends on the kind before a trainer exists: what it may be set to, what a round costs, how a
-statement describes it. `calibrated` turns settings into a configuration whose planned releases
-spend the budget and no more. Everything here is computed from public figures.
+A *learner* is who contributes to a round. `LEARNERS` has one entry per kind: what it may be set to,
+what a round costs, how a statement describes it. `calibrated` makes the planned releases spend the
+budget and no more. Everything here is computed from public figures.
 """
 
 from __future__ import annotations
@@ -11,13 +10,12 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import replace
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Protocol
 
 from dpgen_core import accounting
 from dpgen_core.accounting import Event, SampledGaussianEvent
 from dpgen_core.accounting.pld import smallest_delta
-from dpgen_core.checks import InvalidArgument, require
+from dpgen_core.checks import require
 from dpgen_core.config.presets import DEFAULT_DELTA
 from dpgen_core.mechanism.server_memory import server_event
 from dpgen_core.prior.gaussian import prior_events
@@ -32,13 +30,8 @@ _SHARE, _SMALL_BUDGET_SHARE = 0.8, 0.95  # of the prior, where `prior_share` is 
 class Learner(Protocol):
     """Who contributes to a round, what that costs, and how a statement describes it."""
 
-    @property
-    def mechanism(self) -> str:
-        """One line for ``privacy.json``."""
-
-    @property
-    def single(self) -> bool:
-        """Whether one critic learns in one process, and every record is its own contributor."""
+    mechanism: str  #: one line for ``privacy.json``
+    single: bool  #: one critic learns, in one process, and every record is its own contributor
 
     def check(self, config: ExperimentConfig) -> None:
         """Refuse settings that this kind cannot run or account for."""
@@ -70,26 +63,23 @@ class _Sampled:
 
     def noise(self, config: ExperimentConfig) -> float:
         privacy = config.privacy
-        rate, rounds, others = privacy.sampling_rate, privacy.rounds, events_of_prior(config)
-        return accounting.calibrate_noise(
-            sampling_rate=rate, rounds=rounds, other_events=others, **_target(config)
-        )
+        setting = _target(config) | {"other_events": events_of_prior(config)}
+        rate, rounds = privacy.sampling_rate, privacy.rounds
+        return accounting.calibrate_noise(sampling_rate=rate, rounds=rounds, **setting)
 
     def event(self, config: ExperimentConfig, index: int, attempt: int) -> Event | None:
         privacy = config.privacy
         return SampledGaussianEvent("rounds", privacy.noise_multiplier, privacy.sampling_rate)
 
     def sentence(self, privacy: Mapping[str, Any]) -> str:
-        who = self._who.format(num_shards=privacy["num_shards"])
-        rate = f"{privacy['sampling_rate']:g}"
-        return f"{who} joins with probability {rate} by its own hidden coin, and adds"
+        who, rate = self._who.format_map(privacy), privacy["sampling_rate"]
+        return f"{who} joins with probability {rate:g} by its own hidden coin, and adds"
 
 
 class _PublicBlocks:
     """Public blocks of records and a memory on the server: the whole run is one Gaussian release.
 
-    Repeating a step under fresh noise is one participation more than the run was charged for. It
-    is charged as a whole new run, which no budget holds: the run then ends there.
+    A step repeated under fresh noise is charged as a whole new run, which no budget holds.
     """
 
     single = True
@@ -132,23 +122,20 @@ class _PublicBlocks:
         )
 
 
-LEARNERS: Mapping[str, Learner] = MappingProxyType(
-    {
-        "owners": _Sampled(
-            single=False,
-            mechanism="Poisson-sampled owners of disjoint shards, clipped contributions, "
-            "Gaussian noise",
-            who="each of {num_shards} owners of disjoint shards",
-        ),
-        "dp-sgd": _Sampled(
-            single=True,
-            mechanism="DP-SGD: Poisson-sampled records, clipped gradients of one critic, "
-            "Gaussian noise",
-            who="each record",
-        ),
-        "efsgd": _PublicBlocks(),
-    }
-)
+LEARNERS: Mapping[str, Learner] = {
+    "owners": _Sampled(
+        single=False,
+        mechanism="Poisson-sampled owners of disjoint shards, clipped contributions, Gaussian noise",
+        who="each of {num_shards} owners of disjoint shards",
+    ),
+    "dp-sgd": _Sampled(
+        single=True,
+        mechanism="DP-SGD: Poisson-sampled records, clipped gradients of one critic, "
+        "Gaussian noise",
+        who="each record",
+    ),
+    "efsgd": _PublicBlocks(),
+}
 
 
 def calibrated(config: ExperimentConfig) -> ExperimentConfig:
@@ -162,12 +149,9 @@ def calibrated(config: ExperimentConfig) -> ExperimentConfig:
     config = config.replace(prior_cells=_settled_cells(config))
     if not config.privacy.rounds:
         return config
-    if (share := share_of_prior(config)) >= 1.0:
-        raise InvalidArgument(
-            f"prior_share: received {share}, but it must be < 1 when rounds > 0. Try 0.5."
-        )
-    noise = LEARNERS[config.privacy.learner].noise(config)
-    return config.replace(noise_multiplier=noise)
+    share = share_of_prior(config)
+    require(share < 1.0, "prior_share", share, "< 1 when rounds > 0", "0.5")
+    return config.replace(noise_multiplier=LEARNERS[config.privacy.learner].noise(config))
 
 
 def events_of_prior(config: ExperimentConfig) -> tuple[Event, ...]:
@@ -180,8 +164,8 @@ def planned_events(config: ExperimentConfig) -> tuple[Event, ...]:
     """Everything that a run of `config` will be charged if nothing goes wrong."""
     events, rounds = list(events_of_prior(config)), config.privacy.rounds
     if rounds:
-        learner = LEARNERS[config.privacy.learner]
-        first, later = (learner.event(config, index, 0) for index in (0, 1))
+        event = LEARNERS[config.privacy.learner].event
+        first, later = event(config, 0, 0), event(config, 1, 0)
         assert first is not None
         events.append(first if later is None else replace(first, count=rounds))
     return tuple(events)
@@ -195,9 +179,9 @@ def share_of_prior(config: ExperimentConfig) -> float:
 def _settled_share(config: ExperimentConfig) -> float:
     """The share asked for, or one that depends on the budget.
 
-    Where the usual share pays for one cell per class only, the budget is small and the rounds'
-    gradients are far below their noise: the rounds then get a twentieth. On held-out MNIST
-    (`results/tuning.csv`) the two shares gave the same accuracy at such a budget. Ours.
+    Where the usual share pays for one cell per class only, the rounds' gradients are far below
+    their noise: the rounds then get a twentieth. On held-out MNIST (`results/tuning.csv`) the two
+    shares gave the same accuracy at such a budget. Ours.
     """
     if config.prior.budget_share is not None:
         return config.prior.budget_share
@@ -209,23 +193,18 @@ def _settled_share(config: ExperimentConfig) -> float:
 
 
 def _noise_of_prior(config: ExperimentConfig) -> float:
-    if not (share := share_of_prior(config)):
-        return 0.0
-    return accounting.calibrate_gaussian(**_target(config)) / math.sqrt(share)
+    share = share_of_prior(config)
+    return accounting.calibrate_gaussian(**_target(config)) / math.sqrt(share) if share else 0.0
 
 
 def _settled_cells(config: ExperimentConfig) -> int:
     """The cells per class asked for, or as many as the budget carries."""
     prior, noise = config.prior, config.privacy.prior_noise_multiplier
-    if prior.cells is not None:
-        return prior.cells
-    if not noise:
-        return 1
-    return affordable_cells(
-        noise,
-        class_records=config.privacy.num_records / config.num_classes,
-        directions=min(prior.directions, config.image_shape[0] * prior.modes**2),
-    )
+    if prior.cells is not None or not noise:
+        return prior.num_cells
+    class_records = config.privacy.num_records / config.num_classes
+    directions = min(prior.directions, config.image_shape[0] * prior.modes**2)
+    return affordable_cells(noise, class_records=class_records, directions=directions)
 
 
 def _target(config: ExperimentConfig) -> dict[str, Any]:

@@ -46,15 +46,14 @@ def make_config(
         profile: ``smoke``, ``quick`` or ``paper``.
         epsilon: the budget, > 0 and finite.
         delta: in (0, 1/N).
-        accountant: ``rdp`` or ``pld``; the noise is calibrated with it. The RDP figure is never
-            below the PLD figure, so ``rdp`` keeps the budget under both.
+        accountant: ``rdp`` or ``pld``, which calibrates the noise. The RDP figure is never below
+            the PLD figure, so ``rdp`` keeps the budget under both.
         seed: public seed, >= 0.
         num_records: N, a public random subset of that size; None takes all (`smoke`: 2000).
         noise_source: see `streams.secret_key`.
         root: data folder; None reads ``$DPGEN_DATA`` or ``./data``.
-        **overrides: any other setting by its flat name (`schema.FLAT`) but those computed here;
-            also `title` and `description` of the data, for the privacy statement. With None,
-            ``prior_share`` and ``prior_cells`` are what the budget carries, see `budget`.
+        **overrides: any other setting by flat name, but those in `schema.COMPUTED`. ``prior_share``
+            and ``prior_cells`` take None for what the budget carries, see `budget`.
 
     Raises:
         InvalidArgument: names the argument, the value, the rule and the allowed choices.
@@ -63,8 +62,7 @@ def make_config(
     check_choice("method", method, method_names())
     check_choice("profile", profile, PROFILES)
     settable = {*FLAT, *NOTES, "checkpoint_every"} - COMPUTED
-    unknown = sorted(set(overrides) - settable)
-    rule = f"among {', '.join(sorted(settable))}"
+    unknown, rule = sorted(set(overrides) - settable), f"among {', '.join(sorted(settable))}"
     require(not unknown, "overrides", unknown, rule, "a listed name")
     spec = sets.dataset_spec(dataset, root=root)
     available = sets.train_size(dataset, root=root)

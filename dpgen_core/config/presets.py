@@ -8,20 +8,17 @@ settings of `ExperimentConfig` by flat name.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from types import MappingProxyType
 from typing import Any
 
 _CLASSIFIER_WEIGHT = 0.2
 # Parts of the paper that can be switched off, and how.
-PARTS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
-    {
-        "error-feedback": {"feedback_decay": 0.0},
-        "reconstruction": {"reconstruction_weight": 0.0},
-        "noise-injection": {"noise_injection": False},
-        "public-basis": {"basis_modes": None},  # None: every mode of the image
-        "adversarial": {"adversarial_weight": 0.0},
-    }
-)
+PARTS: Mapping[str, Mapping[str, Any]] = {
+    "error-feedback": {"feedback_decay": 0.0},
+    "reconstruction": {"reconstruction_weight": 0.0},
+    "noise-injection": {"noise_injection": False},
+    "public-basis": {"basis_modes": None},  # None: every mode of the image
+    "adversarial": {"adversarial_weight": 0.0},
+}
 
 # Switches that every table shows beside the presets; all others are for ablations.
 PRIOR_FRAMED = ("mixture/with-frame", "efsgd-prior/with-frame")
@@ -32,40 +29,34 @@ REFINED = "dp-sgd-critic/with-prior"
 EXTRAS = (*PRIOR_FRAMED, ROUNDS_FRAMED, VARIED, *COLORED, REFINED)
 # A prior for photographs: colors vary less than brightness, classes differ in finer detail than in
 # drawings, and longer codes have longer norms. Found on CelebA's held-out training records.
-COLOR: Mapping[str, Any] = MappingProxyType(
-    {
-        "prior_modes": 24,
-        "prior_chroma": 0.3,
-        "prior_shared_covariance": True,
-        "prior_mean_radius": 40.0,
-        "prior_covariance_radius": 28.0,
-    }
-)
+COLOR: Mapping[str, Any] = {
+    "prior_modes": 24,
+    "prior_chroma": 0.3,
+    "prior_shared_covariance": True,
+    "prior_mean_radius": 40.0,
+    "prior_covariance_radius": 28.0,
+}
 # A prior that is trained on; None takes the cells and the share that the budget carries.
-_REFINED_PRIOR: Mapping[str, Any] = MappingProxyType(
-    {
-        "prior_modes": 12,
-        "prior_cells": None,
-        "prior_share": None,
-        "generator_learning_rate": 2e-3,
-        "label_in_refiner": False,
-    }
-)
+_REFINED_PRIOR: Mapping[str, Any] = {
+    "prior_modes": 12,
+    "prior_cells": None,
+    "prior_share": None,
+    "generator_learning_rate": 2e-3,
+    "label_in_refiner": False,
+}
 # Switches of what the paper does not have, by the methods that have them.
-SWITCHES: Mapping[str, Mapping[str, Any]] = MappingProxyType(
-    {
-        "efsgd-prior/with-classifier": {"classifier_weight": _CLASSIFIER_WEIGHT},
-        "efsgd/with-classifier": {"classifier_weight": _CLASSIFIER_WEIGHT},
-        "efsgd-prior/with-label": {"label_in_refiner": True},
-        **{name: {"prior_frame": True} for name in PRIOR_FRAMED},
-        # A code with a frame is not the code of one image, so a convolutional critic cannot see it.
-        ROUNDS_FRAMED: {"rounds_frame": True, "critic": "mlp"},
-        VARIED: {"appearance_noise": True},
-        **dict.fromkeys(COLORED, COLOR),
-        # Steps of one critic are cheap: half of the budget leaves them nearly all of their signal.
-        REFINED: {**_REFINED_PRIOR, "prior_share": 0.5, "keep_pool": True},
-    }
-)
+SWITCHES: Mapping[str, Mapping[str, Any]] = {
+    "efsgd-prior/with-classifier": {"classifier_weight": _CLASSIFIER_WEIGHT},
+    "efsgd/with-classifier": {"classifier_weight": _CLASSIFIER_WEIGHT},
+    "efsgd-prior/with-label": {"label_in_refiner": True},
+    **{name: {"prior_frame": True} for name in PRIOR_FRAMED},
+    # A code with a frame is not the code of one image, so a convolutional critic cannot see it.
+    ROUNDS_FRAMED: {"rounds_frame": True, "critic": "mlp"},
+    VARIED: {"appearance_noise": True},
+    **dict.fromkeys(COLORED, COLOR),
+    # Steps of one critic are cheap: half of the budget leaves them nearly all of their signal.
+    REFINED: {**_REFINED_PRIOR, "prior_share": 0.5, "keep_pool": True},
+}
 _LINEAGE = {
     "feedback_decay": 0.0,
     "reconstruction_weight": 0.0,
@@ -73,33 +64,28 @@ _LINEAGE = {
     "basis_modes": None,
     "clip_mode": "per-image",
 }
-METHODS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
-    {
-        "efsgd-prior": {**_REFINED_PRIOR, "reconstruction_weight": 0.02},
-        "efsgd": {},
-        "gaussian": {"prior_modes": 12, "prior_share": 1.0, "rounds": 0},
-        "mixture": {"prior_modes": 12, "prior_cells": None, "prior_share": 1.0}
-        | {"prior_contrast": True, "rounds": 0},
-        "dp-sgd-critic": {"learner": "dp-sgd", "sampling_rate": 0.005},
-        "efsgd-critic": {"learner": "efsgd", "sampling_rate": 0.005},
-        "gs-wgan": _LINEAGE,
-        "dp-gan-dpac": _LINEAGE | {"classifier_weight": _CLASSIFIER_WEIGHT},
-    }
-)
+METHODS: Mapping[str, Mapping[str, Any]] = {
+    "efsgd-prior": {**_REFINED_PRIOR, "reconstruction_weight": 0.02},
+    "efsgd": {},
+    "gaussian": {"prior_modes": 12, "prior_share": 1.0, "rounds": 0},
+    "mixture": {"prior_modes": 12, "prior_cells": None, "prior_share": 1.0}
+    | {"prior_contrast": True, "rounds": 0},
+    "dp-sgd-critic": {"learner": "dp-sgd", "sampling_rate": 0.005},
+    "efsgd-critic": {"learner": "efsgd", "sampling_rate": 0.005},
+    "gs-wgan": _LINEAGE,
+    "dp-gan-dpac": _LINEAGE | {"classifier_weight": _CLASSIFIER_WEIGHT},
+}
 
-PROFILES: Mapping[str, Mapping[str, Any]] = MappingProxyType(
-    {
-        "smoke": {"num_shards": 100, "sampling_rate": 0.2, "rounds": 6, "checkpoint_every": 2}
-        | {"critic_steps": 1, "critic_warmup_steps": 1, "critic_batch": 8, "critic_width": 16}
-        | {"generator_width": 4, "generated_batch": 20, "fake_pool": 40}
-        | {"synthetic_records": 400, "real_records": 400, "classifier_epochs": 1},
-        "quick": {"num_shards": 1000, "sampling_rate": 0.1, "rounds": 300}
-        | {"synthetic_records": 20_000},
-        "paper": {"num_shards": 2000, "sampling_rate": 0.1, "rounds": 1000}
-        | {"critic": "conv", "critic_width": 32, "critic_steps": 10, "generator_width": 32}
-        | {"synthetic_records": 60_000, "real_records": 60_000, "classifier_epochs": 20},
-    }
-)
+PROFILES: Mapping[str, Mapping[str, Any]] = {
+    "smoke": {"num_shards": 100, "sampling_rate": 0.2, "rounds": 6, "checkpoint_every": 2}
+    | {"critic_steps": 1, "critic_warmup_steps": 1, "critic_batch": 8, "critic_width": 16}
+    | {"generator_width": 4, "generated_batch": 20, "fake_pool": 40}
+    | {"synthetic_records": 400, "real_records": 400, "classifier_epochs": 1},
+    "quick": {"num_shards": 1000, "sampling_rate": 0.1, "rounds": 300, "synthetic_records": 20_000},
+    "paper": {"num_shards": 2000, "sampling_rate": 0.1, "rounds": 1000}
+    | {"critic": "conv", "critic_width": 32, "critic_steps": 10, "generator_width": 32}
+    | {"synthetic_records": 60_000, "real_records": 60_000, "classifier_epochs": 20},
+}
 WHOLE = (*METHODS, *EXTRAS)  # methods with nothing left out
 SMOKE_RECORDS = 2000
 DEFAULT_DELTA = 1e-5
@@ -107,29 +93,20 @@ DEFAULT_DELTA = 1e-5
 
 def method_names() -> tuple[str, ...]:
     """Every accepted method: the presets, and those with one part switched."""
-    names = list(METHODS)
-    trained = ("efsgd-prior", "efsgd")
-    names += [f"{method}/no-{part}" for method in trained for part in PARTS]
-    return (*names, *SWITCHES, "efsgd-critic/no-error-feedback")
+    without = (f"{method}/no-{part}" for method in ("efsgd-prior", "efsgd") for part in PARTS)
+    return (*METHODS, *without, *SWITCHES, "efsgd-critic/no-error-feedback")
 
 
 def preset(method: str, profile: str, *, side: int) -> dict[str, Any]:
-    """Settings of a method at a profile by flat name, before the caller's overrides.
-
-    Args:
-        method: a name in `method_names()`.
-        profile: a name in `PROFILES`.
-        side: of the image, in pixels.
-    """
+    """Settings by flat name, before the caller's overrides; `side` of the image in pixels."""
     base, _, switch = method.partition("/")
-    settings: dict[str, Any] = {"max_grad_norm": 1.0}
-    settings |= dict(PROFILES[profile]) | dict(METHODS[base])
+    settings = {"max_grad_norm": 1.0, **PROFILES[profile], **METHODS[base]}
     # A step of one critic is cheap and small; `EFSGD` pays for every participation in full.
     settings["rounds"] *= {"dp-sgd-critic": 20, "efsgd-critic": 4}.get(base, 1)
     if method in SWITCHES:
-        settings |= dict(SWITCHES[method])
+        settings |= SWITCHES[method]
     elif switch:
-        settings |= dict(PARTS[switch.removeprefix("no-")])
+        settings |= PARTS[switch.removeprefix("no-")]
     if settings.get("basis_modes", 0) is None:
         settings["basis_modes"] = side
     return settings

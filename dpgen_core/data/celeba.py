@@ -109,7 +109,7 @@ def _load_images(
     except (OSError, RuntimeError) as error:
         raise FileNotFoundError(
             f"celeba: found neither celeba/celeba32-*.npz nor torchvision's layout below {folder} "
-            f"({error}). Get CelebA from its authors (research licence) and set DPGEN_DATA, or use "
+            f"({error}). Get CelebA from its authors (research license) and set DPGEN_DATA, or use "
             "dataset='glyphs', which needs no files."
         ) from error
     rows = pick(len(source.attr))
