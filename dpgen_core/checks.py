@@ -1,7 +1,7 @@
 """Argument checks whose messages say what to do next.
 
-Every public function of `dpgen_core` validates with these helpers, so that all errors read alike:
-the argument, the value received, the rule it broke, and the likely fix.
+Public functions of `dpgen_core` validate with these helpers, so that all errors read alike: the
+argument, the value received, the rule it broke, and the likely fix.
 """
 
 from __future__ import annotations
@@ -16,15 +16,12 @@ class InvalidArgument(ValueError):
 
 
 def require(condition: bool, argument: str, value: object, rule: str, fix: str) -> None:
-    """Raise `InvalidArgument` unless `condition` holds.
+    """Raise `InvalidArgument` unless `condition`; `rule` follows "it must be", and `fix` "Try".
 
-    `rule` completes "it must be ...", and `fix` completes "Try ...".
-
-    Example:
-        >>> require(False, "rounds", -3, "at least 1", "rounds=300")
-        Traceback (most recent call last):
-        ...
-        dpgen_core.checks.InvalidArgument: rounds: received -3, but it must be at least 1. Try ...
+    >>> require(False, "rounds", -3, "at least 1", "rounds=300")
+    Traceback (most recent call last):
+    ...
+    dpgen_core.checks.InvalidArgument: rounds: received -3, but it must be at least 1. Try ...
     """
     if not condition:
         raise InvalidArgument(f"{argument}: received {value!r}, but it must be {rule}. Try {fix}.")

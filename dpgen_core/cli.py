@@ -5,9 +5,8 @@
 Both write the record that `run_experiment` writes, and either resumes the other's unfinished run.
 
 ``dpgen synthesize IMAGES TARGET --epsilon 3`` goes from a folder of your images to a synthetic set
-to hand over. What is handed over is inside the guarantee: synthetic images by class, the privacy
-statement and the figures it was made from. Metrics and diagnostics are computed from the private
-images and stay behind, in the record.
+to hand over: images by class, the privacy statement and its figures, all inside the guarantee.
+Metrics and diagnostics are computed from the private images and stay in the record.
 """
 
 from __future__ import annotations
@@ -27,10 +26,9 @@ from dpgen_core.config.presets import DEFAULT_DELTA, PROFILES, method_names
 if TYPE_CHECKING:  # what is slow to import waits until a command needs it
     import numpy as np
 
-    from dpgen_core.config.schema import ExperimentConfig
     from dpgen_core.records.record import Record
 
-PRIVACY_FILE, ARCHIVE_FILE = "privacy.json", "synthetic.npz"
+ARCHIVE_FILE = "synthetic.npz"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -41,9 +39,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     add_run_options(run)
     run.add_argument("--epsilon", type=float, default=10.0)
     run.add_argument("--seed", type=int, default=0)
-    _add_synthesize_options(
-        commands.add_parser("synthesize", help="from a folder of images to a synthetic set")
-    )
+    help_text = "from a folder of images to a synthetic set"
+    _add_synthesize_options(commands.add_parser("synthesize", help=help_text))
     options = parser.parse_args(arguments)
     try:
         return _run(options) if options.command == "run" else _synthesize(options)
@@ -62,35 +59,18 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--results", type=Path, default=Path("results/local"))
 
 
-def config_of(options: argparse.Namespace) -> ExperimentConfig:
-    """The configuration that ``dpgen run`` was asked for.
-
-    Raises:
-        InvalidArgument: as `make_config`.
-    """
-    from dpgen_core.config.make import make_config
-
-    return make_config(
-        dataset=options.dataset,
-        method=options.method,
-        profile=options.profile,
-        num_records=options.num_records,
-        noise_source=options.noise_source,
-        epsilon=options.epsilon,
-        seed=options.seed,
-    )
-
-
 def _run(options: argparse.Namespace) -> int:
     """Run; the record's path is printed last."""
+    from dpgen_core.config.make import make_config
     from dpgen_core.experiment import run_experiment
     from dpgen_core.training.ranks import connected
 
-    config = config_of(options)
+    asked = dict(vars(options))  # but for these two, every option is a setting
+    results = asked.pop("results")
+    del asked["command"]
+    config = make_config(**asked)
     with connected() as ranks:
-        record = run_experiment(
-            config, results_dir=options.results, ranks=ranks, device=ranks.device.type
-        )
+        record = run_experiment(config, results_dir=results, ranks=ranks, device=ranks.device.type)
         if ranks.first:
             print(record.path)
     return 0
@@ -115,17 +95,10 @@ def _synthesize(options: argparse.Namespace) -> int:
     from dpgen_core.experiment import run_experiment
 
     _check_target(options.target)
-    config = make_config(
-        dataset="folder_color" if options.color else "folder_gray",
-        method=options.method,
-        profile=options.profile,
-        epsilon=options.epsilon,
-        delta=options.delta,
-        noise_source="secret",
-        root=options.images,
-        title=options.title,
-        description=options.description,
-    )
+    dataset = "folder_color" if options.color else "folder_gray"
+    named = ("method", "profile", "epsilon", "delta", "title", "description")
+    asked = {name: getattr(options, name) for name in named}
+    config = make_config(dataset=dataset, noise_source="secret", root=options.images, **asked)
     record = run_experiment(config, results_dir=options.results, root=options.images)
     print(f"record, with private metrics: {record.path}")
     print(f"to hand over: {hand_over(record, options.target, root=options.images)}")
@@ -138,13 +111,14 @@ def hand_over(record: Record, target: Path, *, root: Path | str | None = None) -
     Args:
         record: of a run whose noise came from a secret source.
         target: a folder that does not exist yet; it appears whole or not at all.
-        root: the folder that the run learned from, for the names of the classes; None takes
-            `data_root`.
+        root: the folder that the run learned from, for class names; None takes `data_root`.
 
     Raises:
         InvalidArgument: the record's noise follows from a public seed, its key was not removed, its
             synthetic images are gone, or `target` exists.
     """
+    import numpy as np
+
     from dpgen_core.data.sets import dataset_spec
     from dpgen_core.records.statement import STATEMENT_FILE
 
@@ -156,13 +130,17 @@ def hand_over(record: Record, target: Path, *, root: Path | str | None = None) -
     fix = "run_experiment(config) again, where the run was made: it removes the key"
     require(record.key_removed, "record", str(record.path), rule, fix)
     _check_target(target)
-    images, labels = _synthetic(record)
+    archive = record.path / ARCHIVE_FILE
+    rule = "one whose synthetic.npz is there"
+    require(archive.exists(), "record", str(record.path), rule, "a new run")
+    with np.load(archive, allow_pickle=False) as arrays:
+        images, labels = arrays["images"], arrays["labels"]
     names = dataset_spec(record.config.dataset, root=root).class_names
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}-") as scratch:
         whole = Path(scratch) / target.name
         write_images(whole, images, labels, names)
-        for file in (STATEMENT_FILE, PRIVACY_FILE, ARCHIVE_FILE):
+        for file in (STATEMENT_FILE, "privacy.json", ARCHIVE_FILE):
             shutil.copy(record.path / file, whole / file)
         os.replace(whole, target)
     return target
@@ -171,13 +149,9 @@ def hand_over(record: Record, target: Path, *, root: Path | str | None = None) -
 def write_images(
     folder: Path, images: np.ndarray, labels: np.ndarray, names: Sequence[str]
 ) -> None:
-    """One PNG per image, below a subfolder per class; a running number over all is the file name.
+    """One PNG per image, in a subfolder per class; a running number over all is the file name.
 
-    Args:
-        folder: made where it is missing.
-        images: uint8, (n, c, h, w) with c 1 or 3.
-        labels: (n,), places in `names`.
-        names: of the classes.
+    `images` are uint8 (n, c, h, w) with c 1 or 3, `labels` (n,) places in the class `names`.
     """
     from PIL import Image
 
@@ -191,18 +165,6 @@ def write_images(
 def _check_target(target: Path) -> None:
     rule = "a folder that does not exist yet"
     require(not target.exists(), "target", str(target), rule, "another name")
-
-
-def _synthetic(record: Record) -> tuple[np.ndarray, np.ndarray]:
-    """Synthetic images, uint8 (n, c, h, w), and labels (n,)."""
-    import numpy as np
-
-    path = record.path / ARCHIVE_FILE
-    require(
-        path.exists(), "record", str(record.path), "one whose synthetic.npz is there", "a new run"
-    )
-    with np.load(path, allow_pickle=False) as archive:
-        return archive["images"], archive["labels"]
 
 
 if __name__ == "__main__":

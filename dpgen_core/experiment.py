@@ -49,16 +49,12 @@ def run_experiment(
 
     Args:
         config: from `make_config`.
-        results_dir: where records lie; the private work folder is ``<results_dir>/.work/<name>``.
+        results_dir: where the record lies, and the private work folder, ``.work/<record's name>``.
         root: data folder, see `data.sets.data_root`.
         progress: show a progress bar with the epsilon spent so far.
         device: ``"cpu"``, ``"cuda"`` or None for whichever is there.
-        after_round: called with the 1-based round after it was applied (tests, schedulers).
-        ranks: from `training.ranks.connected`, when several processes share the run; all call this
-            alike, with a `results_dir` that all of them see.
-
-    Returns:
-        The record, at ``<results_dir>/<config.record_name()>``.
+        after_round: called with the 1-based round after it was applied.
+        ranks: the processes that share the run (`training.ranks.connected`); all call this alike.
 
     Raises:
         InvalidArgument: the configuration's plan does not keep its budget, the data do not fit it,
@@ -94,29 +90,25 @@ def run_experiment(
     return _known(Record(target), config, mark)
 
 
-def _open_workspace(
-    config: ExperimentConfig, work: Path, fingerprint: str, ranks: Ranks
-) -> Workspace:
+def _open_workspace(config: ExperimentConfig, work: Path, mark: str, ranks: Ranks) -> Workspace:
     """The first rank's work folder; the others follow its books in memory."""
     if not ranks.first:
         return FollowingWorkspace(ranks.share(None))
     source = config.privacy.noise_source
-    workspace = Workspace(work, fingerprint=fingerprint, noise_source=source, seed=config.seed)
+    workspace = Workspace(work, fingerprint=mark, noise_source=source, seed=config.seed)
     if ranks.size > 1:
         ranks.share(workspace.for_followers())
     return workspace
 
 
 def _known(record: Record, config: ExperimentConfig, fingerprint: str) -> Record:
-    """A record that is there, if it is of these data and settings (a default may have changed).
-
-    Committed records name no fingerprint; their data are public sets, the same everywhere.
-    """
+    """A record that is there, if it is of these data and settings (a default may have changed)."""
     now, then = config.deciding(), record.config.deciding()
     changed = sorted(name for name in now if now[name] != then[name])
     rule = "that of a record with the same settings"
     require(not changed, "record", f"{record.path.name}, other in {changed}", rule, "deleting it")
     own = config.dataset in folders.SHAPES or config.privacy.noise_source == "secret"
+    # Committed records name no fingerprint; their data are public sets, the same everywhere.
     same = record.fingerprint == fingerprint or (record.fingerprint is None and not own)
     rule = "one learned from the data at hand; it was learned from others"
     fix = "another results_dir; what the record released stays released"
@@ -151,46 +143,41 @@ def _split(
 
 def _fingerprint(config: ExperimentConfig, pool: ImageData) -> str:
     """SHA-256 of settings and records; private. Own files count whatever their names and order."""
-    digest = hashlib.sha256(repr(sorted(config.deciding().items())).encode())
-    rows = [
-        image.tobytes() + label.tobytes()
-        for image, label in zip(pool.images.numpy(), pool.labels.numpy(), strict=True)
-    ]
-    marks = [hashlib.sha256(row).digest() for row in rows]
+    records = zip(pool.images.numpy(), pool.labels.numpy(), strict=True)
+    marks = [hashlib.sha256(x.tobytes() + y.tobytes()).digest() for x, y in records]
     if config.dataset in folders.SHAPES:
         marks.sort()
-    digest.update(b"".join(marks))
-    return digest.hexdigest()
+    settings = repr(sorted(config.deciding().items())).encode()
+    return hashlib.sha256(settings + b"".join(marks)).hexdigest()
 
 
 def _check_plan(config: ExperimentConfig) -> None:
     """What the groups' own checks do not see: a plan that was changed after it was calibrated."""
-    privacy = config.privacy
+    privacy, relation, fix = config.privacy, config.privacy.relation, "a fresh make_config(...)"
     rule = "'replace-one', the relation that the mechanism is proved and stated for"
-    relation = privacy.relation
-    require(relation == "replace-one", "relation", relation, rule, "a fresh make_config(...)")
-    events = planned_events(config)
-    setting = {"delta": privacy.delta, "relation": relation, "accountant": privacy.accountant}
-    spent = epsilon_of_events(events, **setting)  # type: ignore[arg-type]
+    require(relation == "replace-one", "relation", relation, rule, fix)
+    spent = epsilon_of_events(
+        planned_events(config),
+        delta=privacy.delta,
+        relation=relation,
+        accountant=privacy.accountant,
+    )
     rule = f"enough for epsilon {privacy.epsilon:g}: the planned releases spend {spent:.4f}"
-    fits, noise = spent <= privacy.epsilon, privacy.noise_multiplier
-    require(fits, "noise_multiplier", noise, rule, "a fresh make_config(...)")
+    fits = spent <= privacy.epsilon
+    require(fits, "noise_multiplier", privacy.noise_multiplier, rule, fix)
 
 
 def _check_data(config: ExperimentConfig, pool: ImageData) -> None:
     """The loaded records must be the ones the accounting is about."""
-    count, wanted = len(pool.images), config.privacy.num_records
-    if config.dataset in folders.SHAPES:
+    own, wanted = config.dataset in folders.SHAPES, config.privacy.num_records
+    count = len(pool.images)
+    if own:  # of which a subset may be asked for
         count = len(folders.rows_of_split(count, "train", None))
-        good = wanted <= count
-    else:
-        good = wanted == count
-    rule = f"the number of records loaded, {count}"
+    good, rule = wanted <= count if own else wanted == count, f"the number loaded, {count}"
     require(good, "num_records", wanted, rule, "make_config(..., num_records=None)")
-    shape = tuple(pool.images.shape[1:])
+    shape, wanted_shape = tuple(pool.images.shape[1:]), config.image_shape
     rule = f"the shape of the images loaded, {shape}"
-    good = shape == config.image_shape
-    require(good, "image_shape", config.image_shape, rule, "a fresh make_config(...)")
+    require(shape == wanted_shape, "image_shape", wanted_shape, rule, "a fresh make_config(...)")
 
 
 def _write_outcome(session: Session, test: ImageData, target: Path, *, fingerprint: str) -> Record:

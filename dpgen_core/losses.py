@@ -1,7 +1,6 @@
-"""The losses that an owner computes on its own records.
+"""The losses that an owner computes on its own records, all on codes of the public basis (n, d).
 
-All work on codes of the public basis (n, d). The basis is orthonormal, so the gradient with respect
-to a code is the projection of the image-space gradient on the basis.
+The basis is orthonormal: a gradient in codes is the image-space gradient projected on it.
 """
 
 from __future__ import annotations
@@ -67,16 +66,9 @@ def matched_target(
     diversity never grows. The latent is public and the *target* is private: a private latent would
     leak through the generator's Jacobian. Source: ours.
 
-    Args:
-        codes: generated codes (B, d).
-        labels: their public labels (B,).
-        public: `class_statistics` of public generated codes.
-        records: the owner's codes (n, d).
-        record_labels: the owner's labels (n,).
-        scale: public scale per mode (d,): fine modes weigh more where it is small.
-
-    Returns:
-        Targets (B, d), and a mask (B,) that is 0 where the owner has no record of the class.
+    `codes` (B, d) are generated, with public `labels` (B,), `public` are `class_statistics` of
+    such; `records` (n, d) and `record_labels` (n,) are the owner's. Modes whose `scale` (d,) is
+    small weigh more. Returns targets (B, d), and a mask (B,): 0 without a record of the class.
     """
     means, spread = class_statistics(records, record_labels, len(public[0]))
     ours = (records - means[record_labels]) / (spread[record_labels, None] + 1e-6)  # (n, d)
@@ -88,10 +80,7 @@ def matched_target(
 
 
 def reconstruction_loss(codes: Tensor, targets: Tensor, mask: Tensor) -> Tensor:
-    """Sum over images of |x_b - r_b|^2 / 2 where the owner has a target.
-
-    Source: the paper's VAE-style L2 term, with a private target in place of a private latent.
-    """
+    """Sum of |x_b - r_b|^2 / 2 over images with a target. Source: the paper's VAE-style L2 term."""
     return (mask * (codes - targets).square().sum(1)).sum() / 2
 
 
@@ -101,13 +90,10 @@ def classification_loss(logits: Tensor, labels: Tensor) -> Tensor:
 
 
 def annealed(weight: float, round_index: int, rounds: int, until: float) -> float:
-    """Linear annealing: `weight` at round 0, zero from round ``until * rounds`` on.
+    """`weight` at round 0, falling linearly to zero at round ``until * rounds``.
 
-    With `until` above 1 it never reaches zero.
-
-    Example:
-        >>> [annealed(2.0, t, 100, 0.5) for t in (0, 25, 50, 99)]
-        [2.0, 1.0, 0.0, 0.0]
+    >>> [annealed(2.0, t, 100, 0.5) for t in (0, 25, 50, 99)]
+    [2.0, 1.0, 0.0, 0.0]
     """
     if until <= 0:
         return 0.0

@@ -1,19 +1,15 @@
 """Keyed random streams: every draw belongs to a name, so a resumed run repeats itself exactly.
 
-A stream is addressed by a key and a path such as ``("noise", 17, 0)``, for round 17, attempt 0. No
-generator state is carried from round to round, so a checkpoint holds none.
+A stream is addressed by a key and a path such as ``("noise", 17, 0)``, for round 17, attempt 0. It
+carries no state from round to round, so a checkpoint holds none.
 
     >>> first, again, other = (HiddenStream("key", "noise", 17, i).normal((3,)) for i in (0, 0, 1))
     >>> torch.equal(first, again), torch.equal(first, other)
     (True, False)
 
-There are two keys. The *public* seed fixes what anybody may know, such as initial weights, latents
-and labels. The *secret* key fixes what the guarantee needs hidden: coins and noise. Whoever knows
-it can subtract the noise, so a run whose secret key is derived from its public seed is reproducible
-but is no private release (see `secret_key`).
-
-Public streams are PyTorch generators. Hidden ones are SHAKE-256 (FIPS 202) of key and path: without
-the key no known method tells their output from true randomness.
+What anybody may know (initial weights, latents, labels) comes from the public seed, by PyTorch's
+generators. Coins and noise come from a *secret* key, by SHAKE-256 (FIPS 202): whoever knows the key
+can subtract the noise, so a key that follows from the public seed makes no private release.
 """
 
 from __future__ import annotations
@@ -40,48 +36,36 @@ _recorders: list[list[Opened]] = []
 
 
 def stream(key: int | str, *path: int | str, device: torch.device | str = "cpu") -> torch.Generator:
-    """A fresh generator for one named draw; it depends on key, path and device type alone.
+    """A fresh generator on `device` for one named draw, such as ``("latents", round)``.
 
-    Args:
-        key: the public seed or the secret key.
-        path: what is drawn, for example ``("latents", round)``.
-        device: where the generator lives.
+    It depends on key (the public seed or the secret key), path and device type alone.
     """
     digest = hashlib.sha256(_open("stream", key, path)).digest()
     return torch.Generator(device=device).manual_seed(int.from_bytes(digest[:8], "big") >> 1)
 
 
 class HiddenStream:
-    """Coins and noise of one named release, from a keyed cryptographic function.
+    """Coins and noise of one release, such as ``("noise", round, attempt)``, from a secret key.
 
     The same key and path give the same draw, whatever was drawn before: a stream has no state.
 
-    Args:
-        key: the secret key.
-        path: what is drawn, for example ``("noise", round, attempt)``.
-
-    Example:
-        >>> HiddenStream("key", "coins", 5).uniform(2)
-        tensor([0.6963, 0.4843], dtype=torch.float64)
+    >>> HiddenStream("key", "coins", 5).uniform(2)
+    tensor([0.6963, 0.4843], dtype=torch.float64)
     """
 
     def __init__(self, key: int | str, *path: int | str) -> None:
         self._address = _open("hidden", key, path)
 
     def uniform(self, count: int) -> Tensor:
-        """Uniform numbers in (0, 1), (count,), float64, with 52 random bits each.
-
-        With 53 the largest would be rounded to 1.
-        """
+        """Uniform numbers in (0, 1), (count,), float64, 52 bits each (53 could round to 1)."""
         whole = self._words(count) >> np.uint64(12)
         return torch.from_numpy((whole + 0.5) * 2.0**-52)
 
     def normal(self, shape: Sequence[int]) -> Tensor:
         """Standard normal numbers of the given shape, float64, by inversion of 106 random bits.
 
-        These make a sign and a tail probability in (0, 1/2). Floating-point numbers are dense near
-        0, so both tails are as fine as the middle and reach 11 standard deviations, beyond which
-        lies 1e-32 of the mass.
+        These make a sign and a tail probability in (0, 1/2), dense near 0: both tails are as fine
+        as the middle and reach 11 standard deviations, beyond which lies 1e-32 of the mass.
         """
         count = int(np.prod(shape, dtype=np.int64))
         high, low = self._words(2 * count).reshape(2, count) >> np.uint64(11)  # 53 bits each
@@ -100,11 +84,10 @@ class HiddenStream:
 def recorded_streams() -> Iterator[list[Opened]]:
     """The streams that this process opens meanwhile, in order, from every thread; for tests.
 
-    Example:
-        >>> with recorded_streams() as opened:
-        ...     draw = HiddenStream("key", "coins", 5).uniform(2)
-        >>> opened
-        [('hidden', 'key', ('coins', 5))]
+    >>> with recorded_streams() as opened:
+    ...     draw = HiddenStream("key", "coins", 5).uniform(2)
+    >>> opened
+    [('hidden', 'key', ('coins', 5))]
     """
     opened: list[Opened] = []
     _recorders.append(opened)
@@ -122,16 +105,11 @@ def _open(kind: Literal["stream", "hidden"], key: int | str, path: tuple[int | s
 
 
 def secret_key(noise_source: str, seed: int) -> str:
-    """The key of the hidden streams.
+    """The key of the hidden streams, by `noise_source`; an unknown one raises `InvalidArgument`.
 
-    Args:
-        noise_source: ``"seeded"`` derives the key from `seed`: bit-identical reruns, for research
-            on public data only. ``"secret"`` draws 256 bits from the operating system; the key lies
-            in the private work folder until the run ends and is then deleted.
-        seed: the public seed.
-
-    Raises:
-        InvalidArgument: unknown `noise_source`.
+    ``"seeded"`` derives it from the public `seed`: bit-identical reruns, for public data only.
+    ``"secret"`` draws 256 bits from the operating system; the key lies in the private work folder
+    until the run ends and is then deleted.
     """
     check_choice("noise_source", noise_source, NOISE_SOURCES)
     return f"seeded-{seed}" if noise_source == "seeded" else secrets.token_hex(32)

@@ -103,8 +103,7 @@ pd.Series(
 #
 # and a half-line attains both bounds when $v = +1$ and $v' = -1$ on a line. The antipodal pair is
 # therefore the worst, in any dimension and for every hockey-stick divergence. The proof is written
-# out in the docstring of `dpgen_core.accounting.rdp`; the tests try random directions in the plane
-# against it.
+# out on {ref}`the privacy page <privacy>`; the tests try random directions in the plane against it.
 #
 # :::{note}
 # The argument needs the owner's coin to be independent of everybody else's. With a draw of a

@@ -23,7 +23,7 @@ from dpgen_core import experiment
 from dpgen_core.checks import InvalidArgument
 from dpgen_core.config.make import make_config
 from dpgen_core.config.schema import ExperimentConfig
-from dpgen_core.data import sets as datasets
+from dpgen_core.data import sets
 from dpgen_core.data.sets import ImageData
 from dpgen_core.experiment import run_experiment
 from dpgen_core.records.record import Record, load_records
@@ -56,7 +56,7 @@ def configure(seed: int = 0, **changes: Any) -> ExperimentConfig:
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Data drawn once, and no evaluation: the runs here are about what lies before it."""
     kept: dict[tuple[object, ...], ImageData] = {}
-    honest = datasets.load
+    honest = sets.load
 
     def load(name: str, split: str, **keywords: Any) -> ImageData:
         key = (name, split, keywords.get("num_records"), keywords.get("seed"))
@@ -66,7 +66,7 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
     for split, seed in (("train", 0), ("test", 0)):
         load("glyphs", split, num_records=300 if split == "train" else 40, seed=seed)
-    monkeypatch.setattr(experiment.datasets, "load", load)
+    monkeypatch.setattr(sets, "load", load)
     monkeypatch.setattr(experiment, "evaluate", lambda *arguments, **keywords: {})
 
 
@@ -254,10 +254,10 @@ def test_a_journal_that_lost_whole_lines_is_refused(tmp_path: Path) -> None:
 def test_a_class_without_records_is_no_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    honest = experiment.datasets.load("glyphs", "train", num_records=300, seed=0)
+    honest = sets.load("glyphs", "train", num_records=300, seed=0)
     labels = torch.where(honest.labels == 3, 4, honest.labels)
     gap = ImageData("glyphs", honest.images, labels, honest.class_names)
-    monkeypatch.setattr(experiment.datasets, "load", lambda *arguments, **keywords: gap)
+    monkeypatch.setattr(sets, "load", lambda *arguments, **keywords: gap)
     for method in ("efsgd-prior", "efsgd", "gaussian"):
         rounds = 0 if method == "gaussian" else 3
         record = go(configure(method=method, rounds=rounds), tmp_path)

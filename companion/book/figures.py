@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from dpgen_core.checks import require
-from dpgen_core.records.sheets import _classes, _draw_sheet, new_figure, png_bytes
+from dpgen_core.records.sheets import _draw_sheet, _rows, new_figure, png_bytes
 
 # The palette of Okabe & Ito, distinguishable with any color vision.
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -35,11 +35,11 @@ def compare_sheets(
         InvalidArgument: no sheets, or see `sample_sheet`.
     """
     require(len(sheets) > 0, "sheets", dict(sheets), "at least one sheet", "a name and its images")
-    classes = _classes([labels for _, labels in sheets.values()], class_names)
-    figure = new_figure((0.36 * per_class + 0.7) * len(sheets), 0.36 * len(classes) + 0.5)
+    rows = _rows([labels for _, labels in sheets.values()], class_names)
+    figure = new_figure((0.36 * per_class + 0.7) * len(sheets), 0.36 * len(rows) + 0.5)
     for index, (name, (images, labels)) in enumerate(sheets.items()):
         axes = figure.add_subplot(1, len(sheets), index + 1)
-        _draw_sheet(axes, images, labels, per_class, classes, class_names)
+        _draw_sheet(axes, images, labels, per_class, rows)
         axes.set_title(name, fontsize=9)
         if index:
             axes.set_yticks([])

@@ -122,7 +122,7 @@ def cohort_in_history() -> Iterator[None]:
     honest = owner_trainer.round_report
 
     def report(release: Tensor, **keywords: Any) -> RoundReport:
-        public = (keywords.pop("public", None) or {}) | {"cohort": keywords["joined"]}
+        public = (keywords.pop("public", None) or {}) | {"cohort": len(keywords["norms"])}
         return honest(release, public=public, **keywords)
 
     with patch.object(owner_trainer, "round_report", report):

@@ -1,13 +1,9 @@
 """Privacy accounting: events, a ledger that refuses to overspend, and calibration.
 
-A release is an *event*. `GaussianEvent` is a plain Gaussian mechanism; `SampledGaussianEvent` is a
-round in which owners join by hidden coins. Its worst pair of outputs is derived, with the proof, in
-`dpgen_core.accounting.rdp`. Two accountants bound epsilon of a list of events at a given delta:
-
-* ``"rdp"``: Renyi curves, added and converted. Milliseconds; a few per cent loose.
-* ``"pld"``: privacy loss distributions, composed numerically. Tight; up to seconds.
-
-Epsilon from noise, noise from epsilon, and rounds from both:
+A release is an *event*: a plain `GaussianEvent`, or a `SampledGaussianEvent`, a round in which
+owners join by hidden coins. Two accountants bound epsilon of a list of events: ``"rdp"`` by Renyi
+curves (milliseconds, a few per cent loose), ``"pld"`` by privacy loss distributions (tight, up to
+seconds).
 
     >>> setting = dict(sampling_rate=0.1, delta=1e-5)
     >>> round(epsilon_spent(noise_multiplier=2.5, rounds=500, **setting), 1)
@@ -17,14 +13,10 @@ Epsilon from noise, noise from epsilon, and rounds from both:
     >>> max_rounds(target_epsilon=10, noise_multiplier=2.5, **setting) // 50 * 50
     550
 
-Noise multipliers are in two units. A round's is noise std over the *contribution bound* C of
-clipping; how far neighbors move the sum is left to the accountant. A plain release's is noise std
-over its *sensitivity* under the ledger's relation.
-
-The relation of a round is one of contributions. Under ``"replace-one"`` an owner's contribution
-changes from v to any v', which moves the sum by up to 2 C. Replacing a record of its shard does
-that, and so does adding or removing one. Under ``"add-or-remove"`` the whole owner vanishes, and
-the sum moves by C.
+A round's noise multiplier is noise std over the *contribution bound* C, a plain release's is noise
+std over its *sensitivity*. The relation of a round is one of contributions: under ``"replace-one"``
+(a record of the owner's shard is replaced, added or removed) v becomes any v', which moves the sum
+by up to 2 C; under ``"add-or-remove"`` the whole owner vanishes, and the sum moves by C.
 """
 
 from dpgen_core.accounting.calibration import (

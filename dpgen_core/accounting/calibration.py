@@ -1,7 +1,6 @@
 """Noise from a budget and rounds from a budget: searches over the accountants.
 
-Every answer is checked against the accountant before it is returned, so it never exceeds the budget
-by a rounding error.
+Every answer is checked before it is returned, so none exceeds the budget by a rounding error.
 """
 
 from __future__ import annotations
@@ -57,17 +56,8 @@ def calibrate_noise(
 ) -> float:
     """Smallest noise multiplier with which `rounds` rounds and `other_events` fit the budget.
 
-    Args:
-        target_epsilon: budget, > 0.
-        delta: in (0, 1).
-        sampling_rate: q in (0, 1].
-        rounds: >= 1.
-        relation: neighboring relation.
-        accountant: "rdp" or "pld".
-        other_events: releases paid from the same budget.
-
-    Returns:
-        Noise std over the contribution bound; its epsilon is below the target by less than 0.1 %.
+    Arguments as in `epsilon_spent`; `other_events` are paid from the same `target_epsilon` > 0. The
+    answer is noise std over the contribution bound, its epsilon less than 0.1 % below the target.
 
     Raises:
         BudgetExceeded: `other_events` leave nothing.
@@ -107,7 +97,7 @@ def max_rounds(
 ) -> int:
     """Most rounds that fit the budget beside `other_events`: 0 if none does, at most `MOST_ROUNDS`.
 
-    Arguments and errors are those of `calibrate_noise`.
+    Arguments and errors as in `calibrate_noise`.
     """
     check_target(target_epsilon)
     setting = Setting(relation, delta, accountant)
@@ -120,15 +110,11 @@ def max_rounds(
 def total_variation(events: Iterable[Event], *, relation: Relation = "replace-one") -> float:
     """Total variation distance (TV) between the outputs of two neighbors, from above, within 1e-4.
 
-    Whoever has to tell two equally likely neighbors apart is right with probability (1 + TV) / 2 at
-    most. TV is the smallest delta at which epsilon is 0, by the PLD accountant; 0 without events.
+    Whoever tells two equally likely neighbors apart is right with probability (1 + TV) / 2 at most.
+    TV is the smallest delta at which epsilon is 0, by the PLD accountant; 0 without events.
 
-    Raises:
-        InvalidArgument: something that is no event, or an unknown relation.
-
-    Example:
-        >>> round(total_variation([GaussianEvent("sum", 1.0)]), 3)  # 2 Phi(1 / 2) - 1
-        0.383
+    >>> round(total_variation([GaussianEvent("sum", 1.0)]), 3)  # 2 Phi(1 / 2) - 1
+    0.383
     """
     checked, setting = check_events(events), Setting(relation, 0.5, "pld")
     low, high = 0.0, 1.0

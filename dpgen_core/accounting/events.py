@@ -34,10 +34,9 @@ class BudgetExceeded(RuntimeError):
 
 @dataclass(frozen=True)
 class GaussianEvent:
-    """`count` >= 1 releases of a Gaussian mechanism.
+    """`count` >= 1 releases, called `name`, of a Gaussian mechanism.
 
-    `name` says what was released; `noise_multiplier` > 0 is noise std over the L2 sensitivity under
-    the ledger's relation.
+    `noise_multiplier` > 0 is noise std over the L2 sensitivity under the ledger's relation.
     """
 
     name: str
@@ -50,7 +49,7 @@ class GaussianEvent:
 
 @dataclass(frozen=True)
 class SampledGaussianEvent:
-    """`count` >= 1 rounds of the Poisson-sampled Gaussian mechanism.
+    """`count` >= 1 rounds, called `name`, of the Poisson-sampled Gaussian mechanism.
 
     `noise_multiplier` > 0 is noise std over C, the bound on the norm of one contribution, and
     `sampling_rate` the probability q in (0, 1] that a contributor joins a round.
@@ -91,11 +90,7 @@ class Setting:
 def epsilon_of_events(
     events: Iterable[Event], *, delta: float, relation: Relation, accountant: Accountant
 ) -> float:
-    """Epsilon at `delta` of all `events` together; 0.0 for none, infinity where no bound is known.
-
-    Raises:
-        InvalidArgument: something that is no event, or a setting out of range.
-    """
+    """Epsilon at `delta` of all `events` together; 0.0 for none, infinity where none is known."""
     checked = check_events(events)
     return Setting(relation, delta, accountant).epsilon(checked)
 

@@ -30,22 +30,18 @@ _KINDS: dict[str, type[Event]] = {
 class Ledger:
     """Append-only record of releases, with an optional budget that no charge can pass.
 
-    Args:
-        relation: neighboring relation of every figure, "replace-one" or "add-or-remove".
-        delta: in (0, 1).
-        accountant: "rdp" or "pld"; decides whether the budget holds.
-        target_epsilon: budget, > 0; None records without a limit.
+    All figures are under `relation` and at `delta` in (0, 1). `accountant` decides whether a charge
+    fits the budget `target_epsilon` > 0; None records without a limit.
 
-    Example:
-        >>> setting = dict(relation="replace-one", delta=1e-5, accountant="rdp")
-        >>> ledger = Ledger(**setting, target_epsilon=1.0)
-        >>> ledger.charge(GaussianEvent("counts", 10.0))
-        >>> ledger.charge(GaussianEvent("sums", 1.0))
-        Traceback (most recent call last):
-        ...
-        dpgen_core.accounting.events.BudgetExceeded: sums: with it epsilon would pass the budget ...
-        >>> [event.name for event in ledger.events]
-        ['counts']
+    >>> setting = dict(relation="replace-one", delta=1e-5, accountant="rdp")
+    >>> ledger = Ledger(**setting, target_epsilon=1.0)
+    >>> ledger.charge(GaussianEvent("counts", 10.0))
+    >>> ledger.charge(GaussianEvent("sums", 1.0))
+    Traceback (most recent call last):
+    ...
+    dpgen_core.accounting.events.BudgetExceeded: sums: with it epsilon would pass the budget ...
+    >>> [event.name for event in ledger.events]
+    ['counts']
     """
 
     def __init__(
@@ -77,7 +73,6 @@ class Ledger:
 
         Raises:
             BudgetExceeded: epsilon would pass the budget; the ledger is left unchanged.
-            InvalidArgument: `event` is no event.
         """
         check_events([event])
         merged = _merge([*self._events, event])
@@ -113,12 +108,7 @@ class Ledger:
 
     @classmethod
     def from_dict(cls, record: Mapping[str, Any]) -> Ledger:
-        """Replay a `to_dict` record, charge by charge.
-
-        Raises:
-            InvalidArgument: unknown or missing entries, or values out of range.
-            BudgetExceeded: the record itself passes its budget.
-        """
+        """Replay a `to_dict` record, charge by charge; a malformed one raises `InvalidArgument`."""
         wanted = {"relation", "delta", "accountant", "target_epsilon", "events"}
         good, rule = set(record) == wanted, f"exactly {sorted(wanted)}"
         require(good, "record", sorted(record), rule, "to_dict()")
@@ -137,9 +127,8 @@ class Ledger:
 def bound_text(value: float, digits: int = 3) -> str:
     """An upper bound as text: rounded up, so that what is printed is a bound too.
 
-    Example:
-        >>> bound_text(9.3141), bound_text(10.0, 2)
-        ('9.315', '10.00')
+    >>> bound_text(9.3141), bound_text(10.0, 2)
+    ('9.315', '10.00')
     """
     exact = Decimal(repr(float(value)))
     if not exact.is_finite():

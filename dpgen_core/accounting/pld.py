@@ -1,20 +1,12 @@
 """Tight epsilon by numerical composition of privacy loss distributions (dp_accounting).
 
-dp_accounting builds the distribution by "connect the dots" (Doroshenko et al. 2022), which is
-pessimistic: the discrete pair dominates the true one. Three choices are ours.
-
-* *Relation.* Under REPLACE_ONE, dp_accounting's sampled Gaussian is the antipodal pair of
-  `dpgen_core.accounting.rdp`, its multiplier being noise std over the contribution bound, as here.
-  Its *plain* Gaussian would be N(-1) against N(+1) too, that is, sensitivity 2. Our plain events
-  are in units of the sensitivity itself, so they are N(0) against N(1) under either relation.
-* *Interval.* A coarse interval spreads a small loss over its neighbors and overstates epsilon; a
-  fine one costs time. We take the smaller of epsilon / 10,000 (epsilon by Renyi accounting) and
-  half the typical loss of one round, q / (2 s), but at most 100,000 points a round; rounded to a
-  power of two so that searches reuse the distribution of a round.
-* *Rounding.* Composition by FFT adds errors of about T times the machine precision to delta, which
-  are not pessimistic: against the exact Gaussian, epsilon came out too small from delta = 1e-12
-  down (T = 20,000). So we ask for epsilon at a slightly smaller delta, and answer infinity where
-  none is left.
+Its discrete distributions dominate the true ones (Doroshenko et al. 2022). Three choices are ours:
+(1) Under REPLACE_ONE its sampled Gaussian is the antipodal pair of `rdp`, but its plain Gaussian
+would have sensitivity 2; ours is in units of the sensitivity, N(0) against N(1) in any relation.
+(2) A coarse interval overstates epsilon, a fine one costs time: we take the smaller of Renyi's
+epsilon / 10,000 and half a round's typical loss, q / (2 s), but at most 100,000 points a round, as
+a power of two so that searches reuse a round. (3) Composition by FFT loses about T times machine
+precision of delta, so we ask at a slightly smaller delta; where none is left, infinity.
 """
 
 from __future__ import annotations
@@ -48,16 +40,9 @@ def pld_epsilon(
 ) -> float:
     """Upper bound on epsilon of a composition, tight up to discretization.
 
-    Args:
-        plain: sum of 1 / m^2 over the Gaussian mechanisms, which are one of multiplier plain^-1/2.
-        sampled: (noise multiplier s, sampling rate q < 1, rounds) of each Poisson-sampled Gaussian.
-        delta: in (0, 1).
-        relation: neighboring relation.
-        rdp_epsilon: the same composition's epsilon by Renyi accounting; it sets the interval, and
-            it is the answer where it exceeds 2000.
-
-    Returns:
-        epsilon >= 0, or infinity where rounding errors are as large as delta.
+    `plain` is the sum of 1 / m^2 over the Gaussian mechanisms; `sampled` has (noise multiplier s,
+    sampling rate q < 1, rounds) of each Poisson-sampled one. `rdp_epsilon`, by Renyi accounting,
+    sets the interval; above 2000 it is the answer. Infinity where rounding errors reach delta.
     """
     if not sampled:
         # Exact (Balle & Wang 2018); the factor covers the root finder's tolerance.

@@ -1,40 +1,13 @@
-r"""Renyi divergence of the sampled Gaussian mechanism, and what it says about (epsilon, delta).
+"""Renyi divergence of the sampled Gaussian mechanism, and what it says about (epsilon, delta).
 
-**The pair.** In a round every owner joins with probability q (Poisson sampling) and a joining owner
-adds a vector of norm at most C; the sum is released with N(0, (sigma C)^2 I). One record of owner
-k* is replaced, added or removed. Fix all randomness of the *other* owners (coins, batches, initial
-weights): it has the same law in both worlds and is independent of k*'s coins, so given it and the
-transcript so far the others' sum is one known vector. In units of C, with s = sigma, the release is
-that vector plus a draw of
+**Theorem** (ours; proof in `book/privacy.md`). Let P = (1 - q) N(0, s^2 I) + q N(v, s^2 I) and Q
+the same with v', both v and v' of norm at most 1. For every gamma >= 0, sup_S [P(S) - gamma Q(S)]
+is at most that of the one-dimensional antipodal pair v = +1, v' = -1. Hence T rounds under
+replace-one cost at most T times that pair's Renyi curve.
 
-    P = (1 - q) N(0, s^2 I) + q N(v, s^2 I)    or    Q = (1 - q) N(0, s^2 I) + q N(v', s^2 I),
-
-with v and v' of norm at most 1. They may be random, through k*'s hidden state (critic, memory, past
-coins), whose law given the transcript differs between the worlds; this round's coin is independent
-of it in both. Hockey-stick divergences are jointly convex, so fixed v and v' are the worst, and so,
-at the end, is a fixed draw of the others' randomness.
-
-**Theorem** (ours). For every dimension, every v, v' in the unit ball and every gamma >= 0, the
-hockey-stick divergence sup_S [P(S) - gamma Q(S)] is at most that of the one-dimensional antipodal
-pair v = +1, v' = -1.
-
-*Proof.* Take an event S and let beta = N(0)(S). By Neyman-Pearson no event of size beta under N(0)
-has more mass under N(v) than a half-space, nor less mass under N(v') than the opposite one. As Phi
-is increasing and q, gamma q >= 0, hence
-
-    P(S) - gamma Q(S) <= (1 - q)(1 - gamma) beta + q Phi(Phi^-1(beta) + 1 / s)
-                                                 - gamma q Phi(Phi^-1(beta) - 1 / s).
-
-For v = +1, v' = -1 the half-line S = {x > -s Phi^-1(beta)} attains the right-hand side, both bounds
-at once. The supremum over beta is therefore the antipodal pair's divergence. QED
-
-Divergences at all gamma >= 0 dominate the Renyi divergences of all orders, and dominating pairs
-compose adaptively: T rounds cost at most T times the curve below. See also `book/privacy.md`.
-
-**The number.** E_Q[(P/Q)^alpha] is an integral of an analytic function on the line, on which the
-trapezoidal rule converges exponentially fast. Steps h and h / 2 are compared, the tails are
-bounded, the difference and the rounding error are added, and an order that does not converge counts
-as infinity.
+Its E_Q[(P/Q)^alpha] is the integral of an analytic function on the line, on which the trapezoidal
+rule converges exponentially fast. Steps h and h / 2 are compared, the tails are bounded, difference
+and rounding error are added, and an order that does not converge counts as infinity.
 """
 
 from __future__ import annotations
@@ -122,7 +95,7 @@ def _add_or_remove_rdp(alpha: float, rate: float, noise: float) -> float:
 def gaussian_rdp(noise_multiplier: float, orders: ArrayLike = ORDERS) -> Floats:
     """Curve of the Gaussian mechanism: alpha / (2 m^2) (Mironov 2017, proposition 7).
 
-    Arguments as in `sampled_gaussian_rdp`, but m is noise std over the L2 sensitivity.
+    Here m = `noise_multiplier` > 0 is noise std over the L2 sensitivity; every order alpha > 1.
     """
     check_real("noise_multiplier", noise_multiplier, low=0, low_open=True, fix="noise_multiplier=1")
     return _check_orders(orders) / (2 * noise_multiplier**2)
@@ -134,25 +107,17 @@ def sampled_gaussian_rdp(
     relation: Relation = "replace-one",
     orders: ArrayLike = ORDERS,
 ) -> Floats:
-    """Curve of one round of the Poisson-sampled Gaussian mechanism.
+    """Upper bound on the curve of one round of the Poisson-sampled Gaussian mechanism.
 
-    Args:
-        noise_multiplier: s > 0, noise std over the contribution bound C.
-        sampling_rate: q in (0, 1].
-        relation: "replace-one" (quadrature of the antipodal pair, ours) or "add-or-remove"
-            (Mironov, Talwar & Zhang 2019, computed by Opacus).
-        orders: alpha > 1, any shape.
+    s = `noise_multiplier` > 0 is noise std over the contribution bound C, q = `sampling_rate` is in
+    (0, 1], and every order alpha > 1. "replace-one" is by quadrature of the antipodal pair (ours),
+    "add-or-remove" by Opacus (Mironov, Talwar & Zhang 2019). Infinity where it did not converge.
+    For q = 1 the sum moves by up to 2 C or C: 2 alpha / s^2 or alpha / (2 s^2).
 
-    Returns:
-        Upper bound on the Renyi divergence at each order, the shape of `orders`; infinity where the
-        computation did not converge. For q = 1 it is 2 alpha / s^2 under replace-one, where the sum
-        moves by up to 2 C, and alpha / (2 s^2) under add-or-remove, where it moves by up to C.
-
-    Example:
-        >>> sampled_gaussian_rdp(2.0, 1.0, orders=[2.0, 8.0]).tolist()
-        [1.0, 4.0]
-        >>> bool(sampled_gaussian_rdp(2.0, 0.1, orders=2.0) < 0.02)
-        True
+    >>> sampled_gaussian_rdp(2.0, 1.0, orders=[2.0, 8.0]).tolist()
+    [1.0, 4.0]
+    >>> bool(sampled_gaussian_rdp(2.0, 0.1, orders=2.0) < 0.02)
+    True
     """
     check_real("noise_multiplier", noise_multiplier, low=0, low_open=True, fix="noise_multiplier=1")
     check_rate(sampling_rate)
@@ -179,9 +144,8 @@ def cached_curve(noise_multiplier: float, sampling_rate: float, relation: Relati
 def rdp_to_epsilon(rdp: ArrayLike, delta: float, orders: ArrayLike = ORDERS) -> float:
     """Smallest epsilon that a Renyi curve `rdp` (n,) proves at `delta`, over `orders` (n,).
 
-    At each order, epsilon = rdp + log(1 - 1/alpha) - (log delta + log alpha) / (alpha - 1)
-    (Canonne, Kamath & Steinke 2020, proposition 12; Balle et al. 2020, theorem 21). It is never
-    below 0, and infinite when the curve is infinite at every order.
+    By each order, rdp + log(1 - 1/alpha) - (log delta + log alpha) / (alpha - 1) (Canonne, Kamath &
+    Steinke 2020, proposition 12; Balle et al. 2020, theorem 21); never below 0.
     """
     check_delta(delta)
     alphas, curve = _check_orders(orders), np.asarray(rdp, dtype=np.float64)

@@ -1,18 +1,16 @@
 """The public basis: the lowest two-dimensional DCT modes of each channel.
 
-Images are written as codes, x ~ sum_f code_f * mode_f, in a basis that is fixed before any record
-is seen. Gradients are projected on it before they are clipped: natural images hold little energy in
-high modes, so the signal stays while the noise energy falls by (modes / side)^2. Source: ours
-(design choice), with the orthonormal DCT-II of Ahmed, Natarajan & Rao (1974).
+Images are codes, x ~ sum_f code_f * mode_f, in a basis fixed before any record is seen. Gradients
+are projected on it before they are clipped: the signal is in the low modes, and the noise energy
+falls by (modes / side)^2. Source: ours, with the DCT-II of Ahmed, Natarajan & Rao (1974).
 
     >>> basis = FrequencyBasis((1, 8, 8), modes=3)
     >>> codes = basis.encode(torch.ones(1, 1, 8, 8))
     >>> codes.shape, round(float(codes[0, 0]), 4)  # a constant image is all in the first mode
     (torch.Size([1, 9]), 8.0)
 
-The three channels of a color image are much alike. With a `chroma` they are rotated to brightness,
-red against green, and yellow against blue, along which the colors of natural images hardly depend
-on each other, and of which brightness varies by far the most (Ruderman, Cronin & Chiao 1998).
+A `chroma` rotates color to brightness, red against green, and yellow against blue, which in natural
+images hardly depend on each other; brightness varies most (Ruderman, Cronin & Chiao 1998).
 """
 
 from __future__ import annotations
@@ -30,15 +28,9 @@ _OPPONENT = ((1.0, 1.0, 1.0), (1.0, -1.0, 0.0), (1.0, 1.0, -2.0))  # rows, not o
 class FrequencyBasis:
     """Orthonormal change between images (n, c, h, w) and codes (n, c * modes^2).
 
-    Args:
-        image_shape: (channels, height, width); the image must be square.
-        modes: modes kept along each axis, 1 <= modes <= side. ``modes == side`` keeps everything.
-        device: where the transform runs.
-        chroma: opponent colors in place of the three channels, with this scale of the two color
-            axes over that of brightness, > 0; None keeps the channels.
-
-    Raises:
-        InvalidArgument: an image that is not square, too many modes, or a chroma without colors.
+    `image_shape` is (channels, side, side), and 1 <= `modes` <= side counts the modes kept along
+    each axis. With a `chroma` > 0 three channels become opponent colors, of which the two color
+    axes are scaled by it in `falloff`; None keeps the channels.
     """
 
     _further = 0  # codes beyond the modes
@@ -70,24 +62,17 @@ class FrequencyBasis:
 
     def encode(self, images: Tensor) -> Tensor:
         """Project images (n, c, h, w) on the basis: codes (n, d). Never increases a norm."""
-        return self._flat(self._rows @ images @ self._rows.T)
-
-    def decode(self, codes: Tensor) -> Tensor:
-        """Images (n, c, h, w) with the given codes (n, d); the transpose of `encode`."""
-        return self._rows.T @ self._by_channel(codes) @ self._rows
-
-    def _by_channel(self, codes: Tensor) -> Tensor:
-        """Codes (n, d) by channel of the image and mode, (n, c, m, m)."""
-        grid = codes.unflatten(1, (self.image_shape[0], self.modes, self.modes))
-        if self._colors is None:
-            return grid
-        return torch.einsum("oc,noij->ncij", self._colors, grid)
-
-    def _flat(self, grid: Tensor) -> Tensor:
-        """The transpose of `_by_channel`."""
+        grid = self._rows @ images @ self._rows.T  # (n, c, m, m)
         if self._colors is not None:
             grid = torch.einsum("oc,ncij->noij", self._colors, grid)
         return grid.flatten(1)
+
+    def decode(self, codes: Tensor) -> Tensor:
+        """Images (n, c, h, w) with the given codes (n, d); the transpose of `encode`."""
+        grid = codes.unflatten(1, (self.image_shape[0], self.modes, self.modes))
+        if self._colors is not None:
+            grid = torch.einsum("oc,noij->ncij", self._colors, grid)
+        return self._rows.T @ grid @ self._rows
 
     def falloff(self, corner: float) -> Tensor:
         """Natural spectrum 1 / sqrt(1 + (i^2 + j^2) / corner^2) of each mode, (d,); corner > 0."""

@@ -1,18 +1,13 @@
 """An image's own frame: where its strokes lie, how wide and high they are, and how they slant.
 
-Handwriting of one class differs most in slant, width and height. No Gaussian over pixels or
-frequencies holds such changes: the mean of slanted and upright strokes is a blur. Each image is
-therefore written as five numbers, from the first and second moments of its intensity, and as the
-*canonical* image that is left when an affine map has brought those to public values:
+The mean of slanted and upright strokes is a blur. So an image is written as five numbers, from the
+first and second moments of its intensity, and as the *canonical* image that is left by the map
 
     v = center + [[width, slant], [0, height]] u
 
-takes a point u of the canonical image to a point v of the record, both in [-1, 1]^2.
-
-The code of a record is a function of that record alone, so the sensitivity of what is released does
-not change. Moments of intensity are meaningful for light strokes on a dark ground, not for a face
-or a photograph. The normalization by moments is that of character recognition (Casey 1970); to
-release the moments beside the image, and to draw them with it, is ours.
+from canonical points u to recorded points v, both in [-1, 1]^2; its own moments are public. A code
+is a function of one record, so sensitivities do not change. It suits light strokes on dark ground.
+Normalization by moments is that of Casey (1970); to release the moments as well is ours.
 """
 
 from __future__ import annotations
@@ -91,9 +86,8 @@ def warp(images: Tensor, maps: Tensor, *, mode: str = "bicubic", beyond: str = "
 class FramedBasis(FrequencyBasis):
     """Codes of canonical images, with the frame as `ENTRIES` more codes at the end.
 
-    A drop-in for `FrequencyBasis`, with its arguments, where codes are released and sampled. It is
-    not linear, and a code's norm is not the image's. A gradient with respect to its codes is one
-    with respect to a generator's output (canonical image and frame), not to pixels.
+    Replaces `FrequencyBasis`, with its arguments. It is not linear, and a code's norm is not the
+    image's. A gradient in its codes is one in canonical image and frame, not in pixels.
     """
 
     _further = ENTRIES

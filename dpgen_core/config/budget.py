@@ -79,7 +79,8 @@ class _Sampled:
 class _PublicBlocks:
     """Public blocks of records and a memory on the server: the whole run is one Gaussian release.
 
-    A step repeated under fresh noise is charged as a whole new run, which no budget holds.
+    A step repeated under fresh noise is one participation more than was charged. It is charged as a
+    whole new run, which no budget holds.
     """
 
     single = True
@@ -111,15 +112,9 @@ class _PublicBlocks:
         )
 
     def _whole_run(self, config: ExperimentConfig) -> Event:
-        privacy = config.privacy
-        return server_event(
-            noise_multiplier=privacy.noise_multiplier,
-            num_records=privacy.num_records,
-            sampling_rate=privacy.sampling_rate,
-            rounds=privacy.rounds,
-            max_grad_norm=privacy.max_grad_norm,
-            memory=config.contribution.feedback_decay > 0,
-        )
+        names = ("noise_multiplier", "num_records", "sampling_rate", "rounds", "max_grad_norm")
+        setting = {name: getattr(config.privacy, name) for name in names}
+        return server_event(**setting, memory=config.contribution.feedback_decay > 0)
 
 
 LEARNERS: Mapping[str, Learner] = {

@@ -44,13 +44,13 @@ def make_config(
         method: a name in `method_names()`. ``efsgd`` runs owner-side error feedback; the optimizer
             `EFSGD`, with one memory on the server, is what ``efsgd-critic`` runs.
         profile: ``smoke``, ``quick`` or ``paper``.
-        epsilon: the budget, > 0 and finite.
+        epsilon: the budget, > 0.
         delta: in (0, 1/N).
         accountant: ``rdp`` or ``pld``, which calibrates the noise. The RDP figure is never below
             the PLD figure, so ``rdp`` keeps the budget under both.
-        seed: public seed, >= 0.
+        seed: public.
         num_records: N, a public random subset of that size; None takes all (`smoke`: 2000).
-        noise_source: see `streams.secret_key`.
+        noise_source: ``seeded`` or ``secret``, see `streams.secret_key`.
         root: data folder; None reads ``$DPGEN_DATA`` or ``./data``.
         **overrides: any other setting by flat name, but those in `schema.COMPUTED`. ``prior_share``
             and ``prior_cells`` take None for what the budget carries, see `budget`.

@@ -29,21 +29,11 @@ REFINED = "dp-sgd-critic/with-prior"
 EXTRAS = (*PRIOR_FRAMED, ROUNDS_FRAMED, VARIED, *COLORED, REFINED)
 # A prior for photographs: colors vary less than brightness, classes differ in finer detail than in
 # drawings, and longer codes have longer norms. Found on CelebA's held-out training records.
-COLOR: Mapping[str, Any] = {
-    "prior_modes": 24,
-    "prior_chroma": 0.3,
-    "prior_shared_covariance": True,
-    "prior_mean_radius": 40.0,
-    "prior_covariance_radius": 28.0,
-}
+COLOR: dict[str, Any] = {"prior_modes": 24, "prior_chroma": 0.3, "prior_shared_covariance": True}
+COLOR |= {"prior_mean_radius": 40.0, "prior_covariance_radius": 28.0}
 # A prior that is trained on; None takes the cells and the share that the budget carries.
-_REFINED_PRIOR: Mapping[str, Any] = {
-    "prior_modes": 12,
-    "prior_cells": None,
-    "prior_share": None,
-    "generator_learning_rate": 2e-3,
-    "label_in_refiner": False,
-}
+_REFINED_PRIOR: dict[str, Any] = {"prior_modes": 12, "prior_cells": None, "prior_share": None}
+_REFINED_PRIOR |= {"generator_learning_rate": 2e-3, "label_in_refiner": False}
 # Switches of what the paper does not have, by the methods that have them.
 SWITCHES: Mapping[str, Mapping[str, Any]] = {
     "efsgd-prior/with-classifier": {"classifier_weight": _CLASSIFIER_WEIGHT},
@@ -57,13 +47,8 @@ SWITCHES: Mapping[str, Mapping[str, Any]] = {
     # Steps of one critic are cheap: half of the budget leaves them nearly all of their signal.
     REFINED: {**_REFINED_PRIOR, "prior_share": 0.5, "keep_pool": True},
 }
-_LINEAGE = {
-    "feedback_decay": 0.0,
-    "reconstruction_weight": 0.0,
-    "noise_injection": False,
-    "basis_modes": None,
-    "clip_mode": "per-image",
-}
+_LINEAGE: dict[str, Any] = {"feedback_decay": 0.0, "reconstruction_weight": 0.0}
+_LINEAGE |= {"noise_injection": False, "basis_modes": None, "clip_mode": "per-image"}
 METHODS: Mapping[str, Mapping[str, Any]] = {
     "efsgd-prior": {**_REFINED_PRIOR, "reconstruction_weight": 0.02},
     "efsgd": {},

@@ -3,9 +3,8 @@
 Sampler, noise and accountant read the same fields of `PrivacyConfig`; nothing else holds a privacy
 parameter. `config.make.make_config` builds a configuration from a few arguments.
 
-Every setting also has a *flat* name, unique over all groups: ``critic_width`` for
-``config.critic.width``. Flat names are the format of ``config.json``, of overrides, of
-``results/tuning.csv`` and of a record's hash. `FLAT` is the only place that knows both.
+Every setting also has a *flat* name, ``critic_width`` for ``config.critic.width``: the format of
+``config.json``, overrides, ``results/tuning.csv`` and a record's hash. `FLAT` translates.
 """
 
 from __future__ import annotations
@@ -15,7 +14,6 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from types import MappingProxyType
 from typing import Any
 
 from dpgen_core.accounting import ACCOUNTANTS, RELATIONS, Accountant, Relation
@@ -42,8 +40,7 @@ class PrivacyConfig:
     relation: Relation = "replace-one"  #: neighboring relation of every figure
     accountant: Accountant = "rdp"  #: the noise is calibrated with it
     noise_multiplier: float = 0.0  #: sigma of the rounds, noise std over C; 0: not calibrated yet
-    #: noise std over sensitivity of the prior's releases together; 0 without a prior
-    prior_noise_multiplier: float = 0.0
+    prior_noise_multiplier: float = 0.0  #: noise std over sensitivity of the prior; 0: no prior
     learner: str = "owners"  #: who contributes to a round, a key of `budget.LEARNERS`
     noise_source: NoiseSource = "seeded"  #: see `streams.secret_key`
 
@@ -136,8 +133,7 @@ class PriorConfig:
     """The one-shot prior. Radii and spectrum are constants, never taken from the private data."""
 
     modes: int = 0  #: modes per axis; 0 is no prior
-    #: share of the budget, in units of 1 / noise_multiplier^2; None: what it carries, see `budget`
-    budget_share: float | None = 0.0
+    budget_share: float | None = 0.0  #: of 1 / noise_multiplier^2; None: see `config.budget`
     corner: float = 4.0  #: corner of the public spectrum
     chroma: float | None = None  #: scale of opponent colors; None keeps the channels
     mean_radius: float = 20.0  #: R1, clip radius of codes
@@ -147,11 +143,6 @@ class PriorConfig:
     directions: int = 30  #: whitened directions in which cells differ
     framed: bool = False  #: codes in each record's own frame, see `codes.frames`
     contrast: bool = False  #: give samples of the prior alone the generator's initial contrast
-
-    @property
-    def num_cells(self) -> int:
-        """M once it is settled; 1 before."""
-        return self.cells or 1
 
     def __post_init__(self) -> None:
         check_int("prior_modes", self.modes, low=0, fix="prior_modes=12")
@@ -163,37 +154,34 @@ class PriorConfig:
             check_int("prior_cells", self.cells, low=1, fix="prior_cells=8")
         check_int("prior_rank", self.directions, low=1, fix="prior_rank=30")
 
-
-_GROUPS: Mapping[str, Any] = MappingProxyType(
-    {
-        "privacy": PrivacyConfig,
-        "contribution": ContributionConfig,
-        "critic": CriticConfig,
-        "generator": GeneratorConfig,
-        "prior": PriorConfig,
-        "evaluation": EvaluationSettings,
-    }
-)
+    @property
+    def num_cells(self) -> int:
+        """M once it is settled; 1 before."""
+        return self.cells or 1
 
 
-def _flat_names() -> dict[str, tuple[str, str]]:
-    """Flat name -> (group, field). Names that are not listed are the same in both."""
-    renamed = {
-        "critic": {"kind": "critic", "batch_size": "critic_batch"}
-        | {n: f"critic_{n}" for n in ("width", "steps", "warmup_steps", "learning_rate")},
-        "generator": {"framed": "rounds_frame"}
-        | {n: f"generator_{n}" for n in ("width", "learning_rate", "momentum")},
-        "prior": {e.name: f"prior_{e.name}" for e in dataclasses.fields(PriorConfig)}
-        | {"budget_share": "prior_share", "directions": "prior_rank", "framed": "prior_frame"},
-    }
-    return {
-        renamed.get(group, {}).get(entry.name, entry.name): (group, entry.name)
-        for group, kind in _GROUPS.items()
-        for entry in dataclasses.fields(kind)
-    }
-
-
-FLAT: Mapping[str, tuple[str, str]] = MappingProxyType(_flat_names())
+_GROUPS: Mapping[str, Any] = {
+    "privacy": PrivacyConfig,
+    "contribution": ContributionConfig,
+    "critic": CriticConfig,
+    "generator": GeneratorConfig,
+    "prior": PriorConfig,
+    "evaluation": EvaluationSettings,
+}
+# Flat names that are not the field's own.
+_RENAMED: Mapping[str, Mapping[str, str]] = {
+    "critic": {"kind": "critic", "batch_size": "critic_batch"}
+    | {name: f"critic_{name}" for name in ("width", "steps", "warmup_steps", "learning_rate")},
+    "generator": {"framed": "rounds_frame"}
+    | {name: f"generator_{name}" for name in ("width", "learning_rate", "momentum")},
+    "prior": {entry.name: f"prior_{entry.name}" for entry in dataclasses.fields(PriorConfig)}
+    | {"budget_share": "prior_share", "directions": "prior_rank", "framed": "prior_frame"},
+}
+FLAT: Mapping[str, tuple[str, str]] = {  # flat name -> (group, field)
+    _RENAMED.get(group, {}).get(entry.name, entry.name): (group, entry.name)
+    for group, kind in _GROUPS.items()
+    for entry in dataclasses.fields(kind)
+}
 # Set by calibration and data set, never by a caller.
 COMPUTED = frozenset({"noise_multiplier", "prior_noise_multiplier", "relation", "image_shape"})
 NOTES = ("title", "description")  # for the reader of a statement; they change nothing in a run
@@ -201,10 +189,7 @@ NOTES = ("title", "description")  # for the reader of a statement; they change n
 
 @dataclass(frozen=True)
 class ExperimentConfig:
-    """Everything that decides a run. Build it with `config.make.make_config`.
-
-    Norms are Euclidean, in image space (pixels in [0, 1]).
-    """
+    """Everything that decides a run. Norms are Euclidean, in image space (pixels in [0, 1])."""
 
     dataset: str  #: a name in `data.sets.NAMES`
     method: str  #: a name in `presets.method_names()`
@@ -229,28 +214,22 @@ class ExperimentConfig:
         for name in NOTES:
             note = getattr(self, name)
             require(isinstance(note, str), name, note, "text", f"{name}='Scans of 2024'")
-        self._check_prior()
+        from_scratch = self.privacy.rounds > 0 and not self.prior.modes
+        rule = "off where a prior makes the images: it has a spread of its own"
+        fix = "method='efsgd' with this setting"
+        noisy, framed = self.generator.appearance_noise, self.generator.framed
+        require(from_scratch or not noisy, "appearance_noise", True, rule, fix)
+        require(from_scratch or not framed, "rounds_frame", True, rule, fix)
+        gray, chroma = self.image_shape[0] != 3, self.prior.chroma
+        rule = "None but for images of three channels"
+        require(not gray or chroma is None, "prior_chroma", chroma, rule, "a method without color")
         LEARNERS[self.privacy.learner].check(self)
-        if self.generator.framed:
-            rule = "'mlp' with rounds_frame: codes with a frame are no image's"
-            require(self.critic.kind == "mlp", "critic", self.critic.kind, rule, "'mlp'")
-        if self.privacy.rounds:
-            pool, classes = self.critic.fake_pool, self.num_classes
-            rule = f"at least one fake of each of the {classes} classes"
-            require(pool >= classes, "fake_pool", pool, rule, f"fake_pool={4 * classes}")
-
-    def _check_prior(self) -> None:
-        for name, on in (
-            ("appearance_noise", self.generator.appearance_noise),
-            ("rounds_frame", self.generator.framed),
-        ):
-            able = self.privacy.rounds > 0 and not self.prior.modes
-            rule = "off where a prior makes the images: it has a spread of its own"
-            require(able or not on, name, True, rule, "method='efsgd' with this setting")
-        if self.prior.chroma is not None:
-            rule = "None but for images of three channels"
-            fits = self.image_shape[0] == 3
-            require(fits, "prior_chroma", self.prior.chroma, rule, "a method without color")
+        kind, rule = self.critic.kind, "'mlp' with rounds_frame: codes with a frame are no image's"
+        require(kind == "mlp" or not framed, "critic", kind, rule, "'mlp'")
+        pool, classes = self.critic.fake_pool, self.num_classes
+        rule = f"at least one fake of each of the {classes} classes"
+        enough = pool >= classes or not self.privacy.rounds
+        require(enough, "fake_pool", pool, rule, f"fake_pool={4 * classes}")
 
     def record_name(self) -> str:
         """Folder name of the record: readable, and unique to these settings.
@@ -260,9 +239,8 @@ class ExperimentConfig:
         usual = defaults()
         chosen = {n: v for n, v in self.deciding().items() if n not in usual or v != usual[n]}
         digest = hashlib.sha256(json.dumps(chosen, sort_keys=True).encode()).hexdigest()[:8]
-        method = self.method.replace("/", "_")
-        epsilon = f"eps{self.privacy.epsilon:g}"
-        return "-".join((self.dataset, method, epsilon, self.profile, f"seed{self.seed}", digest))
+        method, epsilon = self.method.replace("/", "_"), self.privacy.epsilon
+        return f"{self.dataset}-{method}-eps{epsilon:g}-{self.profile}-seed{self.seed}-{digest}"
 
     def deciding(self) -> dict[str, Any]:
         """`to_dict` without the notes: what a run's outcome depends on."""
@@ -275,20 +253,15 @@ class ExperimentConfig:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> ExperimentConfig:
-        """Inverse of `to_dict`; settings that are not named take their default.
-
-        Raises:
-            InvalidArgument: a setting is unknown or out of range.
-        """
+        """Inverse of `to_dict`; settings that are not named take their default."""
         unknown = sorted(set(values) - set(FLAT) - set(_TOP))
         require(not unknown, "config", unknown, "made of known fields only", "a fresh config")
-        grouped: dict[str, dict[str, Any]] = {group: {} for group, _ in FLAT.values()}
-        for name, value in values.items():
-            if name in FLAT:
-                group, entry = FLAT[name]
-                grouped[group][entry] = value
-        top = {name: value for name, value in values.items() if name in _TOP}
+        top = {n: v for n, v in values.items() if n in _TOP}
         top["image_shape"] = tuple(values["image_shape"])
+        grouped: dict[str, dict[str, Any]] = {group: {} for group in _GROUPS}
+        for name, (group, entry) in FLAT.items():
+            if name in values:
+                grouped[group][entry] = values[name]
         return cls(**top, **{group: kind(**grouped[group]) for group, kind in _GROUPS.items()})
 
     def replace(self, **settings: Any) -> ExperimentConfig:
@@ -301,12 +274,10 @@ _TOP = tuple(e.name for e in dataclasses.fields(ExperimentConfig) if e.name not 
 
 def defaults() -> dict[str, Any]:
     """Settings that have a default, by flat name."""
+    # These were without a default when the first records were named.
+    required = COMPUTED | {"relation", "accountant", "noise_source"}
     found = {"checkpoint_every": ExperimentConfig.checkpoint_every}
     for name, (group, entry) in FLAT.items():
-        # These were without a default when the first records were named.
-        if name in ("relation", "accountant", "noise_source") or name in COMPUTED:
-            continue
-        default = next(e.default for e in dataclasses.fields(_GROUPS[group]) if e.name == entry)
-        if default is not dataclasses.MISSING:
-            found[name] = default
+        if name not in required and hasattr(_GROUPS[group], entry):
+            found[name] = getattr(_GROUPS[group], entry)
     return found

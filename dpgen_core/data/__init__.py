@@ -2,10 +2,5 @@
 
 import lazy_loader
 
-__getattr__, __dir__, __all__ = lazy_loader.attach(
-    __name__,
-    submod_attrs={
-        "glyphs": ["draw_glyphs"],
-        "sets": ["DATASETS", "ImageData", "available", "load"],
-    },
-)
+_NAMES = {"glyphs": ["draw_glyphs"], "sets": ["DATASETS", "ImageData", "available", "load"]}
+__getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submod_attrs=_NAMES)

@@ -19,22 +19,19 @@ from dpgen_core.checks import require
 
 PARTITIONS = {"train": 0, "valid": 1, "test": 2}
 Pick = Callable[[int], Tensor]  # from the number of records to the rows wanted
+Shape = tuple[int, int, int]
+Loaded = tuple[Tensor, Tensor]  # images and labels
+_FRESH = "a fresh copy of the file"
 
 
-def load_celeba(
-    folder: Path, split: str, pick: Pick, shape: tuple[int, int, int]
-) -> tuple[Tensor, Tensor]:
+def load_celeba(folder: Path, split: str, pick: Pick, shape: Shape) -> Loaded:
     """Images float32 in [0, 1], (n, *shape), and labels int64, (n,): 1 is male.
 
-    `pick` turns the number of records in the split into the rows wanted. Prepared parts must have
-    the `shape` (c, h, w); images of torchvision's layout are resized without cropping.
-
-    Raises:
-        InvalidArgument: a part is damaged, or one is missing.
-        FileNotFoundError: neither layout is there.
+    Prepared parts must have the `shape` (c, h, w); torchvision's images are resized, not cropped.
+    Raises `InvalidArgument` for a part that is damaged or missing, `FileNotFoundError` if neither
+    layout is there.
     """
-    load = _load_parts if _parts(folder) else _load_images
-    return load(folder, split, pick, shape)
+    return (_load_parts if _parts(folder) else _load_images)(folder, split, pick, shape)
 
 
 def prepared_size(folder: Path, split: str) -> int | None:
@@ -64,46 +61,34 @@ def _parts(folder: Path) -> list[Path]:
 
 def _npz(path: Path, field: str) -> np.ndarray:
     """One 8-bit array of a part; anything else is an error, pickled objects above all."""
-    problem = ""
     try:
         with np.load(path, allow_pickle=False) as archive:
             array = archive[field]
-            if array.dtype != np.uint8:
-                problem = str(array.dtype)
+        problem = "" if array.dtype == np.uint8 else str(array.dtype)
     except Exception as error:  # numpy, zipfile and zlib each raise their own
         problem = f"{type(error).__name__}: {error}"
-    rule = "an unpickled array of uint8"
-    require(not problem, f"{field} in {path}", problem, rule, "a fresh copy of the file")
+    require(not problem, f"{field} in {path}", problem, "an unpickled array of uint8", _FRESH)
     return array
 
 
-def _load_parts(
-    folder: Path, split: str, pick: Pick, shape: tuple[int, int, int]
-) -> tuple[Tensor, Tensor]:
+def _load_parts(folder: Path, split: str, pick: Pick, shape: Shape) -> Loaded:
     images, labels = [], []
     for path in _parts(folder):
         partition, male, pictures = (_npz(path, f) for f in ("partition", "male", "images"))
-        n = len(partition)
-        shapes = partition.shape, male.shape, pictures.shape
+        n, shapes = len(partition), (partition.shape, male.shape, pictures.shape)
         rule = f"(N,), (N,) and (N, {', '.join(map(str, shape))})"
-        good = shapes == ((n,), (n,), (n, *shape))
-        require(good, f"shapes in {path}", shapes, rule, "a fresh copy of the file")
-        for field, array, allowed in (("male", male, 2), ("partition", partition, 3)):
-            values = np.unique(array).tolist()
-            rule = f"in {list(range(allowed))}"
-            good = all(value < allowed for value in values)
-            require(good, f"{field} in {path}", values, rule, "a fresh copy of the file")
+        require(shapes == ((n,), (n,), (n, *shape)), f"shapes in {path}", shapes, rule, _FRESH)
+        for field, array, allowed in (("male", male, [0, 1]), ("partition", partition, [0, 1, 2])):
+            values, rule = np.unique(array).tolist(), f"in {allowed}"
+            require(set(values) <= set(allowed), f"{field} in {path}", values, rule, _FRESH)
         mine = partition == PARTITIONS[split]
         images.append(torch.from_numpy(pictures[mine]))
         labels.append(torch.from_numpy(male[mine]))
     rows = pick(sum(map(len, labels)))
-    chosen = torch.cat(images)[rows].float().div_(255)  # (N, 3, 32, 32)
-    return chosen, torch.cat(labels)[rows].long()
+    return torch.cat(images)[rows].float().div_(255), torch.cat(labels)[rows].long()
 
 
-def _load_images(
-    folder: Path, split: str, pick: Pick, shape: tuple[int, int, int]
-) -> tuple[Tensor, Tensor]:
+def _load_images(folder: Path, split: str, pick: Pick, shape: Shape) -> Loaded:
     try:
         source = tv.CelebA(str(folder), split=split, target_type="attr", download=False)
     except (OSError, RuntimeError) as error:
@@ -116,5 +101,4 @@ def _load_images(
     side = list(shape[1:])
     small = (transforms.resize(source[row][0], side, antialias=True) for row in rows.tolist())
     images = torch.stack([transforms.to_tensor(image) for image in small])  # (N, 3, 32, 32)
-    male = source.attr[rows, source.attr_names.index("Male")]
-    return images, male.long()
+    return images, source.attr[rows, source.attr_names.index("Male")].long()

@@ -1,17 +1,13 @@
 """Digits drawn from the fonts that matplotlib ships.
 
-Without a download or a restrictive license, this data set stands in for MNIST where there is no
-network, and serves as public data on which to choose constants (clip radii, spectra). Source: ours.
-
-Each font's digit is drawn once and turned into a signed distance field (distance to the outline,
-positive inside). A record samples that field through a random smooth map and adds a random offset,
-which changes the stroke width smoothly.
+They stand in for MNIST without a network and serve as public data on which to choose constants.
+Each font's digit becomes a signed distance field (distance to the outline, positive inside); a
+record samples it through a random smooth map, and a random offset sets its stroke width. Ours.
 """
 
 from __future__ import annotations
 
 import functools
-from pathlib import Path
 
 import matplotlib
 import numpy as np
@@ -42,53 +38,41 @@ FONTS = (
 def draw_glyphs(num_records: int, *, seed: int = 0) -> tuple[Tensor, Tensor]:
     """Draw digits with a random font, stroke width, sharpness, affine map and elastic bend.
 
-    Args:
-        num_records: N, 1 to 60,000; one core draws about 10,000 a second.
-        seed: the same seed and N give the same records in every process.
-
-    Returns:
-        Images uint8 (N, 1, 28, 28), white on black, centered by mass to within a pixel or so;
-        labels int64 (N,), shuffled, with class counts that differ by at most one.
-
-    Raises:
-        InvalidArgument: N out of range, or a negative seed.
+    The same seed and N, up to `MAX_RECORDS`, give the same records in every process. Returns images
+    uint8 (N, 1, 28, 28), white on black, about centered by mass, and labels int64 (N,), shuffled,
+    with class counts that differ by at most one.
     """
-    check_int("num_records", num_records, low=1, high=MAX_RECORDS, fix="num_records=10000")
+    check_int("num_records", num_records, low=1, high=MAX_RECORDS, fix=f"num_records={MAX_RECORDS}")
     check_int("seed", seed, low=0, fix="seed=0")
     fields = _distance_fields()  # (fonts, 10, side, side)
     generator = stream(seed, "glyphs", num_records)
     labels = torch.arange(num_records) % 10
     labels = labels[torch.randperm(num_records, generator=generator)]
     fonts = torch.randint(len(fields), (num_records,), generator=generator)
-    batches = [
-        _draw(fields[font, label], generator)
-        for font, label in zip(fonts.split(_BATCH), labels.split(_BATCH), strict=True)
-    ]
-    return torch.cat(batches), labels
+    batches = zip(fonts.split(_BATCH), labels.split(_BATCH), strict=True)
+    return torch.cat([_draw(fields[font, label], generator) for font, label in batches]), labels
 
 
 @functools.cache
 def _distance_fields() -> Tensor:
     """Signed distances to the outline in pixels, (fonts, 10, side, side); computed once."""
-    folder = Path(matplotlib.get_data_path()) / "fonts" / "ttf"
-    paths = [folder / f"{name}.ttf" for name in FONTS]
-    fields = [[_distance_field(str(digit), path) for digit in range(10)] for path in paths]
+    fields = [[_distance_field(str(digit), name) for digit in range(10)] for name in FONTS]
     return torch.from_numpy(np.array(fields, dtype=np.float32))
 
 
-def _distance_field(text: str, path: Path) -> np.ndarray:
+def _distance_field(text: str, name: str) -> np.ndarray:
     """One glyph, scaled to the box and centered by mass, as a signed distance field."""
+    path = f"{matplotlib.get_data_path()}/fonts/ttf/{name}.ttf"
+    left, top, right, bottom = ImageFont.truetype(path, size=100).getbbox(text)
     side, box = _SIDE * _FINE, _BOX * _FINE
-    trial = ImageFont.truetype(str(path), size=100)
-    left, top, right, bottom = trial.getbbox(text)
-    font = ImageFont.truetype(str(path), size=100 * box / max(right - left, bottom - top))
+    font = ImageFont.truetype(path, size=100 * box / max(right - left, bottom - top))
     image = Image.new("L", (side, side))
     ImageDraw.Draw(image).text((side / 2, side / 2), text, fill=255, font=font, anchor="mm")
     ink = np.asarray(image, dtype=np.float64)
     to_center = (side - 1) / 2 - np.array(ndimage.center_of_mass(ink))
     inside = ndimage.shift(ink, to_center, order=1) >= 128
-    distance = ndimage.distance_transform_edt(inside) - ndimage.distance_transform_edt(~inside)
-    return distance / _FINE
+    distance = ndimage.distance_transform_edt
+    return (distance(inside) - distance(~inside)) / _FINE
 
 
 def _draw(fields: Tensor, generator: torch.Generator) -> Tensor:
@@ -97,19 +81,17 @@ def _draw(fields: Tensor, generator: torch.Generator) -> Tensor:
     normal = torch.randn(n, 6, generator=generator).clamp(-2, 2)  # beyond, digits get cut off
     turn, shear = 0.12 * normal[:, 0], 0.2 * normal[:, 1]
     wide, high = torch.exp(0.10 * normal[:, 2]), torch.exp(0.05 * normal[:, 3])
-    shift = 0.025 * normal[:, 4:]  # (n, 2), in half images: 0.35 pixels
+    right, down = 0.025 * normal[:, 4], 0.025 * normal[:, 5]  # in half images: 0.35 pixels
     cos, sin = turn.cos(), turn.sin()
-    rows = [
-        torch.stack([wide * cos, high * (shear * cos - sin), shift[:, 0]], dim=1),
-        torch.stack([wide * sin, high * (shear * sin + cos), shift[:, 1]], dim=1),
-    ]
-    grid = F.affine_grid(torch.stack(rows, dim=1), [n, 1, _SIDE, _SIDE], align_corners=False)
+    row1 = torch.stack([wide * cos, high * (shear * cos - sin), right], dim=1)
+    row2 = torch.stack([wide * sin, high * (shear * sin + cos), down], dim=1)
+    maps = torch.stack([row1, row2], dim=1)  # (n, 2, 3)
+    grid = F.affine_grid(maps, [n, 1, _SIDE, _SIDE], align_corners=False)
     knots = 0.045 * torch.randn(n, 2, 5, 5, generator=generator).clamp(-2, 2)
     bend = F.interpolate(knots, size=(_SIDE, _SIDE), mode="bicubic", align_corners=True)
     grid = grid + bend.permute(0, 2, 3, 1)  # (n, 28, 28, 2)
-    # Distances in pixels, (n, 1, 28, 28).
     distance = F.grid_sample(fields[:, None], grid, padding_mode="border", align_corners=False)
-    half_stroke = fields.amax(dim=(1, 2))
+    half_stroke = fields.amax(dim=(1, 2))  # in pixels, as is the distance, (n, 1, 28, 28)
     uniform = torch.rand(n, 2, generator=generator)
     thinnest = -0.15 * half_stroke  # more would break hairlines
     thickest = (1.8 - half_stroke).clamp(min=0.1)

@@ -12,8 +12,8 @@ checked before use, and nothing is ever unpickled.
 from __future__ import annotations
 
 import contextlib
+import functools
 import gzip
-import hashlib
 import http.client
 import os
 import tempfile
@@ -27,32 +27,22 @@ from types import MappingProxyType
 import torch
 from torch import Tensor
 from torchvision import datasets as tv
-from torchvision.datasets.utils import check_integrity
+from torchvision.datasets.utils import calculate_md5, check_integrity
 
 from dpgen_core.checks import check_choice, check_int, require
 from dpgen_core.data import celeba, folders
-from dpgen_core.data.glyphs import MAX_RECORDS, draw_glyphs
+from dpgen_core.data.glyphs import draw_glyphs
 from dpgen_core.streams import stream
 
 
 @dataclass(frozen=True)
 class ImageData:
-    """Images with labels.
+    """Images with labels; raises `InvalidArgument` unless they are as said below."""
 
-    Attributes:
-        name: the data set's name.
-        images: float32 in [0, 1], (N, c, h, w).
-        labels: int64 in 0..classes-1, (N,).
-        class_names: one per class.
-
-    Raises:
-        InvalidArgument: on construction, if one of the above does not hold.
-    """
-
-    name: str
-    images: Tensor
-    labels: Tensor
-    class_names: tuple[str, ...]
+    name: str  # the data set's
+    images: Tensor  # float32 in [0, 1], (N, c, h, w)
+    labels: Tensor  # int64 in 0..classes-1, (N,)
+    class_names: tuple[str, ...]  # one per class
 
     def __post_init__(self) -> None:
         shapes = tuple(self.images.shape), tuple(self.labels.shape)
@@ -61,13 +51,12 @@ class ImageData:
         types = self.images.dtype, self.labels.dtype
         good = types == (torch.float32, torch.int64)
         require(good, "images, labels", types, "float32 and int64", "images.float(), labels.long()")
-        if not self.images.numel():
-            return
-        check_pixels("images", self.images)
-        first, last = (int(end) for end in self.labels.aminmax())
-        count = len(self.class_names)
-        good = first >= 0 and last < count
-        require(good, "labels", (first, last), f"from 0 to {count - 1}", "the files' own labels")
+        if self.images.numel():
+            check_pixels("images", self.images)
+            first, last = (int(end) for end in self.labels.aminmax())
+            top = len(self.class_names) - 1
+            good = first >= 0 and last <= top
+            require(good, "labels", (first, last), f"from 0 to {top}", "the files' own labels")
 
 
 def check_pixels(argument: str, images: Tensor) -> None:
@@ -79,19 +68,12 @@ def check_pixels(argument: str, images: Tensor) -> None:
 
 @dataclass(frozen=True)
 class DatasetSpec:
-    """What is public about a data set.
+    """What is public about a data set."""
 
-    Attributes:
-        name: key in `DATASETS`.
-        image_shape: (c, h, w).
-        class_names: one per class.
-        license: as usually stated.
-    """
-
-    name: str
-    image_shape: tuple[int, int, int]
-    class_names: tuple[str, ...]
-    license: str
+    name: str  # key in `DATASETS`
+    image_shape: tuple[int, int, int]  # (c, h, w)
+    class_names: tuple[str, ...]  # one per class
+    license: str  # as usually stated
 
     @property
     def num_classes(self) -> int:
@@ -116,10 +98,8 @@ DATASETS: Mapping[str, DatasetSpec] = MappingProxyType(
 NAMES = (*DATASETS, *folders.SHAPES)
 _IDX: dict[str, type[tv.MNIST]] = {"mnist": tv.MNIST, "fashion_mnist": tv.FashionMNIST}
 _IDX_PREFIX = {"train": "train", "test": "t10k"}
-_SPLITS: dict[str, Iterable[str]] = {
-    "celeba": celeba.PARTITIONS,
-    **dict.fromkeys(folders.SHAPES, ("train", "test", "all")),
-}
+_SPLITS: dict[str, Iterable[str]] = {"celeba": celeba.PARTITIONS}
+_SPLITS |= dict.fromkeys(folders.SHAPES, ("train", "test", "all"))
 _GLYPH_COUNTS = {"train": 60_000, "test": 10_000}
 _TRAIN_SIZES = {"mnist": 60_000, "fashion_mnist": 60_000, "celeba": 162_770, "glyphs": 60_000}
 DOWNLOAD_SECONDS = 10.0  # longest wait for a server's answer
@@ -131,11 +111,7 @@ def data_root() -> Path:
 
 
 def dataset_spec(name: str, *, root: Path | str | None = None) -> DatasetSpec:
-    """What is public about a data set of `NAMES`; of one's own folder, its class names.
-
-    Raises:
-        InvalidArgument: unknown name, or no class folders.
-    """
+    """What is public about a data set of `NAMES`; of one's own folder, its class names."""
     check_choice("dataset", name, NAMES)
     if name in DATASETS:
         return DATASETS[name]
@@ -155,17 +131,14 @@ def load(
     """Load a split of a named data set.
 
     Args:
-        name: one of `NAMES`; ``folder_gray`` and ``folder_color`` take the images of the data
-            folder itself (see `folders`).
-        split: ``train`` or ``test``; CelebA also has ``valid`` (the official split), one's own
-            folder ``all`` (every file, in the order of the names).
+        name: of `NAMES`; ``folder_gray`` and ``folder_color`` are the data folder itself.
+        split: ``train`` or ``test``; CelebA also has ``valid``, one's own folder ``all``.
         root: data folder; None takes `data_root`.
-        num_records: size of a random subset, drawn without using the (private) labels; None takes
-            all. For ``glyphs``, how many to draw; None draws 60,000 or 10,000.
-        seed: public; decides the subset. For ``glyphs`` it decides the drawing, and no training
-            split shares a random stream with any test split.
-        key: the run's secret key, which orders the files of one's own folder (see `folders`); other
-            data sets are public and do not need it.
+        num_records: size of a random subset, drawn without using the (private) labels; of
+            ``glyphs``, how many to draw. None takes all.
+        seed: public; decides the subset, or the drawing: no training split of ``glyphs`` shares a
+            random stream with any test split.
+        key: the run's secret key, which orders the files of one's own folder (see `folders`).
 
     Raises:
         InvalidArgument: unknown name or split, too many records, damaged files.
@@ -177,45 +150,37 @@ def load(
     if num_records is not None:
         check_int("num_records", num_records, low=1, fix="num_records=2000")
     folder = data_root() if root is None else Path(root)
+    spec = dataset_spec(name, root=folder)
+    pick = functools.partial(_pick, name, split, num_records, seed)
     if name == "glyphs":
-        return _load_glyphs(split, num_records, seed)
-
-    pick = _picker(name, split, num_records, seed)
-    if name in folders.SHAPES:
-        spec = dataset_spec(name, root=folder)
+        count = num_records or _GLYPH_COUNTS[split]
+        drawn, labels = draw_glyphs(count, seed=2 * seed + (split == "test"))
+        images = drawn.float().div_(255)
+    elif name in folders.SHAPES:
         images, labels = folders.load_folder(name, folder, split, pick, key=key)
-        return ImageData(name, images, labels, spec.class_names)
-    if name in _IDX:
-        return _load_idx(name, folder, split, pick)
-    spec = DATASETS[name]
-    images, labels = celeba.load_celeba(folder, split, pick, spec.image_shape)
+    elif name in _IDX:
+        images, labels = _load_idx(name, folder, split, pick)
+    else:
+        images, labels = celeba.load_celeba(folder, split, pick, spec.image_shape)
     return ImageData(name, images, labels, spec.class_names)
 
 
 def split_pool(
     pool: ImageData, split: str, *, num_records: int | None, seed: int, key: str | None
 ) -> ImageData:
-    """A split of one's own folder, taken from its `pool` that `load` read with split ``all``.
-
-    The other arguments are those of `load`; the result is what `load` would read again.
-    """
+    """What `load` would read, from the `pool` of one's own folder that it read as ``all``."""
     slots = folders.rows_of_split(len(pool.labels), split, key)
-    rows = slots[_picker(pool.name, split, num_records, seed)(len(slots))]
+    rows = slots[_pick(pool.name, split, num_records, seed, len(slots))]
     return ImageData(pool.name, pool.images[rows], pool.labels[rows], pool.class_names)
 
 
-def _picker(name: str, split: str, num_records: int | None, seed: int) -> Callable[[int], Tensor]:
-    """A function from the number of records to the rows wanted, by a public permutation."""
-
-    def pick(available: int) -> Tensor:
-        if num_records is None or num_records == available:
-            return torch.arange(available)
-        fix = f"num_records={available}, all of the {split} split of {name}"
-        check_int("num_records", num_records, low=1, high=available, fix=fix)
-        order = torch.randperm(available, generator=stream(seed, "subset", name, split))
-        return order[:num_records]
-
-    return pick
+def _pick(name: str, split: str, num_records: int | None, seed: int, available: int) -> Tensor:
+    """The rows wanted out of the `available` ones, by a public permutation."""
+    if num_records is None or num_records == available:
+        return torch.arange(available)
+    fix = f"num_records={available}, all of the {split} split of {name}"
+    check_int("num_records", num_records, low=1, high=available, fix=fix)
+    return torch.randperm(available, generator=stream(seed, "subset", name, split))[:num_records]
 
 
 def train_size(name: str, *, root: Path | str | None = None) -> int:
@@ -231,8 +196,7 @@ def train_size(name: str, *, root: Path | str | None = None) -> int:
 def available(name: str, *, root: Path | str | None = None, download: bool = True) -> bool:
     """Whether `load` would succeed; False for an unknown name. Never raises.
 
-    With `download`, missing files are fetched. Without a network this takes at most
-    `DOWNLOAD_SECONDS` for each of the one or two servers.
+    With `download`, missing files are fetched; each server has `DOWNLOAD_SECONDS` to answer.
     """
     try:
         check_choice("dataset", name, NAMES)
@@ -246,13 +210,6 @@ def available(name: str, *, root: Path | str | None = None, download: bool = Tru
         return name != "celeba" or celeba.available(folder)
     except Exception:  # `load` reports what is wrong
         return False
-
-
-def _load_glyphs(split: str, num_records: int | None, seed: int) -> ImageData:
-    count = _GLYPH_COUNTS[split] if num_records is None else num_records
-    check_int("num_records", count, low=1, high=MAX_RECORDS, fix=f"num_records={MAX_RECORDS}")
-    images, labels = draw_glyphs(count, seed=2 * seed + (split == "test"))
-    return ImageData("glyphs", images.float().div_(255), labels, _DIGITS)
 
 
 def _idx_files(name: str, folder: Path) -> list[tuple[Path, str]]:
@@ -274,12 +231,11 @@ def _download_missing(name: str, folder: Path) -> None:
         raw.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=raw) as scratch:
             for path, md5 in missing:
-                with _open(server + path.name) as response:
-                    content = response.read()
-                if _md5(content) != md5:
-                    raise OSError(f"{path.name} from {server} is corrupted")
                 partial = Path(scratch) / path.name
-                partial.write_bytes(content)
+                with _open(server + path.name) as response:
+                    partial.write_bytes(response.read())
+                if not check_integrity(partial, md5):
+                    raise OSError(f"{path.name} from {server} is corrupted")
                 partial.replace(path)
     except (OSError, http.client.HTTPException) as error:
         raise FileNotFoundError(
@@ -309,30 +265,28 @@ def _open(url: str, method: str = "GET") -> http.client.HTTPResponse:
     return urllib.request.urlopen(request, timeout=DOWNLOAD_SECONDS)
 
 
-def _load_idx(name: str, folder: Path, split: str, pick: Callable[[int], Tensor]) -> ImageData:
+def _load_idx(
+    name: str, folder: Path, split: str, pick: Callable[[int], Tensor]
+) -> tuple[Tensor, Tensor]:
+    """Without torchvision's class, which unpacks into a folder that may be read-only."""
     _download_missing(name, folder)
     files = {path.name: (path, md5) for path, md5 in _idx_files(name, folder)}
-    prefix, spec = _IDX_PREFIX[split], DATASETS[name]
-    # torchvision's own class would unpack the files into a folder that may be read-only.
-    pixels = _idx_values(*files[f"{prefix}-images-idx3-ubyte.gz"], dimensions=3)
-    labels = _idx_values(*files[f"{prefix}-labels-idx1-ubyte.gz"], dimensions=1).long()
-    images = pixels.view(-1, *spec.image_shape)  # (N, 1, 28, 28)
-    shapes, rule = (tuple(images.shape), tuple(labels.shape)), "as many labels as images"
-    good = len(images) == len(labels)
-    require(good, f"shapes of {name}/{split}", shapes, rule, "fresh copies of the files")
+    pixels = _idx_values(*files[f"{_IDX_PREFIX[split]}-images-idx3-ubyte.gz"], dimensions=3)
+    labels = _idx_values(*files[f"{_IDX_PREFIX[split]}-labels-idx1-ubyte.gz"], dimensions=1).long()
+    images = pixels.view(-1, *DATASETS[name].image_shape)  # (N, 1, 28, 28)
+    shapes = tuple(images.shape), tuple(labels.shape)
+    rule, fix = "as many labels as images", "fresh copies of the files"
+    require(len(images) == len(labels), f"shapes of {name}/{split}", shapes, rule, fix)
     rows = pick(len(labels))
-    return ImageData(name, images[rows].float().div_(255), labels[rows], spec.class_names)
+    return images[rows].float().div_(255), labels[rows]
 
 
 def _idx_values(path: Path, md5: str, *, dimensions: int) -> Tensor:
     """The checked content of an IDX file, flat; the header has four bytes plus four a dimension."""
-    packed = path.read_bytes()
-    found = _md5(packed)
-    rule = f"{md5}, the published file's; this one is damaged or another"
+    found, rule = (
+        calculate_md5(path),
+        f"{md5}, the published file's; this one is damaged or another",
+    )
     require(found == md5, f"MD5 sum of {path}", found, rule, "a fresh copy of the file")
-    content = bytearray(gzip.decompress(packed))
+    content = bytearray(gzip.decompress(path.read_bytes()))
     return torch.frombuffer(content, dtype=torch.uint8, offset=4 * (1 + dimensions))
-
-
-def _md5(content: bytes) -> str:
-    return hashlib.md5(content, usedforsecurity=False).hexdigest()

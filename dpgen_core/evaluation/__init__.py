@@ -2,11 +2,9 @@
 
 import lazy_loader
 
-__getattr__, __dir__, __all__ = lazy_loader.attach(
-    __name__,
-    submod_attrs={
-        "classifiers": ["train_classifier"],
-        "inception": ["fid"],
-        "metrics": ["EvaluationSettings", "evaluate"],
-    },
-)
+_NAMES = {
+    "classifiers": ["train_classifier"],
+    "inception": ["fid"],
+    "metrics": ["EvaluationSettings", "evaluate"],
+}
+__getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submod_attrs=_NAMES)

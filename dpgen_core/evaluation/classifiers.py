@@ -1,18 +1,18 @@
 """The classifiers of the metrics and their seeded training protocol.
 
-The best epoch is chosen on a held-out tenth of the *given* data, synthetic or real. Choosing it on
-the real test set would leak, so this module never sees a test set.
+The best epoch is chosen on a held-out tenth of the *given* data: the test set would leak.
 """
 
 from __future__ import annotations
 
 import copy
+import functools
 import hashlib
 import json
 import math
 import os
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from safetensors import SafetensorError
@@ -24,8 +24,7 @@ from dpgen_core.checks import check_choice, check_int, require
 from dpgen_core.data.sets import ImageData, check_pixels
 from dpgen_core.streams import stream
 
-Architecture = Literal["cnn", "mlp"]
-ARCHITECTURES: tuple[Architecture, ...] = ("cnn", "mlp")
+ARCHITECTURES = ("cnn", "mlp")
 BATCH, LEARNING_RATE, HELD_OUT = 128, 1e-3, 0.1
 
 
@@ -44,19 +43,14 @@ class Classifier(nn.Module):
 class SmallCNN(Classifier):
     """Two convolutions and a hidden layer."""
 
-    def __init__(self, image_shape: tuple[int, int, int], num_classes: int) -> None:
+    def __init__(self, image_shape: tuple[int, ...], num_classes: int) -> None:
         channels, height, width = image_shape
         flat = 64 * ((height + 1) // 2 // 2) * ((width + 1) // 2 // 2)
         body = nn.Sequential(
-            nn.Conv2d(channels, 32, 3, stride=2, padding=1),  # (n, 32, ceil(h/2), ceil(w/2))
-            nn.ReLU(),
-            nn.Conv2d(32, 64, 3, padding=1),
-            nn.ReLU(),
-            nn.MaxPool2d(2),  # (n, 64, h/4, w/4)
-            nn.Dropout(0.3),
-            nn.Flatten(),
-            nn.Linear(flat, 128),
-            nn.ReLU(),
+            *(nn.Conv2d(channels, 32, 3, stride=2, padding=1), nn.ReLU()),
+            nn.Conv2d(32, 64, 3, padding=1),  # (n, 64, ceil(h/2), ceil(w/2))
+            *(nn.ReLU(), nn.MaxPool2d(2), nn.Dropout(0.3), nn.Flatten()),  # (n, flat)
+            *(nn.Linear(flat, 128), nn.ReLU()),
         )
         super().__init__(body, num_classes)
 
@@ -64,14 +58,10 @@ class SmallCNN(Classifier):
 class SmallMLP(Classifier):
     """Two hidden layers on flattened pixels."""
 
-    def __init__(self, image_shape: tuple[int, int, int], num_classes: int) -> None:
+    def __init__(self, image_shape: tuple[int, ...], num_classes: int) -> None:
         body = nn.Sequential(
-            nn.Flatten(),
-            nn.Linear(math.prod(image_shape), 256),
-            nn.ReLU(),
-            nn.Dropout(0.3),
-            nn.Linear(256, 128),
-            nn.ReLU(),
+            *(nn.Flatten(), nn.Linear(math.prod(image_shape), 256), nn.ReLU(), nn.Dropout(0.3)),
+            *(nn.Linear(256, 128), nn.ReLU()),
         )
         super().__init__(body, num_classes)
 
@@ -119,17 +109,8 @@ def train_classifier(
 ) -> TrainedClassifier:
     """Train on nine tenths of the given data; keep the epoch that is best on the last tenth.
 
-    Args:
-        images: (n, c, h, w) in [0, 1], n >= 2.
-        labels: (n,).
-        architecture: ``cnn`` or ``mlp``.
-        num_classes: number of labels; some may be missing from `labels`.
-        seed: decides initialization, split, order and dropout, without the global generator.
-        epochs: passes over the data, >= 1.
-        device: see `pick_device`.
-
-    Raises:
-        InvalidArgument: one of the above does not hold.
+    Images are (n, c, h, w) in [0, 1], n >= 2; labels (n,), of which some classes may be missing.
+    The seed decides initialization, split, order and dropout, without the global generator.
     """
     check_choice("architecture", architecture, ARCHITECTURES)
     check_int("epochs", epochs, low=1, fix="epochs=8")
@@ -143,10 +124,10 @@ def train_classifier(
     good, rule = low >= 0 and high < num_classes, f"in 0..{num_classes - 1}"
     require(good, "labels", (low, high), rule, f"num_classes={high + 1}")
     where = pick_device(device)
+    devices = [where] if where.type == "cuda" else []
     order = torch.randperm(count, generator=stream(seed, "split"))
     held = max(1, int(count * HELD_OUT))
     valid, train = order[:held], order[held:]
-    devices = [where] if where.type == "cuda" else []
     with torch.random.fork_rng(devices=devices):
         torch.default_generator.manual_seed(seed)  # torch.manual_seed would seed every GPU
         if devices:
@@ -158,7 +139,7 @@ def train_classifier(
             model.train()
             shuffled = train[torch.randperm(len(train), generator=stream(seed, "order", epoch))]
             for rows in shuffled.split(BATCH):
-                optimizer.zero_grad(set_to_none=True)
+                optimizer.zero_grad()
                 logits = model(images[rows].to(where))
                 F.cross_entropy(logits, labels[rows].to(where)).backward()
                 optimizer.step()
@@ -169,48 +150,39 @@ def train_classifier(
 
 
 def cached_classifier(
-    data: ImageData,
-    *,
-    architecture: str,
-    num_classes: int,
-    seed: int,
-    epochs: int,
-    cache_dir: Path | None,
-    device: str = "auto",
+    data: ImageData, *, cache_dir: Path | None, device: str = "auto", **options: Any
 ) -> TrainedClassifier:
-    """`train_classifier`, cached in `cache_dir` under a name made of data and settings.
+    """`train_classifier` with its `options`, cached under a name made of data and options.
 
-    A model trained on private records is private, and so is `cache_dir`; None caches nothing. The
-    other arguments are those of `train_classifier`.
+    A model trained on private records is private, and so is `cache_dir`; None caches nothing.
     """
-    options: dict[str, Any] = {"architecture": architecture, "num_classes": num_classes}
-    options |= {"seed": seed, "epochs": epochs, "device": device}
+    train = functools.partial(train_classifier, data.images, data.labels, device=device, **options)
     if cache_dir is None:
-        return train_classifier(data.images, data.labels, **options)
-    key = _key(data, [architecture, num_classes, seed, epochs, pick_device(device).type])
+        return train()
+    where, architecture = pick_device(device), options["architecture"]
+    key = _key(data, sorted(options.items()), where.type)
     path = Path(cache_dir) / f"{data.name}-{architecture}-{key}.safetensors"
     with torch.random.fork_rng(devices=[]):  # initial weights are drawn, then overwritten
-        model = build_classifier(architecture, data.images, num_classes)
+        model = build_classifier(architecture, data.images, options["num_classes"])
     try:
         model.load_state_dict(load_file(path))
     except (FileNotFoundError, SafetensorError):  # absent or damaged
-        trained = train_classifier(data.images, data.labels, **options)
+        trained = train()
         _write(path, trained.model)
         return trained
-    return TrainedClassifier(model, pick_device(device))
+    return TrainedClassifier(model, where)
 
 
 def build_classifier(architecture: str, images: Tensor, num_classes: int) -> Classifier:
     """An untrained classifier for images (n, c, h, w), from PyTorch's global generator."""
-    channels, height, width = images.shape[1:]
     kind = SmallCNN if architecture == "cnn" else SmallMLP
-    return kind((channels, height, width), num_classes)
+    return kind(tuple(images.shape[1:]), num_classes)
 
 
-def _key(data: ImageData, settings: list[object]) -> str:
+def _key(data: ImageData, *settings: object) -> str:
     """Digest of all that decides the weights: data, settings, this file and PyTorch."""
-    shape = list(data.images.shape)
-    digest = hashlib.sha256(json.dumps([*settings, shape, torch.__version__]).encode())
+    settings += list(data.images.shape), torch.__version__
+    digest = hashlib.sha256(json.dumps(settings).encode())
     digest.update(Path(__file__).read_bytes())
     for tensor in (data.images, data.labels):
         digest.update(tensor.cpu().contiguous().numpy().data)

@@ -1,8 +1,7 @@
 """FID, by the published Inception-v3 weights only.
 
-The weights file is recognized by its SHA-256, which also makes it safe to load: the extractor
-unpickles it. Without that file the value is None, and the reason says where it was looked for.
-Nothing is ever downloaded.
+The weights file is recognized by its SHA-256, which also makes it safe to unpickle. Without that
+file the value is None, with a reason. Nothing is ever downloaded.
 """
 
 from __future__ import annotations
@@ -22,13 +21,14 @@ from dpgen_core.evaluation.classifiers import pick_device
 WEIGHTS_FILE = "weights-inception-2015-12-05-6726825d.pth"  # torch-fidelity's release v0.2.0
 WEIGHTS_SHA256 = "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2"
 ENVIRONMENT_NAME = "DPGEN_INCEPTION"
+BATCH = 100  # images per pass
 
 
 def find_weights(weights: Path | None = None) -> tuple[Path | None, str]:
     """Look for the weights file: only at `weights` if given, else in environment and cache.
 
-    `weights` is the file, or a folder that holds it under its published name. Returns (path, "") or
-    (None, reason). The reason is published with records, so it contains no absolute path.
+    `weights` is the file, or a folder that holds it. Returns (path, "") or (None, reason); the
+    reason is published with records and holds no absolute path.
     """
     places = {
         f"${ENVIRONMENT_NAME}": os.environ.get(ENVIRONMENT_NAME),
@@ -54,24 +54,11 @@ def find_weights(weights: Path | None = None) -> tuple[Path | None, str]:
     )
 
 
-def fid(
-    real: Tensor,
-    synthetic: Tensor,
-    *,
-    weights: Path | None = None,
-    batch: int = 100,
-    device: str = "auto",
-) -> tuple[float | None, str]:
-    """Frechet Inception Distance between two sets of images.
+def fid(real: Tensor, synthetic: Tensor, weights: Path | None = None) -> tuple[float | None, str]:
+    """Frechet Inception Distance of two sets of images (n, 1 or 3, h, w) in [0, 1], n >= 2.
 
-    Args:
-        real: (n, 1 or 3, h, w) in [0, 1], n >= 2; gray images are repeated to three channels.
-        synthetic: the same for the generated images.
-        weights: see `find_weights`.
-        batch: images per pass.
-        device: see `classifiers.pick_device`.
-
-    Returns (value, "") or (None, reason). Raises `InvalidArgument` for other images.
+    Gray images are repeated to three channels; `weights` as in `find_weights`. Returns (value, "")
+    or (None, reason).
     Source: Heusel et al. (2017), as implemented by torchmetrics on torch-fidelity's extractor.
     """
     for name, images in (("real", real), ("synthetic", synthetic)):
@@ -86,10 +73,10 @@ def fid(
 
     # Without antialiasing, as in the original TensorFlow graph; torchmetrics' default differs.
     options: dict[str, Any] = {"feature_extractor_weights_path": str(found), "antialias": False}
-    metric = FrechetInceptionDistance(feature=2048, **options).to(pick_device(device))
+    metric = FrechetInceptionDistance(feature=2048, **options).to(pick_device())
     with torch.no_grad():
         for images, is_real in ((real, True), (synthetic, False)):
-            for part in images.split(batch):
+            for part in images.split(BATCH):
                 metric.update(as_bytes(part).to(metric.device), real=is_real)
     return float(metric.compute()), ""
 

@@ -2,8 +2,7 @@
 
 *g2r* trains a classifier on synthetic images and tests it on the real test set, *r2g* the other way
 round. The Inception Score and the Frechet distance use a classifier trained on real data, GS-WGAN's
-protocol for MNIST; only `inception.fid` gives a FID. These figures are computed from private
-records and are not covered by the privacy guarantee.
+protocol for MNIST; only `inception.fid` gives a FID. The privacy guarantee does not cover them.
 
     >>> round(inception_score(torch.eye(3)), 6)  # certain of the class, and each class as often
     3.0
@@ -22,12 +21,7 @@ from torch import Tensor
 
 from dpgen_core.checks import check_int, require
 from dpgen_core.data.sets import ImageData, check_pixels
-from dpgen_core.evaluation.classifiers import (
-    ARCHITECTURES,
-    TrainedClassifier,
-    cached_classifier,
-    train_classifier,
-)
+from dpgen_core.evaluation.classifiers import ARCHITECTURES, cached_classifier, train_classifier
 from dpgen_core.evaluation.inception import fid
 from dpgen_core.streams import stream
 
@@ -36,19 +30,12 @@ Metric = float | str | None
 
 @dataclass(frozen=True)
 class EvaluationSettings:
-    """How much data and work the metrics use.
+    """How much data and work the metrics use."""
 
-    Attributes:
-        synthetic_records: synthetic images used at most.
-        real_records: real training images used at most.
-        classifier_epochs: passes of each classifier.
-        neighbor_records: images per side in the neighbor metrics.
-    """
-
-    synthetic_records: int = 10_000
-    real_records: int = 10_000
-    classifier_epochs: int = 8
-    neighbor_records: int = 2_000
+    synthetic_records: int = 10_000  # synthetic images used at most
+    real_records: int = 10_000  # real training images used at most
+    classifier_epochs: int = 8  # passes of each classifier
+    neighbor_records: int = 2_000  # images per side in the neighbor metrics
 
     def __post_init__(self) -> None:
         for name in ("synthetic_records", "real_records", "neighbor_records"):
@@ -65,27 +52,16 @@ def evaluate(
     seed: int,
     cache_dir: Path | None = None,
 ) -> dict[str, Metric]:
-    """All metrics of one set of synthetic images; seeded, values JSON-safe.
+    """All metrics of one set of synthetic images; seeded, values JSON-safe, None if not defined.
 
-    Args:
-        synthetic: generated images with their labels; classes may be missing.
-        real_train: private training records.
-        real_test: real test records; no classifier is trained or chosen on them.
-        settings: how much data and work to use.
-        seed: decides subsets and classifiers.
-        cache_dir: private cache of the classifiers trained on real data; None caches none.
+    `cache_dir` is a private cache of the classifiers trained on real data; None caches none. No
+    classifier is trained or chosen on `real_test`. The sets must have the same shape and classes.
 
     Returns:
         ``g2r_*``, ``r2g_*``, ``real_*`` (train real, test real: the ceiling of g2r), each for
-        ``cnn`` and ``mlp``, in [0, 1]; ``inception_score``, ``frechet_distance``,
-        ``frechet_floor``, ``precision``, ``recall`` by the real-trained CNN;
-        ``class_distance_synthetic``, ``class_distance_real``, ``nearest_real_distance``,
-        ``nearest_real_reference``, Euclidean over pixels in [0, 1]; ``fid``, ``fid_reason``. None
-        where a metric is not defined.
-
-    Raises:
-        InvalidArgument: fewer than 2 images, pixels outside [0, 1] or not finite, or sets that
-            differ in shape or classes.
+        ``cnn`` and ``mlp``, in [0, 1]; by the real-trained CNN ``inception_score``,
+        ``frechet_distance``, ``frechet_floor``, ``precision``, ``recall``; Euclidean over pixels
+        ``class_distance_*`` and ``nearest_real_*``; ``fid`` and ``fid_reason``.
     """
     sets = {"synthetic": synthetic, "real_train": real_train, "real_test": real_test}
     for name, data in sets.items():
@@ -93,7 +69,7 @@ def evaluate(
     made = _subset(synthetic, settings.synthetic_records, seed)
     real = _subset(real_train, settings.real_records, seed)
     metrics: dict[str, Metric] = {}
-    judges: dict[str, TrainedClassifier] = {}
+    judges = {}
     protocol: dict[str, Any] = {"num_classes": len(real.class_names), "seed": seed}
     protocol["epochs"] = settings.classifier_epochs
     for name in ARCHITECTURES:
@@ -103,9 +79,19 @@ def evaluate(
         metrics[f"r2g_{name}"] = judge.accuracy(made.images, made.labels)
         metrics[f"real_{name}"] = judge.accuracy(real_test.images, real_test.labels)
         judges[name] = judge
-    count = settings.neighbor_records
-    metrics |= _feature_metrics(judges["cnn"], made, real, real_test, count, seed)
-    metrics |= _pixel_metrics(made, real_train, real_test, count, seed)
+    cnn, count = judges["cnn"], settings.neighbor_records
+    by_made, by_real, by_test = (cnn.features(data.images) for data in (made, real, real_test))
+    metrics["inception_score"] = inception_score(cnn.logits(made.images).double().softmax(1))
+    metrics["frechet_distance"] = frechet_distance(by_made, by_test)
+    metrics["frechet_floor"] = frechet_distance(by_real, by_test)
+    # With test records, as features of training records lie closer together.
+    near, far = (part[_rows(len(part), count, seed)] for part in (by_test, by_made))
+    metrics["precision"], metrics["recall"] = precision_recall(near, far)
+    few_made, few_real, few_test = (_subset(d, count, seed) for d in (made, real_train, real_test))
+    metrics["class_distance_synthetic"] = class_distance(few_made.images, few_made.labels)
+    metrics["class_distance_real"] = class_distance(few_real.images, few_real.labels)
+    metrics["nearest_real_distance"] = nearest_distance(few_made.images, real_train.images)
+    metrics["nearest_real_reference"] = nearest_distance(few_test.images, real_train.images)
     metrics["fid"], metrics["fid_reason"] = fid(real_test.images, made.images)
     return metrics
 
@@ -126,13 +112,9 @@ def inception_score(probabilities: Tensor) -> float:
 def frechet_distance(first: Tensor, second: Tensor) -> float:
     """Frechet distance between Gaussians fitted to two feature sets (n, d) and (m, d).
 
-    |mu1 - mu2|^2 + tr(S1 + S2 - 2 (S1^(1/2) S2 S1^(1/2))^(1/2)), which stays real and finite for
-    singular covariances. Covariances are unbiased (n - 1).
-
-    Raises:
-        InvalidArgument: fewer than 2 rows, different widths, or features that are not finite.
-
-    Source: Dowson & Landau (1982); Heusel et al. (2017).
+    |mu1 - mu2|^2 + tr(S1 + S2 - 2 (S1^(1/2) S2 S1^(1/2))^(1/2)), real and finite for singular
+    covariances too, which are unbiased (n - 1). Raises `InvalidArgument` unless n, m >= 2 and all
+    is finite. Source: Dowson & Landau (1982); Heusel et al. (2017).
     """
     shapes = tuple(first.shape), tuple(second.shape)
     good = min(len(first), len(second)) >= 2 and first.shape[1:] == second.shape[1:]
@@ -141,7 +123,8 @@ def frechet_distance(first: Tensor, second: Tensor) -> float:
     require(good, "features", "NaN or infinity", "finite", "finite images")
     a, b = first.double(), second.double()
     cov_a, cov_b = a.T.cov(), b.T.cov()
-    root = _root(cov_a)
+    values, vectors = torch.linalg.eigh(cov_a)
+    root = (vectors * values.clamp(min=0).sqrt()) @ vectors.T
     cross = torch.linalg.eigvalsh(root @ cov_b @ root).clamp(min=0).sqrt().sum()
     gap = (a.mean(0) - b.mean(0)).square().sum()
     return max(0.0, float(gap + cov_a.trace() + cov_b.trace() - 2 * cross))
@@ -150,8 +133,8 @@ def frechet_distance(first: Tensor, second: Tensor) -> float:
 def precision_recall(real: Tensor, made: Tensor, neighbors: int = 3) -> tuple[float, float]:
     """Share of `made` (m, d) inside the manifold of `real` (n, d), and the other way round.
 
-    A manifold is the union of balls that reach from each point to its k-th neighbor, with k =
-    `neighbors` (to the farthest point in a set of k or fewer). Source: Kynkaanniemi et al. (2019).
+    A manifold is the union of balls that reach from each point to its k-th neighbor, k =
+    `neighbors`, or to the farthest of fewer. Source: Kynkaanniemi et al. (2019).
     """
 
     def covered(points: Tensor, manifold: Tensor) -> float:
@@ -164,11 +147,7 @@ def precision_recall(real: Tensor, made: Tensor, neighbors: int = 3) -> tuple[fl
 
 
 def class_distance(images: Tensor, labels: Tensor) -> float | None:
-    """Diversity: mean pixel distance between images of one class, averaged over classes.
-
-    Uses the first 300 images (n, c, h, w) of each class in `labels` (n,); None if no class has two.
-    Source: ours.
-    """
+    """Mean pixel distance between the first 300 images of a class, averaged over classes. Ours."""
     values = []
     for label in labels.unique():
         flat = images[labels == label].flatten(1)[:300]
@@ -178,50 +157,11 @@ def class_distance(images: Tensor, labels: Tensor) -> float | None:
 
 
 def nearest_distance(images: Tensor, records: Tensor) -> float:
-    """Median pixel distance from `images` (n, c, h, w) to the nearest of `records` (m, c, h, w).
-
-    Small values suggest copying. Source: ours.
-    """
+    """Median pixel distance to the nearest of `records`; small values suggest copying. Ours."""
     flat, others = images.flatten(1), records.flatten(1)
     nearest = torch.cat([torch.cdist(part, others).argmin(1) for part in flat.split(500)])
     # Not from cdist, whose fast path rounds: an exact copy must come out at 0.
     return float((flat - others[nearest]).double().norm(dim=1).median())
-
-
-def _feature_metrics(
-    judge: TrainedClassifier,
-    made: ImageData,
-    real: ImageData,
-    test: ImageData,
-    count: int,
-    seed: int,
-) -> dict[str, Metric]:
-    """Metrics in the feature space of a classifier trained on `real`."""
-    sets = {"made": made, "train": real, "test": test}
-    features = {name: judge.features(data.images) for name, data in sets.items()}
-    # Compared with test records: features of training records lie closer together.
-    few = {name: value[_rows(len(value), count, seed)] for name, value in features.items()}
-    precision, recall = precision_recall(few["test"], few["made"])
-    return {
-        "inception_score": inception_score(judge.logits(made.images).double().softmax(1)),
-        "frechet_distance": frechet_distance(features["made"], features["test"]),
-        "frechet_floor": frechet_distance(features["train"], features["test"]),
-        "precision": precision,
-        "recall": recall,
-    }
-
-
-def _pixel_metrics(
-    made: ImageData, real: ImageData, real_test: ImageData, count: int, seed: int
-) -> dict[str, Metric]:
-    """Diversity, and copying of any training record."""
-    few_made, few_real, few_test = (_subset(s, count, seed) for s in (made, real, real_test))
-    return {
-        "class_distance_synthetic": class_distance(few_made.images, few_made.labels),
-        "class_distance_real": class_distance(few_real.images, few_real.labels),
-        "nearest_real_distance": nearest_distance(few_made.images, real.images),
-        "nearest_real_reference": nearest_distance(few_test.images, real.images),
-    }
 
 
 def _check(name: str, data: ImageData, like: ImageData) -> None:
@@ -248,9 +188,3 @@ def _subset(data: ImageData, count: int, seed: int) -> ImageData:
         return data
     rows = _rows(len(data.labels), count, seed)
     return ImageData(data.name, data.images[rows], data.labels[rows], data.class_names)
-
-
-def _root(matrix: Tensor) -> Tensor:
-    """Symmetric square root of a positive semidefinite matrix."""
-    values, vectors = torch.linalg.eigh(matrix)
-    return (vectors * values.clamp(min=0).sqrt()) @ vectors.T

@@ -49,15 +49,10 @@ def clip_factors(norms: Tensor, max_norm: float) -> Tensor:
 
 
 def clip_rows(rows: Tensor, max_norm: float) -> tuple[Tensor, Tensor]:
-    """Scale each row down to Euclidean norm `max_norm` at most.
+    """Scale each row of `rows` (n, d) down to Euclidean norm `max_norm` > 0 at most.
 
-    Args:
-        rows: (n, d).
-        max_norm: the bound, > 0.
-
-    Returns:
-        The clipped rows (n, d) and the norms before clipping (n,). A row with a NaN or an infinity
-        becomes zero: one broken contribution must not void the bound.
+    Returns the clipped rows and the norms before clipping (n,). A row with a NaN or an infinity
+    becomes zero: one broken contribution must not void the bound.
     """
     norms = row_norms(rows)  # (n,)
     factors = clip_factors(norms, max_norm)
@@ -71,16 +66,11 @@ def clip_rows(rows: Tensor, max_norm: float) -> tuple[Tensor, Tensor]:
 def clip_contributions(
     contributions: Tensor, max_grad_norm: float, mode: ClipMode = "joint"
 ) -> tuple[Tensor, Tensor]:
-    """Bound each owner's contribution by C over all its images together.
+    """Bound each owner's contribution by C = `max_grad_norm` > 0 over all its images together.
 
-    Args:
-        contributions: (k, B, d), k owners answering for B images.
-        max_grad_norm: C > 0.
-        mode: ``"joint"`` clips the (B d)-vector to C; ``"per-image"`` clips each image to
-            C / sqrt(B), as GS-WGAN and its successors do. Either way an owner's norm is at most C.
-
-    Returns:
-        Clipped contributions (k, B, d), and the norms before clipping: (k,) or (k, B).
+    `contributions` (k, B, d) are of k owners for B images. ``"joint"`` clips the (B d)-vector to C,
+    ``"per-image"`` each image to C / sqrt(B), as GS-WGAN and its successors do: either way an
+    owner's norm is at most C. Returns them clipped, and the norms before: (k,) or (k, B).
     """
     k, batch, dim = contributions.shape
     if mode == "joint":

@@ -1,10 +1,7 @@
 """Error-feedback DP-SGD as a PyTorch optimizer, with one memory on the server.
 
-Two forms of error feedback are in this package. `EFSGD` clips the gradients of single records and
-keeps one memory on the server. That memory is private state which every record moves, so it has a
-price of its own (`EFSGD.event`). In owner-side error feedback (`error_memory`) each owner keeps
-what clipping cut off its own contribution, *before* it is clipped again, at no price.
-``make_config(method="efsgd")`` runs the owners' form.
+Every record moves that memory, so it has a price (`EFSGD.event`). The other form, owner-side error
+feedback, has none: see `error_memory`. ``make_config(method="efsgd")`` runs the owners' form.
 
     >>> theta = torch.nn.Parameter(torch.zeros(2))
     >>> optimizer = EFSGD([theta], lr=1.0, max_grad_norm=1.0, max_error_norm=1.0,
@@ -41,22 +38,14 @@ class EFSGD(torch.optim.Optimizer):
         e     <- e - clip(e, C2) + sum_i r_i / E
         theta <- theta - lr * (v + N(0, (sigma C1 / E)^2 I))
 
-    Differs from Zhang et al. (ICLR 2024) in the bound kappa on the residual. Per-sample gradients
-    are read from ``p.grad_sample``, ``(n, *p.shape)``, as ``opacus.GradSampleModule`` leaves them;
-    any `torch.nn.Module` works. ``max_error_norm=0`` is plain DP-SGD.
-
-    Privacy. The memory is not free: a record's residual shifts later releases. If e and e' differ
-    by what one replaced record left, ||e - e'|| grows by at most 2 kappa / E at each participation
-    and, as the projection P on the C2-ball is firmly non-expansive, ||(I-P)e - (I-P)e'||^2 <=
-    ||e - e'||^2 - ||Pe - Pe'||^2; hence sum_t ||Pe_t - Pe'_t||^2 <= (2 m kappa / E)^2 after m
-    participations, and never more than T (2 C2)^2. With the direct part, sqrt(m) 2 C1 / E,
-    Minkowski bounds the whole shift; `event` charges it as one Gaussian, without amplification.
+    Differs from Zhang et al. (ICLR 2024) in the bound kappa. A record's residual shifts later
+    releases: its price, charged by `event`, is derived in `book/privacy.md`.
 
     Args:
-        params: parameters that carry ``grad_sample``.
+        params: with a ``grad_sample`` (n, *p.shape), as `opacus.GradSampleModule` leaves it.
         lr: step size, > 0.
         max_grad_norm: C1 > 0.
-        max_error_norm: C2 >= 0; 0 switches the memory off.
+        max_error_norm: C2 >= 0; 0 switches the memory off, which leaves plain DP-SGD.
         max_residual_norm: kappa >= 0, the bound on one sample's residual.
         noise_multiplier: sigma >= 0, noise std on the *sum* in units of C1.
         expected_batch_size: E > 0, a public constant (never the drawn batch's size).
@@ -94,11 +83,7 @@ class EFSGD(torch.optim.Optimizer):
 
     @torch.no_grad()
     def step(self, closure: None = None) -> None:  # type: ignore[override]
-        """One update from the ``grad_sample`` of all parameters, which it then clears.
-
-        Raises:
-            InvalidArgument: a parameter has no ``grad_sample``.
-        """
+        """One update from the ``grad_sample`` that all parameters must have, and that it clears."""
         parameters = [(p, group["lr"]) for group in self.param_groups for p in group["params"]]
         good = all(getattr(p, "grad_sample", None) is not None for p, _ in parameters)
         rule = "set on every parameter before step()"
@@ -118,8 +103,7 @@ class EFSGD(torch.optim.Optimizer):
     def _release(self, parts: list[Tensor]) -> Tensor:
         """`release` from per-sample gradients in parts (n, P_j), which are not joined.
 
-        A clipped gradient and its residual are both multiples of the gradient, so either is summed
-        over the batch by factors alone.
+        Clipped gradients and residuals are multiples of gradients: factors alone sum them.
         """
         dtype, norms = parts[0].dtype, row_norms(*parts)  # (n,)
         finite = norms.isfinite()
@@ -149,10 +133,7 @@ class EFSGD(torch.optim.Optimizer):
         return released
 
     def _feed_back(self, released: Tensor, residual: Tensor) -> None:
-        """Move the clipped memory into `released`, and the residual into the memory.
-
-        The memory is kept in the state of the first parameter. It is finite, as residuals are.
-        """
+        """Move the clipped memory into `released`, and the residual into the memory."""
         state = self.state[self.param_groups[0]["params"][0]]
         if "error" not in state:
             state["error"] = torch.zeros_like(residual)
@@ -162,12 +143,10 @@ class EFSGD(torch.optim.Optimizer):
         torch.add(residual, memory, alpha=1 - part, out=memory)
 
     def event(self, *, steps: int, participations: int, name: str = "efsgd") -> GaussianEvent:
-        """The price of a whole run under replace-one, as one release without amplification.
+        """The price of T = `steps` under replace-one, as one release without amplification.
 
-        Args:
-            steps: T >= 1.
-            participations: m, a public bound on how often one record is in a batch; 1 <= m <= T.
-            name: label in the ledger.
+        m = `participations`, from 1 to T, is a public bound on how often one record is in a batch.
+        All releases together shift by 2 C1 sqrt(m) / E + min(2 m kappa / E, 2 C2 sqrt(T)) at most.
         """
         check_int("steps", steps, low=1, fix="steps=100")
         check_int("participations", participations, low=1, high=steps, fix="participations=1")

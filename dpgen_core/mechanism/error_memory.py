@@ -1,8 +1,7 @@
 """Owner-side error feedback: what clipping cut off, kept by the owner and added next time.
 
-This is what ``make_config(method="efsgd")`` runs. Each owner adds its memory to its contribution
-before clipping, so a contribution still has norm C at most and the memory costs nothing. The other
-form, `efsgd.EFSGD`, keeps one memory on the server, and that one has a price.
+``make_config(method="efsgd")`` runs this. The owner adds its memory before clipping, so that its
+contribution still has norm C at most and the memory costs nothing.
 """
 
 from __future__ import annotations
@@ -15,21 +14,15 @@ from dpgen_core.mechanism.clipping import ClipMode, clip_contributions
 
 
 class ErrorMemory:
-    """One residual per owner and class label.
+    """One residual for each of K = `num_shards` owners and each class label.
 
     The latents of a round change, labels do not, so the residual is kept per label:
 
         v_k = clip(u_k + e_k[y], C)
         e_k[label] <- decay * mean over b with y_b = label of (u_k + e_k[y] - v_k)[b]
 
-    Labels that did not occur keep their residual. Source: ours; the paper's rule is not public.
-
-    Args:
-        num_shards: K, one shard for each owner.
-        num_classes: number of labels.
-        dim: contribution entries per image, d.
-        decay: in [0, 1]; 0 switches the memory off.
-        device: where the memory lives.
+    Labels that did not occur keep their residual. `dim` is d, contribution entries per image;
+    `decay` is in [0, 1], and 0 switches the memory off. Source: ours; the paper's is not public.
     """
 
     def __init__(
@@ -54,15 +47,8 @@ class ErrorMemory:
     ) -> tuple[Tensor, Tensor]:
         """Add the memory, clip, and keep what the clip cut off.
 
-        Args:
-            joined: indices of the joining owners, (k,).
-            contributions: u, (k, B, d).
-            labels: public labels y, (B,).
-            max_grad_norm: C.
-            mode: see `clip_contributions`.
-
-        Returns:
-            v (k, B, d), each owner's norm at most C, and the norms of u + e before clipping.
+        `joined` (k,) are owners' indices, `contributions` u (k, B, d), `labels` y (B,) public; the
+        rest is for `clip_contributions`. Returns v (k, B, d) and the norms of u + e.
         """
         if not self.decay:
             return clip_contributions(contributions, max_grad_norm, mode)

@@ -22,18 +22,11 @@ _GRID_BITS = 26  # the grid's step is so many powers of two below the noise's st
 def sanitize(
     clipped: Tensor, max_grad_norm: float, noise_multiplier: float, source: HiddenStream
 ) -> Tensor:
-    """Sum the contributions and add the round's Gaussian noise.
+    """The sum of `clipped` (k, B, d) plus noise: sum_k v_k + N(0, (sigma C)^2 I), (B, d).
 
-    Args:
-        clipped: (k, B, d); k may be 0 (an empty round releases noise alone).
-        max_grad_norm: C, the norm that each owner's contribution obeys.
-        noise_multiplier: sigma, noise std in units of C; 0 only in non-private runs.
-        source: the secret noise stream of this release.
-
-    Returns:
-        sum_k v_k + N(0, (sigma C)^2 I), (B, d), to be rounded by `rounded`. It is float64: in
-        single precision the rounding of a sum depends on its first terms, and a replaced record
-        could move it by more than 2 C.
+    An empty round, k = 0, is noise alone. The result is for `rounded`; it is float64, as in single
+    precision a replaced record could move a rounded sum by more than 2 C. C is `max_grad_norm`,
+    sigma is `noise_multiplier` (0 only in non-private runs), and `source` is the secret stream.
 
     Raises:
         InvalidArgument: an owner's norm exceeds C. This is the last gate before the release.
@@ -50,20 +43,13 @@ def sanitize(
 def rounded(noisy: Tensor, noise_std: float) -> Tensor:
     """A noisy sum on a public grid, in single precision: what leaves the mechanism.
 
-    Near 0 single-precision numbers are finer than noise and sum together are in double precision.
-    Rounded to them directly, a release near 0 is a number that some sums can reach and others
-    cannot, and its last bits tell which. The grid's step is a power of two, about 2^-26 of the
-    noise's standard deviation: each of its points stands for many values of the noise, whatever the
-    sum is (Mironov 2012), and it is finer than single precision where most of the noise lies, so
-    that nothing is lost. Post-processing; ours.
+    The last bits of a noisy sum can betray the sum (Mironov 2012). Each point of this grid, whose
+    step is a power of two near 2^-26 of `noise_std`, stands for many values of the noise. Nothing
+    is lost: where most noise lies the step is finer than single precision. `noisy` is float64, of
+    any shape; `noise_std` 0 (not private) leaves it as it is. Post-processing; ours.
 
-    Args:
-        noisy: sum plus noise, float64, any shape.
-        noise_std: its standard deviation; 0 (not private) leaves the values as they are.
-
-    Example:
-        >>> rounded(torch.tensor([0.3, 1e-9], dtype=torch.float64), 2.0**26)
-        tensor([0., 0.])
+    >>> rounded(torch.tensor([0.3, 1e-9], dtype=torch.float64), 2.0**26)
+    tensor([0., 0.])
     """
     if not noise_std:
         return noisy.float()

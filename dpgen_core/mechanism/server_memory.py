@@ -30,10 +30,9 @@ def build_efsgd(
     max_grad_norm: float,
     memory: bool,
 ) -> EFSGD:
-    """The optimizer whose memory is on the server; only its release is used, not its step.
+    """`EFSGD` used for its releases, not its steps; without `memory` it is plain DP-SGD.
 
-    `sampling_rate` is the share of the `num_records` records in a block. Without `memory` it is
-    plain DP-SGD.
+    `sampling_rate` is the share of the `num_records` records in a block.
     """
     kept = max_grad_norm if memory else 0.0
     return EFSGD(
@@ -49,10 +48,7 @@ def build_efsgd(
 
 
 def server_event(*, rounds: int, sampling_rate: float, **setting: Any) -> GaussianEvent:
-    """The price of a whole run of `rounds` steps over public blocks, as one release.
-
-    The further arguments are those of `build_efsgd`.
-    """
+    """The price of `rounds` steps, as one release; the other arguments as in `build_efsgd`."""
     weights = [torch.zeros(1, requires_grad=True)]
     optimizer = build_efsgd(weights, sampling_rate=sampling_rate, **setting)
     participations = math.ceil(rounds / blocks_per_epoch(sampling_rate))

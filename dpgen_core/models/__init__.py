@@ -2,11 +2,9 @@
 
 import lazy_loader
 
-__getattr__, __dir__, __all__ = lazy_loader.attach(
-    __name__,
-    submod_attrs={
-        "appearance": ["AppearanceNoise"],
-        "critics": ["ConvCritic", "MLPCritic", "build_critic"],
-        "generators": ["ConvGenerator", "FramedGenerator", "RefinerGenerator"],
-    },
-)
+_NAMES = {
+    "appearance": ["AppearanceNoise"],
+    "critics": ["ConvCritic", "MLPCritic", "build_critic"],
+    "generators": ["ConvGenerator", "FramedGenerator", "RefinerGenerator"],
+}
+__getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submod_attrs=_NAMES)

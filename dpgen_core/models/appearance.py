@@ -1,15 +1,12 @@
 """Appearance noise: random brightness, position, size and slant for every generated image.
 
-Owners' contributions are averages over many records. Averages preserve the shape of a class but
-lose how its records vary: left- and right-slanted strokes average to upright ones, dark and bright
-shirts to gray ones. So the generator's last step draws this variation at random,
+Contributions are averages over many records and lose how these vary: strokes slanted left and
+right average to upright ones. So the generator's last step draws this variation at random,
 
     shown(v) = exp(gain) * image(u),    u = center + [[width, slant], [0, height]] v,
 
-where the gain and the five numbers of the map (see `frames`) are standard normal times a strength,
-learned per class and number. It is the paper's noise injection, applied to the image's appearance
-instead of its feature maps. It uses no records and costs no budget; critics and losses see the
-images as shown. Source: ours.
+with the gain and the map's five numbers (see `frames`) standard normal times a strength, learned
+per class and number. Critics and losses see the images as shown. Source: ours; ``book/method.md``.
 """
 
 from __future__ import annotations
@@ -25,14 +22,11 @@ _FURTHEST = 3.0  # draws are clipped to this
 
 
 class AppearanceNoise(nn.Module):
-    """Vary how each image is shown, with the learned strengths of its class.
-
-    Attributes:
-        strength: standard deviation of each number, up to its sign, (classes, `DRAWS`).
-    """
+    """Vary how each image is shown, with the learned strengths of its class."""
 
     def __init__(self, num_classes: int) -> None:
         super().__init__()
+        # Standard deviation of each number, up to its sign, (classes, `DRAWS`).
         self.strength = nn.Parameter(torch.tensor(_START).repeat(num_classes, 1))
 
     def forward(self, images: Tensor, labels: Tensor, draws: Tensor) -> Tensor:
@@ -42,10 +36,6 @@ class AppearanceNoise(nn.Module):
 
 
 def show(images: Tensor, numbers: Tensor) -> Tensor:
-    """Change the images' brightness and warp them, as `numbers` (n, `DRAWS`) say.
-
-    Images (n, c, h, w) in [0, 1] stay in [0, 1]; edge pixels are repeated beyond the edge. Zeros
-    change nothing.
-    """
+    """Brighten and warp images (n, c, h, w) in [0, 1] by `numbers` (n, `DRAWS`); 0: no change."""
     seen = warp(images, affine_maps(numbers[:, 1:]), mode="bilinear", beyond="border")
     return (seen * numbers[:, 0].exp()[:, None, None, None]).clamp(0, 1)

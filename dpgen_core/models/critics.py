@@ -17,14 +17,10 @@ SLOPE = 0.2  # of the critics' leaky ReLU, which `mlp_gradients` differentiates
 
 
 class MLPCritic(nn.Module):
-    """Class-conditional critic on codes of the public basis; two hidden layers.
+    """Class-conditional critic with two hidden layers of `width` units.
 
-    Args:
-        basis: the public basis; its dimension is the input size.
-        num_classes: number of labels.
-        width: hidden units.
-        classify: add the classifier of a dual-purpose critic (Chen et al., CVPR 2023): logits from
-            the same codes, through layers of its own.
+    `classify` adds the classifier of a dual-purpose critic (Chen et al., CVPR 2023): logits from
+    the same codes, through layers of its own.
     """
 
     def __init__(self, basis: FrequencyBasis, num_classes: int, width: int, classify: bool) -> None:
@@ -53,10 +49,10 @@ class MLPCritic(nn.Module):
 
 
 class ConvCritic(nn.Module):
-    """Class-conditional convolutional critic; decodes the codes to images first.
+    """Class-conditional convolutional critic on the decoded images.
 
-    Arguments as in `MLPCritic`, but `width` is the number of channels of the first stage, and the
-    classifier shares all layers but its last.
+    Arguments as in `MLPCritic`, but `width` is the channels of the first stage, and the classifier
+    shares all layers but its last.
     """
 
     def __init__(self, basis: FrequencyBasis, num_classes: int, width: int, classify: bool) -> None:

@@ -23,18 +23,11 @@ from dpgen_core.prior.gaussian import FrequencyPrior
 
 @dataclass(frozen=True)
 class NoiseOfSome:
-    """Noise for a batch of which this process makes only some images.
+    """Noise for a batch of which this process makes some images; it does not depend on which."""
 
-    Attributes:
-        generator: draws for the whole batch, so that an image's noise does not depend on which
-            process makes it.
-        rows: the consecutive images made here.
-        total: number of images in the batch.
-    """
-
-    generator: torch.Generator
-    rows: range
-    total: int
+    generator: torch.Generator  # draws for the whole batch
+    rows: range  # the consecutive images made here
+    total: int  # images in the batch
 
 
 Noise = torch.Generator | NoiseOfSome
@@ -48,12 +41,9 @@ def _draw(noise: Noise, count: int, *shape: int) -> Tensor:
 
 
 class NoiseInjection(nn.Module):
-    """Add per-pixel Gaussian noise with one learned scale per channel.
+    """Add per-pixel Gaussian noise with one learned scale per channel, or nothing (ablation).
 
-    Source: Karras et al. (2019, StyleGAN). The paper injects noise "while upsampling"; its exact
-    form is not public.
-
-    If not `enabled`, this is the identity and draws nothing (ablation).
+    Source: Karras et al. (2019, StyleGAN). The exact form of the paper's noise is not public.
     """
 
     def __init__(self, channels: int, enabled: bool) -> None:
@@ -77,15 +67,9 @@ def doubled(features: Tensor) -> Tensor:
 
 
 class ConvGenerator(nn.Module):
-    """Class-conditional generator with two upsampling stages.
+    """Class-conditional generator with two upsampling stages, for sides divisible by 4.
 
-    Args:
-        image_shape: (c, h, w); h and w divisible by 4.
-        num_classes: number of labels.
-        latent_dim: dimension of the standard normal latent.
-        width: channels at full resolution; 2 and 4 times as many at half and a quarter of it.
-        noise_injection: see `NoiseInjection`.
-        appearance_noise: see `appearance`.
+    It has `width` channels at full resolution, 2 and 4 times as many at half and a quarter of it.
     """
 
     def __init__(
@@ -118,8 +102,7 @@ class ConvGenerator(nn.Module):
         one_hot = F.one_hot(labels, self.num_classes).to(latents)
         x = self.project(torch.cat([latents, one_hot], dim=1))
         x = x.unflatten(1, (-1, self._side, self._side))  # (n, 4 width, h/4, w/4)
-        x = x + self.label_bias(labels)[:, :, None, None]
-        x = F.leaky_relu(self.norm0(x), 0.2)
+        x = F.leaky_relu(self.norm0(x + self.label_bias(labels)[:, :, None, None]), 0.2)
         x = self.conv1(doubled(x))  # (n, 2 width, h/2, w/2)
         x = F.leaky_relu(self.norm1(self.noise1(x, noise)), 0.2)
         x = self.conv2(doubled(x))  # (n, width, h, w)
@@ -130,8 +113,7 @@ class ConvGenerator(nn.Module):
         return self.appearance(images, labels, _draw(noise, len(x), DRAWS))
 
 
-# Gain and threshold by channels. Color images keep their contrast around mid-gray; line drawings
-# get more, as samples of a Gaussian are grayer than ink.
+# Gain and threshold by channels. Line drawings get more contrast: a Gaussian is grayer than ink.
 _CONTRAST = {1: (8.0, 0.45), 3: (4.0, 0.5)}
 
 
@@ -142,24 +124,12 @@ def with_contrast(images: Tensor) -> Tensor:
 
 
 class RefinerGenerator(nn.Module):
-    """Refine samples of the released prior by more contrast and a learned residual.
+    """Refine samples x_LF of the released, fixed prior by more contrast and a learned residual.
 
-    With x_LF the prior's low-frequency image for a standard normal latent, and y the label::
-
-        x = sigmoid(gain * (x_LF - threshold) + residual(x_LF, y, noise))
-
-    The residual is zero at first, so training starts at the prior. Source: ours; see
-    ``book/method.md``.
-
-    Args:
-        prior: released statistics; fixed, not trained.
-        image_shape: (c, h, w), c is 1 or 3.
-        num_classes: number of labels.
-        width: channels of the residual network.
-        noise_injection: see `NoiseInjection`.
-        by_label: whether the residual depends on y. If it does, privacy noise leaves different
-            artifacts in each class, and a classifier trained on the images can learn to tell the
-            classes apart by artifacts that real images do not have.
+    x = sigmoid(gain * (x_LF - threshold) + residual(x_LF, y, noise)), with a residual that is zero
+    at first. If it depends on the label y (`by_label`), privacy noise leaves different artifacts in
+    each class, by which a classifier trained on the images can learn to tell the classes apart.
+    Source: ours; see ``book/method.md``.
     """
 
     def __init__(
@@ -174,9 +144,7 @@ class RefinerGenerator(nn.Module):
         super().__init__()
         channels = image_shape[0]
         self.prior, self.latent_dim, self.num_classes = prior, prior.latent_dim, num_classes
-        gain, threshold = _CONTRAST[channels]
-        self.gain = nn.Parameter(torch.tensor(gain))
-        self.threshold = nn.Parameter(torch.tensor(threshold))
+        self.gain, self.threshold = (nn.Parameter(torch.tensor(v)) for v in _CONTRAST[channels])
         self.down0 = nn.Conv2d(channels, width, 3, padding=1)
         self.down1 = nn.Conv2d(width, 2 * width, 3, stride=2, padding=1)
         self.label_bias = nn.Embedding(num_classes, 2 * width) if by_label else None
@@ -199,9 +167,8 @@ class RefinerGenerator(nn.Module):
             x = x + self.label_bias(labels)[:, :, None, None]
         x = self.middle(F.leaky_relu(x, 0.2))
         x = F.leaky_relu(self.norm1(self.noise1(x, noise)), 0.2)
-        x = torch.cat([doubled(x), fine], dim=1)  # (n, 3 width, h, w)
-        x = self.noise2(self.up(x), noise)
-        x = F.leaky_relu(self.norm2(x), 0.2)
+        x = self.up(torch.cat([doubled(x), fine], dim=1))  # (n, width, h, w)
+        x = F.leaky_relu(self.norm2(self.noise2(x, noise)), 0.2)
         return torch.sigmoid(self.gain * (start - self.threshold) + self.to_image(x))
 
 
@@ -210,17 +177,11 @@ _FRAME_STDS = (0.05, 0.05, 0.2, 0.12, 0.25)
 
 
 class FramedGenerator(ConvGenerator):
-    """Generate canonical images and a random frame for each (see `frames`).
-
-    Takes the arguments of `ConvGenerator`.
-
-    Attributes:
-        middle: learned mean frame of each class, (classes, `ENTRIES`).
-    """
+    """Generate canonical images and a random frame for each (see `frames`)."""
 
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
-        self.middle = nn.Parameter(torch.zeros(self.num_classes, ENTRIES))
+        self.middle = nn.Parameter(torch.zeros(self.num_classes, ENTRIES))  # mean frame by class
 
     def parts(self, latents: Tensor, labels: Tensor, noise: Noise) -> tuple[Tensor, Tensor]:
         """Canonical images in [0, 1], (n, c, h, w), and the frame of each, (n, `ENTRIES`)."""

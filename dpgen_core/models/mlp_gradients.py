@@ -1,10 +1,9 @@
 """The WGAN-GP gradient of all joining owners' MLP critics, as batched matrix products.
 
-`torch.func` differentiates any critic, twice for the penalty. For a leaky-ReLU network of two
-layers, the second derivative written out takes a third of the time: masks are computed once, the
-penalty's points reuse the first layer's output at the records and fakes they lie between, and each
-weight's gradient is a single product. The dual-purpose classifier has layers of its own and is
-treated apart. ``tests/models/test_mlp_gradients.py`` compares both with autograd. Source: ours.
+`torch.func` differentiates any critic, twice for the penalty. Written out for two leaky-ReLU layers
+it takes a third of the time: masks are computed once, the penalty's points reuse the first layer's
+output, and each weight's gradient is one product. The dual-purpose classifier is treated apart.
+``tests/models/test_mlp_gradients.py`` compares both with autograd. Source: ours.
 """
 
 from __future__ import annotations
@@ -23,16 +22,9 @@ def wgan_gp_gradients(
 ) -> tuple[Params, Tensor]:
     """Gradients of mean D(fake) - mean D(real) + penalty * mean (|grad D(between)| - 1)^2.
 
-    Args:
-        params: stacked `MLPCritic` parameters, each (k, ...).
-        real: the owners' codes (k, b, d).
-        fake: public codes of the same labels (k, b, d).
-        labels: (k, b).
-        mix: where between real and fake the penalty is taken, in (0, 1), (k, b, 1).
-        penalty: its weight.
-
-    Returns:
-        The gradients, shaped as `params`, and the gap mean D(fake) - mean D(real), (k,).
+    Of stacked `MLPCritic` parameters, each (k, ...), at real and fake codes (k, b, d) of the same
+    labels (k, b); `mix` in (0, 1), (k, b, 1), places the penalty's points between the two. Returns
+    the gradients, shaped as `params`, and the gap mean D(fake) - mean D(real), (k,).
     """
     first, second = params["layer1.weight"], params["layer2.weight"]  # (k, w, d), (k, w, w)
     k, b, _ = real.shape
@@ -51,8 +43,7 @@ def wgan_gp_gradients(
     by_out = (top[:, 1] - top[:, 0]) / b  # (k, b, w), d gap / d out
     gap = (by_out * out).sum((1, 2))
 
-    # Backward. The last third is the score's gradient at the mixtures, without the sign and 1/b of
-    # the means.
+    # Backward. The last third is the score's gradient at the mixtures, not divided by b.
     error2 = torch.stack([out / -b, out / b, out], dim=1).flatten(1, 2)  # (k, 3b, w)
     error2 = _masked(error2, later)
     error1 = _masked(torch.bmm(error2, second), before)  # (k, 3b, w)
@@ -64,17 +55,15 @@ def wgan_gp_gradients(
     up1 = _masked(torch.bmm(pull, first.mT), before[:, 2 * b :])  # (k, b, w)
     up2 = _masked(torch.bmm(up1, second.mT), later[:, 2 * b :])  # (k, b, w), d penalty / d out
 
-    by_first = torch.bmm(error1.mT, torch.cat([inputs, pull], dim=1))
     hidden[:, 2 * b :] = up1
-    by_second = torch.bmm(error2.mT, hidden)
     # Summed by pairs first: a unit with the same sign at real and fake has a bias gradient of
     # exactly zero, and Adam would turn a rounding error there into a full step.
     low1 = error1[:, : 2 * b].view(k, 2, b, -1).sum(1)  # (k, b, w), both of a pair share a label
     low2 = error2[:, : 2 * b].view(k, 2, b, -1).sum(1)
     return {
-        "layer1.weight": by_first,
+        "layer1.weight": torch.bmm(error1.mT, torch.cat([inputs, pull], dim=1)),
         "layer1.bias": low1.sum(1),
-        "layer2.weight": by_second,
+        "layer2.weight": torch.bmm(error2.mT, hidden),
         "layer2.bias": low2.sum(1),
         "label.weight": _by_label(params["label.weight"], labels, low1),
         "score.weight": _by_label(params["score.weight"], labels, by_out + up2),
@@ -82,12 +71,8 @@ def wgan_gp_gradients(
 
 
 def classifier_gradients(params: Params, real: Tensor, fake: Tensor, labels: Tensor) -> Params:
-    """Gradients of the classifier's cross-entropy, mean over real plus mean over fake images.
-
-    Arguments as in `wgan_gp_gradients`; returns the gradients of the classifier's parameters.
-    """
-    first = params["classifier.0.weight"]  # (k, w, d)
-    second = params["classifier.2.weight"]  # (k, c, w)
+    """Gradients of the classifier's cross-entropy, mean over real plus mean over fake codes."""
+    first, second = (params[f"classifier.{i}.weight"] for i in (0, 2))  # (k, w, d), (k, c, w)
     inputs = torch.cat([real, fake], dim=1)  # (k, 2b, d)
     before = torch.baddbmm(params["classifier.0.bias"][:, None], inputs, first.mT)  # (k, 2b, w)
     hidden = F.leaky_relu(before, SLOPE)

@@ -2,10 +2,8 @@
 
 import lazy_loader
 
-__getattr__, __dir__, __all__ = lazy_loader.attach(
-    __name__,
-    submod_attrs={
-        "gaussian": ["FrequencyPrior", "prior_events", "release_prior"],
-        "mixture": ["affordable_cells", "split_classes"],
-    },
-)
+_NAMES = {
+    "gaussian": ["FrequencyPrior", "prior_events", "release_prior"],
+    "mixture": ["affordable_cells", "split_classes"],
+}
+__getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submod_attrs=_NAMES)

@@ -1,29 +1,18 @@
 """The frequency prior: one Gaussian per class over public codes, released once.
 
-Three releases of the Gaussian mechanism, all charged to the ledger under *replace-one*. Ours, not
-the paper's; described in ``book/method.md``. With u the code of an image divided by a public scale:
+Three releases of the Gaussian mechanism, charged under *replace-one*; u is an image's code divided
+by a public scale. Ours (``book/method.md``); ``book/privacy.md`` proves the L2 sensitivities.
 
-=====================  =======================================  =========================
-release                value                                    replace-one L2 sensitivity
-=====================  =======================================  =========================
-``prior/counts``       records per class                        sqrt(2)
-``prior/means``        per class, sum of u clipped to R1        2 R1
-``prior/covariances``  per class, sum of r r^T, r = u - mean,   sqrt(2) R2^2
-                       clipped to R2
-=====================  =======================================  =========================
+=====================  ====================================================  =============
+release                value                                                 sensitivity
+=====================  ====================================================  =============
+``prior/counts``       records per class                                     sqrt(2)
+``prior/means``        per class, sum of u clipped to R1                     2 R1
+``prior/covariances``  per class, sum of r r^T, r = u - mean, clipped to R2  sqrt(2) R2^2
+=====================  ====================================================  =============
 
-Replacing a record within a class moves the sum of u by at most 2 R1 and, as <r r^T, s s^T> >= 0,
-the second moment by at most sqrt(R2^4 + R2^4). Moving it to another class changes two classes by
-one record each: sqrt(2) in the counts, sqrt(2) R1 <= 2 R1 in the sums, sqrt(2) R2^2 in the moments.
-
-A covariance shared by all classes has the same sensitivity, but its noise is divided by the number
-of all records. Classes then differ in their means alone.
-
-Sums and noise are in double precision and rounded afterwards (`release.rounded`). In single
-precision the rounding of a long sum depends on its first terms: with adversarial data, replacing a
-record moves a sum by half as much again as the table allows (Casacuberta et al. 2022).
-
-Everything after the releases is post-processing. `mixture` refines the prior by further releases.
+Sums and noise are in double precision, as the rounding of a long sum depends on its first terms
+(Casacuberta et al. 2022, ``book/pitfalls.md``). Everything after the releases is post-processing.
 
     >>> basis, labels = FrequencyBasis((1, 8, 8), 3), torch.arange(50) % 2
     >>> options = {"mean_radius": 5, "covariance_radius": 3, "noise_multiplier": 2, "key": "secret"}
@@ -46,6 +35,7 @@ from dpgen_core.mechanism.clipping import clip_rows
 from dpgen_core.mechanism.release import rounded
 from dpgen_core.streams import HiddenStream
 
+# Share of 1 / m^2 that each release spends, all its repetitions together.
 GAUSSIAN_SHARES = {"prior/counts": 0.02, "prior/means": 0.18, "prior/covariances": 0.80}
 # With cells (see `mixture`): half of the budget for the class Gaussians, half for their cells.
 MIXTURE_SHARES = {"prior/counts": 0.02, "prior/means": 0.10, "prior/covariances": 0.38}
@@ -55,25 +45,14 @@ CELL_STEPS = 2  # each step releases the cells' counts and means
 
 @dataclass(frozen=True)
 class FrequencyPrior:
-    """Released class statistics, ready to sample from.
-
-    Each class is a mixture of M Gaussians, its *cells*; the plain prior has M = 1.
-
-    Attributes:
-        basis: the public basis.
-        scale: public scale per mode, (d,).
-        class_share: estimated share of each class, (classes,).
-        cell_share: estimated share of each cell within its class, (classes, M).
-        means: cell means in scaled codes, (classes, M, d).
-        factors: A with A A^T the cell's covariance, (classes, M, d, d).
-    """
+    """Released class statistics: each class is a mixture of M Gaussians, its *cells*."""
 
     basis: FrequencyBasis
-    scale: Tensor
-    class_share: Tensor
-    cell_share: Tensor
-    means: Tensor
-    factors: Tensor
+    scale: Tensor  # public scale per mode, (d,)
+    class_share: Tensor  # estimated share of each class, (classes,)
+    cell_share: Tensor  # estimated share of each cell within its class, (classes, M)
+    means: Tensor  # of the cells in scaled codes, (classes, M, d)
+    factors: Tensor  # A with A A^T the cell's covariance, (classes, M, d, d)
 
     @property
     def cells(self) -> int:
@@ -86,25 +65,19 @@ class FrequencyPrior:
         return self.basis.dim + (self.cells > 1)
 
     def tensors(self) -> dict[str, Tensor]:
-        """Everything but the basis, for checkpoint and digest; all of it public."""
+        """Everything but the basis; all of it public."""
         return {f.name: getattr(self, f.name) for f in fields(self) if f.name != "basis"}
 
     @classmethod
     def from_tensors(
         cls, tensors: dict[str, Tensor], basis: FrequencyBasis, device: torch.device | str = "cpu"
     ) -> FrequencyPrior:
-        """Inverse of `tensors`, given the basis that the prior was released in."""
+        """Inverse of `tensors`, given the basis."""
         return cls(basis, **{name: value.to(device) for name, value in tensors.items()})
 
     def sample(self, latents: Tensor, labels: Tensor) -> Tensor:
-        """Low-frequency images (n, c, h, w), not clipped to [0, 1].
-
-        Args:
-            latents: standard normal, (n, latent_dim).
-            labels: class of each image, (n,).
-        """
-        dim = self.basis.dim
-        cell = labels * self.cells
+        """Standard normal latents (n, latent_dim), labels (n,) -> unclipped images (n, c, h, w)."""
+        dim, cell = self.basis.dim, labels * self.cells
         if self.cells > 1:
             place = torch.special.ndtr(latents[:, dim:]).contiguous()  # (n, 1), uniform in (0, 1)
             ends = self.cell_share.cumsum(1)[labels].contiguous()  # (n, M)
@@ -118,17 +91,15 @@ class FrequencyPrior:
 
 
 def prior_events(noise_multiplier: float, cells: int = 1) -> tuple[GaussianEvent, ...]:
-    """The ledger events of one prior.
+    """The ledger events of one prior with M = `cells` cells per class, of `mixture` if more than 1.
 
-    Args:
-        noise_multiplier: m > 0; the releases together cost as much as one Gaussian mechanism whose
-            noise std is m times its replace-one sensitivity.
-        cells: M, cells per class, >= 1; more than one needs the further releases of `mixture`.
+    Together they cost as much as one Gaussian mechanism whose noise std is m = `noise_multiplier`
+    times its replace-one sensitivity.
     """
     check_real("noise_multiplier", noise_multiplier, low=0, low_open=True, fix="noise_multiplier=1")
     check_int("cells", cells, low=1, fix="cells=1")
     events = []
-    for name, share in _shares(cells).items():
+    for name, share in (MIXTURE_SHARES if cells > 1 else GAUSSIAN_SHARES).items():
         count = CELL_STEPS if name in ("cells/counts", "cells/means") else 1
         events.append(GaussianEvent(name, noise_multiplier * (count / share) ** 0.5, count))
     return tuple(events)
@@ -136,9 +107,8 @@ def prior_events(noise_multiplier: float, cells: int = 1) -> tuple[GaussianEvent
 
 def release_multipliers(noise_multiplier: float, cells: int) -> dict[str, float]:
     """Noise std over sensitivity of each release, by name; all 0 for ``noise_multiplier=0``."""
-    if not noise_multiplier:
-        return dict.fromkeys(_shares(cells), 0.0)
-    return {event.name: event.noise_multiplier for event in prior_events(noise_multiplier, cells)}
+    events = prior_events(noise_multiplier or 1.0, cells)
+    return {e.name: e.noise_multiplier if noise_multiplier else 0.0 for e in events}
 
 
 def release_prior(
@@ -157,23 +127,12 @@ def release_prior(
 ) -> FrequencyPrior:
     """Release the three statistics and turn them into a sampler with one cell per class.
 
-    The caller charges ``prior_events(noise_multiplier, cells)`` to its ledger before using it.
-
-    Args:
-        images: private images in [0, 1], (N, c, h, w).
-        labels: private labels, (N,), in 0..num_classes-1.
-        num_classes: public number of classes.
-        basis: public basis of dimension d.
-        scale: public positive scale per mode, (d,).
-        mean_radius: R1, from public data or a constant.
-        covariance_radius: R2, from public data or a constant.
-        noise_multiplier: m of `prior_events`; 0 releases without noise and is not private.
-        key: secret key of the noise streams.
-        cells: M of `prior_events`; if more than one, `mixture.split_classes` spends the rest.
-        shared_covariance: release one covariance, of all records around their class means.
-
-    Raises:
-        InvalidArgument: radii or scale not positive.
+    The caller charges ``prior_events(noise_multiplier, cells)`` to its ledger before using it. The
+    images (N, c, h, w) in [0, 1], labels (N,) and the noise streams' `key` are private, all else is
+    public: `scale` (d,), R1 = `mean_radius` and R2 = `covariance_radius`, positive, are constants.
+    ``noise_multiplier=0`` is not private. With more than one of `cells`,
+    `mixture.split_classes` spends the rest of the budget. `shared_covariance` releases one
+    covariance, of all records around their class means.
     """
     for name, radius in (("mean_radius", mean_radius), ("covariance_radius", covariance_radius)):
         check_real(name, radius, low=0, low_open=True, fix=f"{name}=20")
@@ -195,9 +154,9 @@ def release_prior(
     residuals = clip_rows(codes - means[labels], covariance_radius)[0]  # (N, d)
     groups = torch.zeros_like(labels) if shared_covariance else labels
     sizes = counts.sum()[None] if shared_covariance else counts  # (G,), G = 1 or classes
-    moments = second_moments(residuals, groups, len(sizes))
+    moments = flatten_symmetric(second_moments(residuals, groups, len(sizes)))
     sensitivity = 2**0.5 * covariance_radius**2
-    noisy = noised("prior/covariances", flatten_symmetric(moments), sensitivity)
+    noisy = noised("prior/covariances", moments, sensitivity)
     covariances = unflatten_symmetric(noisy, basis.dim) / sizes[:, None, None]
     noise_std = multiplier["prior/covariances"] * sensitivity / 2**0.5 / sizes  # off-diagonal
     roots = [denoised_root(c, float(s)) for c, s in zip(covariances, noise_std, strict=True)]
@@ -224,10 +183,9 @@ def second_moments(rows: Tensor, groups: Tensor, count: int) -> Tensor:
 
 
 def flatten_symmetric(matrices: Tensor) -> Tensor:
-    """Symmetric (k, d, d) -> (k, d (d + 1) / 2), off-diagonal entries times sqrt(2).
+    """Symmetric (k, d, d) -> (k, d (d + 1) / 2), entries off the diagonal times sqrt(2).
 
-    The Euclidean norm of a row is then the Frobenius norm of its matrix, and noise added to the row
-    is smaller by sqrt(2) off the diagonal, at the same cost.
+    A row then has the norm of its matrix, and its noise is smaller by sqrt(2) off the diagonal.
     """
     row, column, weight = _upper_entries(matrices.shape[1], matrices)
     return matrices[:, row, column] * weight
@@ -250,21 +208,14 @@ def _upper_entries(dim: int, like: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 def denoised_root(covariance: Tensor, noise_std: float) -> Tensor:
     """A square root of the denoised covariance, (d, d).
 
-    A symmetric noise matrix with off-diagonal std t has its spectrum in +-2 t sqrt(d) and lifts an
+    Symmetric noise with off-diagonal std t has its spectrum in +-2 t sqrt(d) and lifts an
     eigenvalue l above t sqrt(d) to l + t^2 d / l (additive spiked model). Eigenvalues inside that
-    band are dropped, those above it are shrunk back, and the rest of the trace is spread evenly
-    over the dropped ones.
+    band are dropped, those above shrunk back; the rest of the trace is spread over the dropped.
     """
-    dim = len(covariance)
     values, vectors = torch.linalg.eigh(covariance)  # ascending
-    level = noise_std * dim**0.5
+    level = noise_std * len(covariance) ** 0.5
     kept = values > 2.02 * level
     shrunk = torch.where(kept, (values + (values**2 - 4 * level**2).clamp(min=0).sqrt()) / 2, 0.0)
     rest = (values.sum() - shrunk.sum()).clamp(min=0)
     shrunk = torch.where(kept, shrunk, rest / max(1, int((~kept).sum())))
     return vectors * shrunk.clamp(min=0).sqrt()
-
-
-def _shares(cells: int) -> dict[str, float]:
-    """Share of 1 / m^2 that each release spends, all its repetitions together."""
-    return MIXTURE_SHARES if cells > 1 else GAUSSIAN_SHARES

@@ -1,27 +1,17 @@
 """The Gaussian prior refined to a mixture of cells within each class, by further releases.
 
-A class is seldom one Gaussian: sevens lean left or right, with a bar or without. Once the Gaussians
-of `gaussian` are released, everything below is public except the records. Per class:
+Once the Gaussians of `gaussian` are released, everything here is public except the records. Per
+class its r widest directions give whitened coordinates w, and its *cells* start as k-means cells of
+samples from the released Gaussian. Twice, counts and offsets are released and move the centers
+(private k-means); second moments come last. ``book/privacy.md`` proves the L2 sensitivities. Ours.
 
-* its r widest directions give whitened coordinates w, in which the class has unit covariance;
-* its *cells* start as the k-means cells of samples from the released Gaussian, at no cost;
-* `CELL_STEPS` times, the cells' counts and their sums of w - center, clipped to R, are released and
-  move the centers (private k-means);
-* the cells' second moments of w - center, clipped to R, are released last.
-
-=====================  ===================================  ===========================
-release                value                                replace-one L2 sensitivity
-=====================  ===================================  ===========================
-``cells/counts``       records per cell                     sqrt(2)
-``cells/means``        per cell, sum of clipped w - center  2 R
-``cells/covariances``  per cell, sum of s s^T, clipped s    sqrt(2) R^2
-=====================  ===================================  ===========================
-
-A record lies in one cell of one class; replacing it changes at most two cells, as in `gaussian`.
-In r whitened coordinates R^2 is about r, and the noise is spread over directions of equal weight,
-which keeps the cost down. Outside the r directions a cell keeps its class's covariance. Noisy cells
-are shrunk toward what the cells of their class have in common, by as much as noise explains.
-Source: ours.
+=====================  ====================================================  ============
+release                value                                                 sensitivity
+=====================  ====================================================  ============
+``cells/counts``       records per cell                                      sqrt(2)
+``cells/means``        per cell, sum of w - center, clipped to R             2 R
+``cells/covariances``  per cell, sum of s s^T, s = w - center, clipped to R  sqrt(2) R^2
+=====================  ====================================================  ============
 """
 
 from __future__ import annotations
@@ -33,17 +23,8 @@ from torch import Tensor
 from dpgen_core.checks import check_int, require
 from dpgen_core.mechanism.clipping import clip_rows
 from dpgen_core.mechanism.release import rounded
-from dpgen_core.prior.gaussian import (
-    CELL_STEPS,
-    FrequencyPrior,
-    denoised_root,
-    flatten_symmetric,
-    group_counts,
-    group_sums,
-    release_multipliers,
-    second_moments,
-    unflatten_symmetric,
-)
+from dpgen_core.prior import gaussian
+from dpgen_core.prior.gaussian import CELL_STEPS, FrequencyPrior, denoised_root, release_multipliers
 from dpgen_core.streams import HiddenStream, stream
 
 CELLS = 8  # per class, if the budget allows
@@ -55,21 +36,12 @@ _SMALLEST = 5.0  # noisy counts of records in a cell are raised to this
 def affordable_cells(noise_multiplier: float, *, class_records: float, directions: int) -> int:
     """How many cells a class gets: `CELLS`, or 1 if the budget is too small for them.
 
-    Whitened, a class has variance 1 in every direction. Noise alone spreads the eigenvalues of a
-    cell's covariance by 2 t sqrt(r) to either side, t its std off the diagonal. If that is much
-    more than 1, a cell's shape is noise, and the half of the budget that cells take is better spent
-    on the class. The limit was found on held-out MNIST (``results/tuning.csv``): at a spread of 1.2
-    eight cells were more accurate, at 1.9 one; two and four, tried at the smallest budget, were
-    worse than either. Source: ours.
+    Noise alone spreads the eigenvalues of a cell's whitened covariance by 2 t sqrt(r), t its std
+    off the diagonal. Far above 1, the class's variance, a cell's shape is noise. The limit was
+    found on held-out MNIST (``results/tuning.csv``). Source: ours.
 
-    Args:
-        noise_multiplier: m of `gaussian.prior_events`; 0 allows any number.
-        class_records: mean number of records per class; public.
-        directions: r, whitened directions.
-
-    Example:
-        >>> [affordable_cells(m, class_records=6000, directions=30) for m in (0.5, 4.0)]
-        [8, 1]
+    >>> [affordable_cells(m, class_records=6000, directions=30) for m in (0.5, 4.0)]
+    [8, 1]
     """
     check_int("directions", directions, low=1, fix="directions=30")
     name = "cells/covariances"
@@ -90,22 +62,11 @@ def split_classes(
     key: int | str,
     seed: int,
 ) -> FrequencyPrior:
-    """Refine a one-cell prior to `cells` cells per class.
+    """Refine the one-cell `prior` to M = `cells` >= 2 cells per class.
 
-    The caller charges ``gaussian.prior_events(noise_multiplier, cells)``, which covers both steps.
-
-    Args:
-        prior: from `gaussian.release_prior` with the same `cells` and `noise_multiplier`.
-        images: private images in [0, 1], (N, c, h, w).
-        labels: private labels, (N,).
-        cells: M, >= 2.
-        directions: r, whitened directions per class; at most d are used.
-        noise_multiplier: m of `gaussian.prior_events`; 0 adds no noise and is not private.
-        key: secret key of the noise streams.
-        seed: public; decides where k-means starts.
-
-    Raises:
-        InvalidArgument: fewer than 2 cells, no direction, or a prior that already has cells.
+    `gaussian.release_prior` made it with the same images, labels, cells, noise multiplier and key;
+    its events cover both steps. Of the r = `directions` at most d are used. `seed` is public and
+    decides where k-means starts.
     """
     check_int("cells", cells, low=2, fix="cells=8")
     check_int("directions", directions, low=1, fix="directions=30")
@@ -123,8 +84,8 @@ def split_classes(
     codes = prior.basis.encode(images) / prior.scale - prior.means[labels, 0]  # (N, d)
     white = codes.new_zeros(len(codes), directions)
     for k in range(classes):
-        # All records, as the shape of a product decides how it rounds: a record of another class
-        # must not change the last bits of the others.
+        # All records: a product's shape decides its rounding, so with those of the class alone, a
+        # record that leaves it would change the last bits of the others.
         white = torch.where((labels == k)[:, None], codes @ axes[k] / stds[k], white)
     centers, weight = _first_centers(stds, cells, seed)  # (classes, M, r), (classes, r)
 
@@ -137,7 +98,7 @@ def split_classes(
         centers = centers + (trust[:, None] * move).unflatten(0, (classes, cells))
 
     exact = cell_statistics(white, labels, centers, weight, radius)
-    moments = unflatten_symmetric(noised("cells/covariances", exact[2]), directions)
+    moments = gaussian.unflatten_symmetric(noised("cells/covariances", exact[2]), directions)
     moments = moments.unflatten(0, (classes, cells))  # (classes, M, r, r)
     counts = counts.unflatten(0, (classes, cells))
     noise_std = std["cells/covariances"] / 2**0.5 / counts  # off-diagonal
@@ -151,11 +112,8 @@ def _principal(factors: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _first_centers(stds: Tensor, cells: int, seed: int) -> tuple[Tensor, Tensor]:
-    """k-means centers of the released Gaussians, whitened, and the metric's weight per direction.
-
-    Each whitened coordinate is weighted by the root of its std: a compromise between the metric of
-    the codes, where few directions decide, and the whitened one, where all count the same.
-    """
+    """Whitened k-means centers of the released Gaussians, and the metric's weight per direction."""
+    # A compromise: in codes few directions decide, in whitened coordinates all count the same.
     weight = (stds / stds.amax(1, keepdim=True)).sqrt()  # (classes, r)
     centers = []
     for k, row in enumerate(weight):
@@ -183,26 +141,19 @@ def cell_statistics(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """The private statistics before noise; float64.
 
-    Args:
-        white: whitened records, (N, r).
-        labels: their classes, (N,).
-        centers: public centers, (classes, M, r).
-        weight: public metric per direction, (classes, r).
-        radius: R.
-
-    Returns:
-        Counts (classes M,), sums of clipped offsets (classes M, r), and their second moments,
-        flattened, (classes M, r (r + 1) / 2).
+    Of whitened records (N, r) and labels (N,), with public centers (classes, M, r) and metric
+    weights (classes, r): counts (classes M,), sums of offsets clipped to R = `radius`
+    (classes M, r), and the offsets' second moments, flattened, (classes M, r (r + 1) / 2).
     """
     total = centers.shape[0] * centers.shape[1]
     cell = torch.zeros_like(labels)  # (N,), class * M + cell
     for k, (center, row) in enumerate(zip(centers, weight, strict=True)):
-        # All records, as in `split_classes`.
-        nearest = torch.cdist(white * row, center * row).argmin(1)
+        nearest = torch.cdist(white * row, center * row).argmin(1)  # all, as in `split_classes`
         cell = torch.where(labels == k, k * len(center) + nearest, cell)
     offset = clip_rows(white - centers.flatten(0, 1)[cell], radius)[0]  # (N, r)
-    moments = flatten_symmetric(second_moments(offset, cell, total))
-    return group_counts(cell, total), group_sums(offset, cell, total), moments
+    moments = gaussian.flatten_symmetric(gaussian.second_moments(offset, cell, total))
+    counts, sums = gaussian.group_counts(cell, total), gaussian.group_sums(offset, cell, total)
+    return counts, sums, moments
 
 
 def _trust(energy: Tensor, noise_energy: Tensor) -> Tensor:
@@ -212,8 +163,7 @@ def _trust(energy: Tensor, noise_energy: Tensor) -> Tensor:
 
 def _shrunk_roots(moments: Tensor, counts: Tensor, noise_std: Tensor) -> Tensor:
     """Roots of the cells' covariances, shrunk toward their class's mean, (classes, M, r, r)."""
-    r = moments.shape[-1]
-    total = counts.sum(1, keepdim=True)  # (classes, 1)
+    r, total = moments.shape[-1], counts.sum(1, keepdim=True)  # (classes, 1)
     local = moments / counts[:, :, None, None]
     common = moments.sum(1, keepdim=True) / total[:, :, None, None]
     trust = _trust((local - common).square().sum((2, 3)), noise_std**2 * r * (r + 1))

@@ -6,6 +6,6 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
         "record": ["Record", "load_records", "write_record"],
-        "statement": ["privacy_statement", "write_statement"],
+        "statement": ["privacy_statement"],
     },
 )

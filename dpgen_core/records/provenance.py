@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import platform
 import subprocess
-import sys
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,7 @@ def provenance(device: torch.device) -> dict[str, Any]:
     """Versions, device, cores, threads and commit, JSON-ready; nothing about data or user."""
     versions = {name: version(name) for name in _PACKAGES}
     return {
-        "versions": versions | {"python": sys.version.split()[0]},
+        "versions": versions | {"python": platform.python_version()},
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
         "processor": platform.machine(),
         "cores": os.cpu_count(),
@@ -30,11 +29,9 @@ def provenance(device: torch.device) -> dict[str, Any]:
 
 def commit() -> str | None:
     """Commit of the code, with a mark if it was edited; None outside a repository."""
-    command = ["git", "describe", "--always", "--dirty", "--exclude=*"]
-    here = Path(__file__).parent
+    command, here = ["git", "describe", "--always", "--dirty", "--exclude=*"], Path(__file__).parent
     try:
-        return subprocess.check_output(
-            command, cwd=here, text=True, stderr=subprocess.DEVNULL
-        ).strip()
-    except (OSError, subprocess.CalledProcessError):
+        shown = subprocess.run(command, cwd=here, capture_output=True, text=True)
+    except OSError:  # no git
         return None
+    return shown.stdout.strip() or None

@@ -2,10 +2,9 @@
 
 A record is a folder. Inside the guarantee: ``config.json``, ``privacy.json``, ``statement.md``,
 ``history.csv``, ``samples.png``, ``rounds.png`` (where there are rounds) and ``synthetic.npz`` (not
-committed). Outside it, because they are computed from private state or private records:
-``metrics.json``, ``diagnostics.csv`` and ``fingerprint`` (of settings and data, not committed). A
-run whose noise comes from a secret source keeps these in a subfolder ``private/``, so that the
-rest can be handed over.
+committed). Outside it: ``metrics.json``, ``diagnostics.csv`` and ``fingerprint`` (of settings and
+data, not committed). A run whose noise comes from a secret source keeps these in a subfolder
+``private/``, so that the rest can be handed over.
 
     >>> load_records(Path("no/such/folder"))
     []
@@ -33,26 +32,22 @@ from dpgen_core.records.statement import STATEMENT_FILE, privacy_statement
 
 # Data sets whose license forbids passing pictures on; synthetic pictures are treated alike.
 UNPUBLISHED = ("celeba",)
-PUBLIC_FILES = ("config.json", "privacy.json", "history.csv", "samples.png")
 KEY_REMOVED = "key_removed"  # an empty file in `private`
-PRIVATE_FILES = ("metrics.json", "diagnostics.csv")
+_PUBLIC_FILES = ("config.json", "privacy.json", "history.csv", "samples.png")
+_PRIVATE_FILES = ("metrics.json", "diagnostics.csv")
 
 
 @dataclass(frozen=True)
 class Record:
-    """One finished run on disk.
-
-    Args:
-        path: its folder.
-
-    Raises:
-        InvalidArgument: a file is missing, so the folder is no whole record.
-    """
+    """One finished run on disk; `InvalidArgument` where the folder `path` is no whole record."""
 
     path: Path
 
     def __post_init__(self) -> None:
-        missing = [name for name in self._expected() if not self._find(name).exists()]
+        names = [*_PUBLIC_FILES, *_PRIVATE_FILES]
+        if self._find("config.json").exists() and self.config.dataset in UNPUBLISHED:
+            names.remove("samples.png")  # a clone lacks the pictures that are withheld
+        missing = [name for name in names if not self._find(name).exists()]
         rule = f"a whole record (missing: {', '.join(missing)})"
         require(not missing, "path", str(self.path), rule, "run_experiment(config) again")
 
@@ -108,13 +103,6 @@ class Record:
         path = self._find("rounds.png")
         return path if path.exists() else None
 
-    def _expected(self) -> list[str]:
-        """Files without which the folder is no record; withheld pictures may be missing."""
-        names = [*PUBLIC_FILES, *PRIVATE_FILES]
-        if self._find("config.json").exists() and self.config.dataset in UNPUBLISHED:
-            names.remove("samples.png")
-        return names
-
     def _find(self, name: str) -> Path:
         hidden = self.path / "private" / name
         return hidden if hidden.exists() else self.path / name
@@ -138,14 +126,11 @@ def write_record(
     statement: bool = False,
     fingerprint: str | None = None,
 ) -> Record:
-    """Write a record beside its place, then move it there in one step.
+    """Write a record beside its place, then move it there in one step: a reader sees all or nothing.
 
     Number and SHA-256 of the images in `synthetic` (arrays by name, one row per image) are added
-    to `privacy`, the time in UTC to `run`. With `statement`, which needs the `privacy` that
-    `privacy_facts` makes, the record holds a ``statement.md``. All else is as in `Record`.
-
-    Returns:
-        The record. A reader sees either nothing or all of it.
+    to `privacy`, the time in UTC to `run`. `statement` asks for a ``statement.md``, and for the
+    `privacy` that `privacy_facts` makes. All else is as in `Record`.
     """
     partial = path.with_name(path.name + ".partial")
     shutil.rmtree(partial, ignore_errors=True)
@@ -181,10 +166,9 @@ def write_record(
 
 
 def note_key_removed(path: Path) -> None:
-    """Note in the record of a secret run that the key of its noise was removed.
+    """Note that the key of a secret run's noise was removed, before the work folder is.
 
-    To be called between the removal of the key and that of the rest of the work folder: a record,
-    or a copy of one, that lacks the note may have a key somewhere.
+    A record, or a copy of one, that lacks the note may have a key somewhere.
     """
     if Record(path).config.privacy.noise_source == "secret":
         (path / "private" / KEY_REMOVED).touch(mode=0o600)

@@ -35,19 +35,15 @@ def sample_sheet(
 ) -> Figure:
     """The first images of each class, one row per class; white where there are too few.
 
-    Args:
-        images: (n, c, h, w) in [0, 1], c = 1 or 3.
-        labels: (n,).
-        per_class: images per row.
-        class_names: one per row; None shows the labels that occur.
-        title: above the sheet.
+    `images` are (n, c, h, w) in [0, 1] with c = 1 or 3, `labels` (n,). Without `class_names` the
+    rows are the labels that occur.
 
     Raises:
         InvalidArgument: no images, or not one label per image.
     """
-    classes = _classes([labels], class_names)
-    figure = new_figure(0.42 * per_class + 1.0, 0.42 * len(classes) + 0.5)
-    _draw_sheet(figure.add_subplot(), images, labels, per_class, classes, class_names)
+    rows = _rows([labels], class_names)
+    figure = new_figure(0.42 * per_class + 1.0, 0.42 * len(rows) + 0.5)
+    _draw_sheet(figure.add_subplot(), images, labels, per_class, rows)
     if title:
         figure.suptitle(title, fontsize=9, wrap=True)
     return figure
@@ -68,9 +64,7 @@ def rounds_sheet(snapshots: Mapping[int, Tensor], *, colors: int | None = None) 
 def png_bytes(figure: Figure, *, colors: int | None = None) -> bytes:
     """The figure as PNG; the same figure gives the same bytes.
 
-    Args:
-        figure: what to draw.
-        colors: size of the palette, 2 to 256, for a much smaller file; None keeps all colors.
+    A palette of 2 to 256 `colors` makes a much smaller file; None keeps all.
     """
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", metadata={"Software": None})
@@ -81,41 +75,33 @@ def png_bytes(figure: Figure, *, colors: int | None = None) -> bytes:
     return small.getvalue()
 
 
-def _classes(labels: Sequence[Tensor], class_names: Sequence[str] | None) -> list[int]:
-    """The rows of a sheet: all named classes, else all labels that occur."""
+def _rows(labels: Sequence[Tensor], class_names: Sequence[str] | None) -> dict[int, str]:
+    """The rows of a sheet, label and name: all named classes, else all labels that occur."""
     if class_names is not None:
-        return list(range(len(class_names)))
-    return torch.cat(list(labels)).unique().tolist()
+        return dict(enumerate(class_names))
+    return {label: str(label) for label in torch.cat(list(labels)).unique().tolist()}
 
 
 def _draw_sheet(
-    axes: Axes,
-    images: Tensor,
-    labels: Tensor,
-    per_class: int,
-    classes: Sequence[int],
-    class_names: Sequence[str] | None,
+    axes: Axes, images: Tensor, labels: Tensor, per_class: int, rows: Mapping[int, str]
 ) -> None:
     shapes = tuple(images.shape), tuple(labels.shape)
     good = images.dim() == 4 and len(images) == len(labels) > 0 and images.shape[1] in (1, 3)
     rule = "(n, 1 or 3, h, w) with n > 0 and one label each"
     require(good, "images", shapes, rule, "images.unsqueeze(1) for gray images")
     check_int("per_class", per_class, low=1, fix="per_class=10")
-    rows = []
-    for label in classes:
+    strips = []
+    for label in rows:
         chosen = images[labels == label][:per_class]
         blank = images.new_ones(per_class - len(chosen), *images.shape[1:])
-        rows.append(torch.cat([*torch.cat([chosen, blank])], dim=2))  # (c, h, per_class w)
-    sheet = torch.cat(rows, dim=1).clamp(0, 1)  # (c, classes h, per_class w)
-    pixels = np.asarray(sheet.permute(1, 2, 0).cpu())
-    if pixels.shape[2] == 1:
-        axes.imshow(pixels[:, :, 0], cmap="gray", vmin=0, vmax=1, interpolation="nearest")
-    else:
-        axes.imshow(pixels, interpolation="nearest")
+        strips.append(torch.cat([*torch.cat([chosen, blank])], dim=2))  # (c, h, per_class w)
+    sheet = torch.cat(strips, dim=1).clamp(0, 1)  # (c, rows h, per_class w)
+    pixels = np.asarray(sheet.permute(1, 2, 0).squeeze(2).cpu())  # (rows h, per_class w[, 3])
+    # The map and its ends are for gray alone.
+    axes.imshow(pixels, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
     height = images.shape[2]
-    axes.set_yticks([height * (row + 0.5) - 0.5 for row in range(len(classes))])
-    names = [str(label) if class_names is None else class_names[label] for label in classes]
-    axes.set_yticklabels(names, fontsize=8)
+    axes.set_yticks([height * (row + 0.5) - 0.5 for row in range(len(rows))])
+    axes.set_yticklabels(list(rows.values()), fontsize=8)
     axes.set_xticks([])
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)

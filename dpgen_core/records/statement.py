@@ -11,11 +11,9 @@ an entry existed lacks its line. No printed bound is below the computed one:
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from decimal import ROUND_CEILING, Context
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from scipy.special import ndtr, ndtri
 
@@ -25,8 +23,7 @@ from dpgen_core.config.presets import preset
 from dpgen_core.config.schema import ExperimentConfig, defaults
 from dpgen_core.data.folders import SHAPES
 
-if TYPE_CHECKING:  # `record` writes statements
-    from dpgen_core.records.record import Record
+Privacy = Mapping[str, Any]  # the content of a record's ``privacy.json``
 
 STATEMENT_FILE = "statement.md"
 OUTSIDE_GUARANTEE = (
@@ -64,21 +61,13 @@ def privacy_facts(
 ) -> dict[str, Any]:
     """What a run released and what it cost: the content of ``privacy.json``.
 
-    Args:
-        config: of the run.
-        ledger: what was charged.
-        spent: epsilon by accountant.
-        rounds: rounds done.
-        restarts: how often the run was resumed.
-        class_names: public, one per class.
-        num_held_out: images of the same source that only metrics use.
+    `spent` is epsilon by accountant, `rounds` how many are done, `restarts` how often the run was
+    resumed, `num_held_out` how many images of the same source only metrics use.
     """
     privacy = config.privacy
-    mechanism = []
-    if config.prior.modes:
-        mechanism.append("class statistics in the frequency domain, with Gaussian noise")
-    if privacy.rounds:
-        mechanism.append(LEARNERS[privacy.learner].mechanism)
+    prior = "class statistics in the frequency domain, with Gaussian noise"
+    mechanism = [prior] if config.prior.modes else []
+    mechanism += [LEARNERS[privacy.learner].mechanism] if privacy.rounds else []
     copied = ["relation", "num_records", "delta", "accountant", "num_shards", "sampling_rate"]
     copied += ["max_grad_norm", "noise_multiplier", "prior_noise_multiplier", "noise_source"]
     releasable = privacy.noise_source == "secret"
@@ -103,22 +92,16 @@ def privacy_facts(
     return facts
 
 
-def epsilon_curve(
-    privacy: Mapping[str, Any], deltas: Sequence[float] = DELTAS
-) -> dict[float, float]:
-    """Smallest proved epsilon at each delta in (0, 1), by the tighter of the two accountants.
-
-    `privacy` is a record's ``privacy.json``.
-    """
+def epsilon_curve(privacy: Privacy, deltas: Sequence[float] = DELTAS) -> dict[float, float]:
+    """Smallest proved epsilon at each delta in (0, 1), by the tighter of the two accountants."""
     return {delta: min(_epsilon(privacy, delta, a) for a in ("pld", "rdp")) for delta in deltas}
 
 
-def group_epsilon(privacy: Mapping[str, Any], size: int) -> float | None:
+def group_epsilon(privacy: Privacy, size: int) -> float | None:
     """Epsilon for `size` records replaced together, at the record's delta; None: no useful bound.
 
     An (e, d) guarantee for one record gives (k e, d (1 + exp(e) + ... + exp((k - 1) e))) for k of
-    them. d is the largest on a grid for which the latter stays within the record's delta, and e is
-    the events' own epsilon at that d.
+    them. d is the largest on a grid for which the latter stays within the record's delta.
     """
     single = float(privacy["delta"])
     while size * (epsilon := _epsilon(privacy, single, "rdp")) <= _USELESS:
@@ -133,13 +116,9 @@ def tail_delta(shift: float, numbers: int) -> float:
 
     Numbers of `HiddenStream.normal` end at r = 11.9 standard deviations. Outputs that one data set
     reaches and its neighbor cannot are covered by no epsilon; with one number shifted by x their
-    probability is f(x) = Phi(x - r). As (f(x) - f(0) - x f'(0)) / x^2 rises up to x = r - 1, n
-    numbers whose shifts have the norm s add f(s) + (n - 1) f(0) + (sqrt(n) - 1) s f'(0) at most.
-    Ours.
-
-    Args:
-        shift: s >= 0, Euclidean, in units of the noise std; above r - 1 the answer is 1.
-        numbers: n >= 1, noise numbers in the release.
+    probability is f(x) = Phi(x - r). As (f(x) - f(0) - x f'(0)) / x^2 rises up to x = r - 1, the
+    `numbers` n >= 1 of a release whose `shift` s >= 0 is Euclidean, in units of the noise std, add
+    f(s) + (n - 1) f(0) + (sqrt(n) - 1) s f'(0) at most; above s = r - 1 the answer is 1. Ours.
     """
     if shift > _REACH - 1:
         return 1.0
@@ -154,9 +133,7 @@ def delta_text(value: float, digits: int = 6) -> str:
     return f"{float(upward.create_decimal(repr(float(value)))):.{digits}g}"
 
 
-def privacy_statement(
-    *, config: ExperimentConfig, run: Mapping[str, Any], privacy: Mapping[str, Any]
-) -> str:
+def privacy_statement(*, config: ExperimentConfig, run: Mapping[str, Any], privacy: Privacy) -> str:
     """The statement as Markdown, from a record's `config`, `run` and `privacy`."""
     epsilon, delta = privacy["epsilon"], delta_text(privacy["delta"])
     ledger = Ledger.from_dict(privacy["ledger"])
@@ -211,17 +188,7 @@ def privacy_statement(
     return "\n".join((f"# Privacy statement: {title}\n", *parts))
 
 
-def write_statement(record: Record) -> Path:
-    """Write the statement into the record's folder, all at once."""
-    target = record.path / STATEMENT_FILE
-    partial = target.with_suffix(".partial")
-    text = privacy_statement(config=record.config, run=record.run, privacy=record.privacy)
-    partial.write_text(text)
-    os.replace(partial, target)
-    return target
-
-
-def _epsilon(privacy: Mapping[str, Any], delta: float, accountant: Accountant) -> float:
+def _epsilon(privacy: Privacy, delta: float, accountant: Accountant) -> float:
     ledger = Ledger.from_dict(privacy["ledger"])
     relation = ledger.settings()["relation"]
     return epsilon_of_events(ledger.events, delta=delta, relation=relation, accountant=accountant)
@@ -236,9 +203,7 @@ def _table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> list[str]
     return [f"| {cells[0]} |", "|---" * len(header) + "|", *(f"| {row} |" for row in cells[1:])]
 
 
-def _release(
-    config: ExperimentConfig, run: Mapping[str, Any], privacy: Mapping[str, Any]
-) -> list[str]:
+def _release(config: ExperimentConfig, run: Mapping[str, Any], privacy: Privacy) -> list[str]:
     """Who, what and when, with blanks for what only a person knows."""
     files, signed = privacy.get("synthetic"), privacy["releasable"]
     made = [config.record_name(), f"code at commit {run.get('commit') or 'unknown'}"]
@@ -256,7 +221,7 @@ def _release(
     return _bullets(bullets)
 
 
-def _data(config: ExperimentConfig, privacy: Mapping[str, Any]) -> list[str]:
+def _data(config: ExperimentConfig, privacy: Privacy) -> list[str]:
     channels, height, width = config.image_shape
     kind = "gray (1 channel)" if channels == 1 else f"color ({channels} channels)"
     prepared = _PREPARED.get(config.dataset, "as published")
@@ -273,7 +238,7 @@ def _data(config: ExperimentConfig, privacy: Mapping[str, Any]) -> list[str]:
     return _bullets(bullets)
 
 
-def _protection(config: ExperimentConfig, privacy: Mapping[str, Any], ledger: Ledger) -> list[str]:
+def _protection(config: ExperimentConfig, privacy: Privacy, ledger: Ledger) -> list[str]:
     learner = LEARNERS[config.privacy.learner]
     rounds = (
         f"{privacy['rounds']}, in each of which {learner.sentence(privacy)} a vector of norm at "
@@ -315,7 +280,7 @@ def _protection(config: ExperimentConfig, privacy: Mapping[str, Any], ledger: Le
     ]
 
 
-def _settings(config: ExperimentConfig, privacy: Mapping[str, Any]) -> str:
+def _settings(config: ExperimentConfig, privacy: Privacy) -> str:
     """Who chose the settings, on which data."""
     usual = defaults() | preset(config.method, config.profile, side=config.image_shape[1])
     if LEARNERS[config.privacy.learner].single:
@@ -323,13 +288,11 @@ def _settings(config: ExperimentConfig, privacy: Mapping[str, Any]) -> str:
     found = config.to_dict()
     changed = sorted(name for name, v in usual.items() if v is not None and found[name] != v)
     but_for = f" but for {', '.join(changed)}" if changed else ""
-    chosen = (
-        " Chosen for this run by ______, on these data: ______." if privacy["releasable"] else ""
-    )
+    chosen = " Chosen for this run by ______, on these data: ______."
     return (
         f"The settings are the preset {config.method} at profile {config.profile}{but_for}. Its "
         "authors tuned it on MNIST, and the one for color on CelebA: on these data sets that is "
-        f"spent budget nobody charged.{chosen}"
+        f"spent budget nobody charged.{chosen if privacy['releasable'] else ''}"
     )
 
 

@@ -1,13 +1,13 @@
 """The public side of a run: basis, generator, moving average, optimizer, samples.
 
-Nothing here sees a private record. What moves the generator comes from releases alone, so everything on
-this side is post-processing and covered by the guarantee.
+What moves the generator comes from releases alone, so everything that `PublicSide` does is
+post-processing and covered by the guarantee. A trainer adds the private side (`LearnerBase`).
 """
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -25,7 +25,7 @@ from dpgen_core.models.generators import (
     with_contrast,
 )
 from dpgen_core.prior.gaussian import FrequencyPrior
-from dpgen_core.streams import stream
+from dpgen_core.streams import HiddenStream, stream
 from dpgen_core.training.ranks import ALONE, Ranks
 from dpgen_core.training.threads import side_by_side
 from dpgen_core.training.workspace import cpu_state
@@ -39,7 +39,7 @@ class PublicSide:
     Args:
         config: every setting.
         device: where to train.
-        prior: the released prior, when the method has one.
+        prior: the released prior, when the method has one (`session.make_prior`).
         ranks: the processes that share the run.
 
     Attributes:
@@ -55,12 +55,11 @@ class PublicSide:
         ranks: Ranks = ALONE,
     ) -> None:
         self.config, self.device, self.prior, self.ranks = config, device, prior, ranks
+        self._latent_dim = config.generator.latent_dim if prior is None else prior.latent_dim
         if not config.privacy.rounds:
             return
-        kind = FramedBasis if config.generator.framed else FrequencyBasis
-        self.basis: FrequencyBasis = kind(
-            config.image_shape, config.contribution.basis_modes, device
-        )
+        modes = config.contribution.basis_modes
+        self.basis = _basis(config.generator.framed)(config.image_shape, modes, device)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(config.seed)
             self.critic: Critic = build_critic(
@@ -72,11 +71,9 @@ class PublicSide:
             ).to(device)
             self.generator = self._build_generator()
         self.average = copy.deepcopy(self.generator)
-        self.optimizer = torch.optim.Adam(
-            [p for p in self.generator.parameters() if p.requires_grad],
-            lr=config.generator.learning_rate,
-            betas=(config.generator.momentum, 0.99),
-        )
+        self._learned = [p for p in self.generator.parameters() if p.requires_grad]
+        rate, betas = config.generator.learning_rate, (config.generator.momentum, 0.99)
+        self.optimizer = torch.optim.Adam(self._learned, lr=rate, betas=betas)
 
     def latents(self, name: str, round_index: int, count: int) -> tuple[Tensor, Tensor]:
         """Public latents and balanced public labels, in random order."""
@@ -110,33 +107,28 @@ class PublicSide:
         mine = self.ranks.part(len(blocks))
         on_cpu = self.device.type == "cpu"
         made = side_by_side(work, mine) if on_cpu else [work(index) for index in mine]
-        made = [latents.new_zeros(0, self.basis.dim), *made]
-        return self.ranks.join(torch.cat(made)), labels
+        none = latents.new_zeros(0, self.basis.dim)
+        return self.ranks.join(torch.cat([none, *made])), labels
 
     def share_gradients(self) -> None:
         """Sum the generator's gradients over ranks, each of which knows its own images' part."""
-        if self.ranks.size == 1:
-            return
-        learned = [p for p in self.generator.parameters() if p.requires_grad]
-        parts = [torch.zeros_like(p) if p.grad is None else p.grad for p in learned]
-        whole = self.ranks.sum(torch.cat([part.flatten() for part in parts]))
-        for p, part in zip(learned, whole.split([p.numel() for p in learned]), strict=True):
-            p.grad = part.view_as(p).clone()
+        for p in self._learned if self.ranks.size > 1 else ():
+            part = torch.zeros_like(p) if p.grad is None else p.grad
+            p.grad = self.ranks.sum(part.contiguous())
 
     def step_generator(self, rounds_done: float) -> None:
-        """A step of Adam on the gradient at hand, and of the moving average.
+        """A step of Adam on the present gradient, and of the moving average.
 
-        Args:
-            rounds_done: of `config.privacy.rounds`; the learning rate falls over the second half.
+        The learning rate falls over the second half of the rounds.
         """
-        config = self.config
+        settings = self.config.generator
+        left = 1.0 - rounds_done / self.config.privacy.rounds
         for group in self.optimizer.param_groups:
-            left = 1.0 - rounds_done / config.privacy.rounds
-            group["lr"] = config.generator.learning_rate * min(1.0, 2.0 * left + 0.05)
+            group["lr"] = settings.learning_rate * min(1.0, 2.0 * left + 0.05)
         self.optimizer.step()
-        decay = min(config.generator.ema_decay, rounds_done / (rounds_done + 10))
+        decay = min(settings.ema_decay, rounds_done / (rounds_done + 10))
+        pairs = zip(self.average.parameters(), self.generator.parameters(), strict=True)
         with torch.no_grad():
-            pairs = zip(self.average.parameters(), self.generator.parameters(), strict=True)
             for mean, now in pairs:
                 mean.lerp_(now, 1 - decay)
 
@@ -153,13 +145,13 @@ class PublicSide:
 
     @torch.no_grad()
     def sample(self, labels: Tensor, *, stream_name: str = "samples") -> Tensor:
-        """Synthetic images in [0, 1] for the given labels, (n, c, h, w); seeded, post-processing."""
+        """Synthetic images in [0, 1] for `labels` (n,), (n, c, h, w); seeded, post-processing."""
         made = []
-        for start, batch in batches(labels, 500):
+        for start in range(0, len(labels), 500):
             where = (self.config.seed, stream_name, start)
-            batch = batch.to(self.device)
-            size = (len(batch), self._latent_dim)
-            latents = torch.randn(size, generator=stream(*where)).to(self.device)
+            batch = labels[start : start + 500].to(self.device)
+            latents = torch.randn(len(batch), self._latent_dim, generator=stream(*where))
+            latents = latents.to(self.device)
             if self.config.privacy.rounds:
                 noise = stream(*where, "injection", device=self.device)
                 images = self.average(latents, batch, noise)
@@ -171,31 +163,17 @@ class PublicSide:
             made.append(images.clamp(0, 1).cpu())
         return torch.cat(made)
 
-    @property
-    def _latent_dim(self) -> int:
-        if self.prior is not None:
-            return self.prior.latent_dim
-        return self.config.generator.latent_dim
-
     def _build_generator(self) -> ConvGenerator | RefinerGenerator:
-        config = self.config
-        shared = (config.image_shape, config.num_classes)
+        settings = self.config.generator
+        images = (self.config.image_shape, self.config.num_classes)
+        network = (settings.width, settings.noise_injection)
+        model: ConvGenerator | RefinerGenerator
         if self.prior is not None:
-            model: ConvGenerator | RefinerGenerator = RefinerGenerator(
-                self.prior,
-                *shared,
-                config.generator.width,
-                config.generator.noise_injection,
-                by_label=config.generator.label_in_refiner,
-            )
+            by_label = settings.label_in_refiner
+            model = RefinerGenerator(self.prior, *images, *network, by_label=by_label)
         else:
-            model = (FramedGenerator if config.generator.framed else ConvGenerator)(
-                *shared,
-                config.generator.latent_dim,
-                config.generator.width,
-                config.generator.noise_injection,
-                config.generator.appearance_noise,
-            )
+            kind = FramedGenerator if settings.framed else ConvGenerator
+            model = kind(*images, settings.latent_dim, *network, settings.appearance_noise)
         return model.to(self.device)
 
 
@@ -206,25 +184,29 @@ class LearnerBase(PublicSide):
         config: every setting; the only place sigma, q, T, C and K come from.
         data: the private records.
         key: secret key of coins and noise (`streams.secret_key`).
-        device: where to train.
-        prior: the released prior, when the method has one (`session.make_prior`).
-        ranks: the processes that share the run.
+        **public: ``device``, ``prior`` and ``ranks`` of `PublicSide`.
     """
 
-    def __init__(
-        self,
-        config: ExperimentConfig,
-        data: ImageData,
-        key: str,
-        *,
-        device: torch.device,
-        prior: FrequencyPrior | None = None,
-        ranks: Ranks = ALONE,
-    ) -> None:
-        super().__init__(config, device=device, prior=prior, ranks=ranks)
+    def __init__(self, config: ExperimentConfig, data: ImageData, key: str, **public: Any) -> None:
+        super().__init__(config, **public)
         self._key = key
         if config.privacy.rounds:
             self._take(data)
+
+    @property
+    def noise_std(self) -> float:
+        """Standard deviation of a release's noise, sigma C."""
+        return self.config.privacy.noise_multiplier * self.config.privacy.max_grad_norm
+
+    def encode(self, images: Tensor, rows: Tensor) -> Tensor:
+        """Codes (n, d) of the images at `rows` (n,)."""
+        batches = rows.split(4096)
+        return torch.cat([self.basis.encode(images[batch].to(self.device)) for batch in batches])
+
+    def flip_coins(self, count: int, round_index: int, attempt: int) -> Tensor:
+        """Poisson sampling by hidden coins: whether each of `count` contributors joins."""
+        coins = HiddenStream(self._key, "coins", round_index, attempt).uniform(count)
+        return coins < self.config.privacy.sampling_rate
 
     def _take(self, data: ImageData) -> None:
         """Keep what the learner needs of the private records."""
@@ -238,8 +220,12 @@ def to_bytes(images: Tensor) -> Tensor:
 
 def prior_basis(config: ExperimentConfig, device: torch.device | str = "cpu") -> FrequencyBasis:
     """The public basis in which the prior of `config` is released and sampled."""
-    kind = FramedBasis if config.prior.framed else FrequencyBasis
+    kind = _basis(config.prior.framed)
     return kind(config.image_shape, config.prior.modes, device, chroma=config.prior.chroma)
+
+
+def _basis(framed: bool) -> type[FrequencyBasis]:
+    return FramedBasis if framed else FrequencyBasis
 
 
 def optimizer_tensors(optimizer: torch.optim.Optimizer, prefix: str) -> dict[str, Tensor]:
@@ -262,9 +248,3 @@ def below(state: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
     """The entries ``prefix.name``, by name."""
     cut = len(prefix) + 1
     return {name[cut:]: v for name, v in state.items() if name.startswith(prefix + ".")}
-
-
-def batches(values: Tensor, size: int) -> Iterator[tuple[int, Tensor]]:
-    """Consecutive parts of `values` with where they start."""
-    for start in range(0, len(values), size):
-        yield start, values[start : start + size]

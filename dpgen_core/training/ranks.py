@@ -1,12 +1,11 @@
-"""One run over several processes: every rank owns some of the shards.
+"""One run over several processes: every rank holds the owners of some of the shards.
 
-Shards are data owners, so they part naturally: a rank draws its own shards' coins, trains their critics and
-clips their contributions. Sums meet in a reduction, the first rank adds the noise, once, and charges the
-release before anybody uses it. Every draw is keyed by (seed, round, shard), so the number of ranks changes
-nothing but the order of sums.
+A rank draws its own owners' coins, trains their critics and clips their contributions. Sums meet in
+a reduction; the first rank adds the noise, once, and charges the release before anybody uses it.
+Every draw is keyed by (seed, round, owner), so the number of ranks changes only the order of sums.
 
-Ranks are one trusted party: they share the secret key and, for checkpoints, owners' state. Built on
-`torch.distributed` (gloo between CPUs, NCCL between GPUs); started by ``torchrun``. Source: ours.
+All ranks are one trusted party: they share the secret key and, for checkpoints, the owners' state.
+Built on `torch.distributed` (gloo between CPUs, NCCL between GPUs), started by ``torchrun``. Ours.
 """
 
 from __future__ import annotations
@@ -18,7 +17,6 @@ from dataclasses import dataclass, field
 
 import torch
 import torch.distributed as dist
-from safetensors.torch import load as unpack, save as pack
 from torch import Tensor
 
 from dpgen_core.training.threads import parted
@@ -44,7 +42,7 @@ class Ranks:
         return self.rank == 0
 
     def part(self, count: int) -> range:
-        """The positions out of ``range(count)`` that are this rank's: consecutive, sizes within one."""
+        """This rank's consecutive part of ``range(count)``; sizes differ by one at most."""
         return parted(count, self.size)[self.rank]
 
     def sum(self, values: Tensor) -> Tensor:
@@ -56,27 +54,31 @@ class Ranks:
 
     def join(self, rows: Tensor) -> Tensor:
         """All ranks' rows (n_r, ...) in the order of ranks, on every rank: (sum n_r, ...)."""
-        return self._gather(rows, everywhere=True)
+        if self.size == 1:
+            return rows
+        counts = torch.zeros(self.size, dtype=torch.int64, device=rows.device)
+        counts[self.rank] = len(rows)
+        dist.all_reduce(counts)
+        padded = rows.new_zeros(int(counts.max()), *rows.shape[1:])
+        padded[: len(rows)] = rows
+        parts = [torch.empty_like(padded) for _ in range(self.size)]
+        dist.all_gather(parts, padded)
+        return torch.cat([part[:n] for part, n in zip(parts, counts.tolist(), strict=True)])
 
     def collect(self, rows: Tensor) -> Tensor:
         """As `join`, but to the first rank alone; the others get their own rows back."""
-        return self._gather(rows, everywhere=False)
+        whole = self.join(rows)
+        return whole if self.first else rows
 
     def share(self, tensors: Mapping[str, Tensor] | None) -> dict[str, Tensor]:
         """The first rank's tensors, on the CPU of every rank; what the others pass is ignored."""
         if self.size == 1:
             return dict(tensors or {})
-        content = torch.zeros(0, dtype=torch.uint8)
-        if self.first:
-            whole = {name: value.cpu().contiguous() for name, value in (tensors or {}).items()}
-            content = torch.frombuffer(bytearray(pack(whole)), dtype=torch.uint8)
-        length = torch.tensor([len(content)], device=self.device)
-        dist.broadcast(length, 0)
-        if not self.first:
-            content = torch.empty(int(length), dtype=torch.uint8)
-        content = content.to(self.device)
-        dist.broadcast(content, 0)
-        return unpack(content.cpu().numpy().tobytes())
+        content: list[dict[str, Tensor]] = [
+            {name: value.cpu() for name, value in (tensors or {}).items()}
+        ]
+        dist.broadcast_object_list(content, 0, device=self.device)
+        return content[0]
 
     def decide(self, value: int) -> int:
         """The first rank's value, on every rank."""
@@ -85,26 +87,6 @@ class Ranks:
         decision = torch.tensor([value], device=self.device)
         dist.broadcast(decision, 0)
         return int(decision)
-
-    def _gather(self, rows: Tensor, *, everywhere: bool) -> Tensor:
-        if self.size == 1:
-            return rows
-        counts = torch.zeros(self.size, dtype=torch.int64, device=rows.device)
-        counts[self.rank] = len(rows)
-        dist.all_reduce(counts)
-        if not counts.any():
-            return rows
-        padded = rows.new_zeros(int(counts.max()), *rows.shape[1:])
-        padded[: len(rows)] = rows
-        receives = everywhere or self.first
-        parts = [torch.empty_like(padded) for _ in range(self.size)] if receives else []
-        if everywhere:
-            dist.all_gather(parts, padded)
-        else:
-            dist.gather(padded, parts or None, 0)
-        if not parts:
-            return rows
-        return torch.cat([part[:n] for part, n in zip(parts, counts.tolist(), strict=True)])
 
 
 ALONE = Ranks()

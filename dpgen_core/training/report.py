@@ -1,4 +1,4 @@
-"""What a trainer is asked, and what one round leaves behind."""
+"""What a session asks of a trainer, and what one round leaves behind."""
 
 from __future__ import annotations
 
@@ -34,24 +34,20 @@ class RoundReport:
 class Trainer(Protocol):
     """What `session.Session` asks of a learner's trainer; `config.budget.LEARNERS` has its price.
 
-    Built from (config, data, key, device=, prior=, ranks=). The session charges a release between
-    `compute` and `apply`.
+    Built from (config, data, key, device=, prior=, ranks=), see `public_side.LearnerBase`. A
+    trainer charges nothing: the session charges a release between `compute` and `apply`.
     """
 
-    @property
-    def prior(self) -> FrequencyPrior | None:
-        """The released prior, when the method has one."""
+    prior: FrequencyPrior | None  # the released prior, when the method has one
 
     def warm_up(self) -> None:
         """What happens before the first round and releases nothing."""
 
     def compute(self, round_index: int, attempt: int = 0) -> RoundReport:
-        """Everything up to and including the release.
+        """Everything up to and including the release of round t = `round_index`, from 0.
 
-        Args:
-            round_index: t, 0-based.
-            attempt: 0, or more when a resumed run could not repeat a release bit for bit; coins and
-                noise are then drawn afresh.
+        An `attempt` above 0 draws coins and noise afresh, where a resumed run could not repeat a
+        release bit for bit.
         """
 
     def apply(self, report: RoundReport) -> None:
@@ -70,43 +66,34 @@ class Trainer(Protocol):
 def round_report(
     release: Tensor,
     *,
-    number: int,
+    round_index: int,
     noise_std: float,
     wanted: Tensor,
     kept: Tensor,
     norms: Tensor,
-    joined: int,
     clip_bound: float,
     critic_gaps: Tensor | None = None,
     public: dict[str, float] | None = None,
 ) -> RoundReport:
     """The report of a round, with the figures that every learner has.
 
-    Args:
-        release: the sanitized release.
-        number: of the round, 1-based.
-        noise_std: standard deviation of the release's noise.
-        wanted: sum of the contributions before clipping, flat.
-        kept: sum of the clipped contributions, flat.
-        norms: contributions' norms before clipping.
-        joined: how many contributed.
-        clip_bound: what each of `norms` was clipped to.
-        critic_gaps: last losses of the joining critics.
-        public: further figures inside the guarantee.
+    `wanted` and `kept` are the flat sums of the contributions before and after clipping, `norms`
+    their norms before it, a row for each contributor. `critic_gaps` are the last losses of the
+    joining owners' critics; `public` has further figures inside the guarantee.
     """
-    gaps = norms.new_zeros(0) if critic_gaps is None else critic_gaps
+    number = round_index + 1
     return RoundReport(
         release=release,
         public={
             "round": number,
             "release_norm": float(release.norm()),
             "noise_norm_expected": noise_std * release.numel() ** 0.5,
-        }
-        | (public or {}),
+            **(public or {}),
+        },
         private={
             "round": number,
-            "joined": joined,
-            "critic_gap": _mean(gaps),
+            "joined": len(norms),
+            "critic_gap": 0.0 if critic_gaps is None else _mean(critic_gaps),
             "norm_mean": _mean(norms),
             "norm_spread": float(norms.std() / norms.mean()) if norms.numel() > 1 else 0.0,
             "clipped_share": _mean((norms > clip_bound).to(norms)),

@@ -21,7 +21,11 @@ from dpgen_core.config.schema import ExperimentConfig
 from dpgen_core.data.sets import ImageData
 from dpgen_core.prior.gaussian import FrequencyPrior, release_prior
 from dpgen_core.prior.mixture import split_classes
-from dpgen_core.training.critic_trainer import CriticTrainer
+from dpgen_core.training.critic_trainer import (
+    CriticTrainer,
+    DPSGDCriticTrainer,
+    EFSGDCriticTrainer,
+)
 from dpgen_core.training.owner_trainer import OwnerTrainer
 from dpgen_core.training.public_side import below, prior_basis, to_bytes
 from dpgen_core.training.ranks import Ranks
@@ -34,24 +38,17 @@ _SNAPSHOT = "snapshot"
 _UNUSABLE, _REFUSED = 0, 2
 # Who trains, by `config.privacy.learner`; all are built and called alike, see `report.Trainer`.
 TRAINERS: Mapping[str, Callable[..., OwnerTrainer | CriticTrainer]] = MappingProxyType(
-    {"owners": OwnerTrainer, "dp-sgd": CriticTrainer, "efsgd": CriticTrainer}
+    {"owners": OwnerTrainer, "dp-sgd": DPSGDCriticTrainer, "efsgd": EFSGDCriticTrainer}
 )
 
 
 class Session:
-    """A run under way, tied to its work folder.
-
-    Args:
-        config: of the run.
-        real: the private records, in the order of their slots.
-        workspace: journal, checkpoint and key.
-        ranks: the processes that share the run.
+    """A run under way, tied to its work folder; `real` are the records in the order of their slots.
 
     Attributes:
         trainer: holds the generator.
         ledger: what was charged.
-        public: figures per round inside the guarantee.
-        private: figures per round outside it.
+        public: figures per round inside the guarantee; `private`, those outside it.
         snapshots: images of the same latents by rounds done, uint8.
         next_round: rounds done.
         restarts: how often the run was resumed.

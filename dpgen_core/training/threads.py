@@ -1,8 +1,8 @@
-"""Shards on threads: a thread for each part of a batch, not all threads on every small operation.
+"""Parts of a batch on threads, instead of all threads on every small operation.
 
-Splitting one operation over cores pays for large ones. An ensemble's are many and short, and waking a
-second core for each costs more than it brings: whole parts of the batch run side by side instead.
-Source: ours.
+Splitting one operation over cores pays for large ones. The owners' operations are many and short,
+and waking a second core for each costs more than it saves, so whole parts of the batch run side by
+side. Source: ours.
 """
 
 from __future__ import annotations
@@ -22,17 +22,13 @@ Result = TypeVar("Result")
 def side_by_side(work: Callable[[Part], Result], parts: Sequence[Part]) -> list[Result]:
     """``[work(part) for part in parts]``, on as many threads as torch may use.
 
-    While it runs, no operation is split further. `torch.no_grad` and the like hold for one thread: enter
-    them inside `work`.
-
-    Args:
-        work: must touch nothing that another part's work touches.
-        parts: in the order of the results.
+    While it runs, no operation is split further. `work` must touch nothing that another part's work
+    touches. `torch.no_grad` and the like hold for one thread only: enter them inside `work`.
     """
     threads = min(torch.get_num_threads(), len(parts))
     if threads <= 1:
         return [work(part) for part in parts]
-    # New threads take on torch's setting.
+    # New threads take over torch's setting.
     with using_threads(1), ThreadPoolExecutor(threads) as pool:
         return list(pool.map(work, parts))
 
@@ -45,7 +41,7 @@ def parted(count: int, number: int) -> list[range]:
 
 @contextmanager
 def using_threads(number: int) -> Iterator[None]:
-    """Let torch split an operation over that many threads, and as many as before afterwards."""
+    """Let torch use that many threads per operation, and as many as before afterwards."""
     kept = torch.get_num_threads()
     torch.set_num_threads(number)
     try:

@@ -120,7 +120,9 @@ def test_real_extractor_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     value, reason = fid(real, synthetic, weights=path)
     assert value is None and "SHA-256" in reason  # right format, wrong weights
     monkeypatch.setattr(inception, "WEIGHTS_SHA256", inception._sha256(path))
-    value, reason = fid(real, synthetic, weights=path, batch=3, device="cpu")
+    monkeypatch.setattr(inception, "BATCH", 3)
+    monkeypatch.setattr(inception, "pick_device", lambda: torch.device("cpu"))
+    value, reason = fid(real, synthetic, weights=path)
     assert reason == ""
     with torch.no_grad():
         features = [network(inception.as_bytes(images))[0] for images in (real, synthetic)]

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from dpgen_core.checks import InvalidArgument
 from dpgen_core.codes.basis import FrequencyBasis
-from dpgen_core.prior import mixture
+from dpgen_core.prior import gaussian, mixture
 from dpgen_core.prior.gaussian import (
     CELL_STEPS,
     MIXTURE_SHARES,
@@ -177,7 +177,7 @@ def test_each_release_carries_the_noise_it_is_charged_for(monkeypatch: pytest.Mo
     images, labels = made_data(400)
     seen: dict[str, Tensor] = {}
     charged = {e.name: e.noise_multiplier for e in prior_events(2.0, 2)}
-    real = mixture.unflatten_symmetric
+    real = gaussian.unflatten_symmetric
 
     def spy(vectors: Tensor, dim: int) -> Tensor:
         seen["cells/covariances"] = vectors
@@ -186,7 +186,7 @@ def test_each_release_carries_the_noise_it_is_charged_for(monkeypatch: pytest.Mo
     def nothing(*arguments: object) -> tuple[Tensor, Tensor, Tensor]:
         return torch.zeros(60), torch.zeros(60, 8), torch.zeros(60, 36)
 
-    monkeypatch.setattr(mixture, "unflatten_symmetric", spy)
+    monkeypatch.setattr(gaussian, "unflatten_symmetric", spy)
     monkeypatch.setattr(mixture, "cell_statistics", nothing)
     release(images, labels, 2.0, cells=30, r=8)
     radius = mixture.clip_radius(8)

@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given, strategies as st
 from scipy.special import ndtr
 
+from companion.book.statements import write_statement
 from companion.studies.committed import committed_records
 from dpgen_core.accounting import GaussianEvent, Ledger, epsilon_of_events
 from dpgen_core.config.make import make_config
@@ -29,7 +30,6 @@ from dpgen_core.records.statement import (
     privacy_facts,
     privacy_statement,
     tail_delta,
-    write_statement,
 )
 from dpgen_core.streams import HiddenStream
 

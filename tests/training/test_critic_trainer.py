@@ -24,6 +24,7 @@ from dpgen_core.data.sets import ImageData
 from dpgen_core.experiment import run_experiment
 from dpgen_core.prior.gaussian import prior_events
 from dpgen_core.training.critic_trainer import CriticTrainer
+from dpgen_core.training.session import TRAINERS
 
 CPU = torch.device("cpu")
 METHODS = ("dp-sgd-critic", "efsgd-critic")
@@ -35,7 +36,9 @@ def configure(method: str, **changes: object) -> ExperimentConfig:
 
 
 def trainer(config: ExperimentConfig, data: ImageData, key: str = "key") -> CriticTrainer:
-    return CriticTrainer(config, data, key, device=CPU)
+    made = TRAINERS[config.privacy.learner](config, data, key, device=CPU)
+    assert isinstance(made, CriticTrainer)
+    return made
 
 
 def test_gradients_are_those_of_single_records(tiny_glyphs: ImageData) -> None:
@@ -49,7 +52,7 @@ def test_gradients_are_those_of_single_records(tiny_glyphs: ImageData) -> None:
 
 
 def test_one_record_moves_the_sum_by_twice_the_clip_at_most(tiny_glyphs: ImageData) -> None:
-    """Twins: with the same key noise and coins cancel, and only a joining record's share is left."""
+    """With one key, noise and coins cancel, and only the joining record's share is left."""
     config = configure("dp-sgd-critic", max_grad_norm=0.01)
     mine = trainer(config, tiny_glyphs)
     row = int(mine._join(0, 0)[0])

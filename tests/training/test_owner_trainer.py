@@ -61,7 +61,7 @@ def test_one_record_moves_a_round_by_at_most_2c_and_only_when_its_shard_joins(
 
 
 def silent_release(config: ExperimentConfig, data: ImageData) -> torch.Tensor:
-    """Releases of rounds in which the shards have nothing to say: noise alone."""
+    """Releases of rounds in which all contributions are zero: noise alone."""
     trainer = OwnerTrainer(config, data, "key", device=CPU)
     return torch.cat(
         [trainer.compute(index).release.flatten() for index in range(config.privacy.rounds)]
@@ -94,21 +94,21 @@ def test_the_noise_is_the_accounted_one(
     assert p_value > 1e-3 if factor == 1.0 else p_value < 1e-6
 
 
-def test_every_shard_flips_its_own_coin_at_the_accounted_rate(tiny_glyphs: ImageData) -> None:
+def test_every_owner_flips_its_own_coin_at_the_accounted_rate(tiny_glyphs: ImageData) -> None:
     config = configure(sampling_rate=0.3, num_records=600)
     trainer = OwnerTrainer(config, tiny_glyphs, "key", device=CPU)
-    draws, shards = 3000, config.privacy.num_shards
-    joined = torch.zeros(draws, shards, dtype=torch.float64)
+    draws, owners = 3000, config.privacy.num_shards
+    joined = torch.zeros(draws, owners, dtype=torch.float64)
     for index in range(draws):
         joined[index, trainer._join(index, 0)] = 1.0
     rate = round_event(config).sampling_rate
     for count in joined.sum(0).tolist():
         assert stats.binomtest(int(count), draws, rate).pvalue > 1e-4
-    # independence: a draw of a fixed number of shards would make the cohort's size constant
-    expected = shards * rate * (1 - rate)
+    # independence: a draw of a fixed number of owners would make the cohort's size constant
+    expected = owners * rate * (1 - rate)
     assert joined.sum(1).var().item() == pytest.approx(expected, rel=0.15)
     correlation = torch.corrcoef(joined.T)
-    off_diagonal = correlation[~torch.eye(shards, dtype=torch.bool)]
+    off_diagonal = correlation[~torch.eye(owners, dtype=torch.bool)]
     assert off_diagonal.abs().max().item() < 4.5 / math.sqrt(draws)
 
 

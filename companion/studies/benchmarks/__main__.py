@@ -15,7 +15,7 @@ from typing import Any
 import torch
 
 from companion.studies.benchmark_results import BENCHMARKS_FILE, load_benchmarks
-from companion.studies.benchmarks import costs, ensembles, optimizers, ranks
+from companion.studies.benchmarks import costs, ensembles, imports, optimizers, ranks
 from companion.studies.benchmarks.timing import alternate
 from companion.studies.committed import project_root
 from dpgen_core.accounting import Accountant, Ledger, SampledGaussianEvent
@@ -59,6 +59,7 @@ def steps() -> list[dict[str, Any]]:
 
 
 PARTS: dict[str, Callable[[], Any]] = {
+    "imports": imports.measure,
     "loop": loops,
     "optimizers": steps,
     "ranks": ranks.compare,

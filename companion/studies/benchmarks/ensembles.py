@@ -15,8 +15,9 @@ from torch.utils.flop_counter import FlopCounterMode
 from companion.studies.benchmarks.timing import alternate
 from companion.studies.cost_model import STEP_PASSES, matmul_rate
 from dpgen_core.codes.basis import FrequencyBasis
+from dpgen_core.config.schema import ContributionConfig, CriticConfig
 from dpgen_core.models.critics import Critic, build_critic
-from dpgen_core.training.owners import OwnerEnsemble, OwnerSettings
+from dpgen_core.training.owners import OwnerEnsemble
 from dpgen_core.training.threads import using_threads
 
 WIDTHS = {"mlp": 64, "conv": 32}  # the presets' own
@@ -43,14 +44,14 @@ class Case:
         self.critic: Critic = build_critic(
             critic, basis=basis, num_classes=CLASSES, width=width, classify=False
         ).to(device)
-        settings = OwnerSettings(
-            CLASSES, BATCH, 1e-3, 10.0, 1.0, 0.0, torch.ones(basis.dim).to(device)
-        )
         self.ensemble = OwnerEnsemble(
             self.critic,
             torch.randn(num_shards, RECORDS, basis.dim).to(device),
             torch.randint(CLASSES, (num_shards, RECORDS)).to(device),
-            settings,
+            CriticConfig(batch_size=BATCH, learning_rate=1e-3),
+            ContributionConfig(),
+            num_classes=CLASSES,
+            match_scale=torch.ones(basis.dim).to(device),
             seed=0,
         )
         self.pool = torch.randn(POOL, basis.dim).to(device)
