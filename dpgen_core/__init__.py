@@ -11,9 +11,7 @@ Five names carry most uses, and none of them needs further reading:
     >>> round(epsilon_spent(noise_multiplier=2.5, sampling_rate=0.1, rounds=500, delta=1e-5), 1)
     9.3
 
-Rooms, lowest first; an import goes down only: ``checks losses``, ``streams codes accounting``,
-``mechanism data``, ``prior evaluation``, ``models``, ``config``, ``training records``,
-``experiment``, ``cli``.
+The rooms and their order are in ``book/architecture.md``.
 """
 
 from typing import TYPE_CHECKING
@@ -23,13 +21,14 @@ import lazy_loader
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from dpgen_core.accounting import BudgetExceeded as BudgetExceeded
-    from dpgen_core.accounting import Ledger as Ledger
-    from dpgen_core.accounting import calibrate_noise as calibrate_noise
-    from dpgen_core.accounting import epsilon_spent as epsilon_spent
+    from dpgen_core.accounting.calibration import (
+        calibrate_noise as calibrate_noise,
+        epsilon_spent as epsilon_spent,
+    )
+    from dpgen_core.accounting.events import BudgetExceeded as BudgetExceeded
+    from dpgen_core.accounting.ledger import Ledger as Ledger
     from dpgen_core.checks import InvalidArgument as InvalidArgument
-    from dpgen_core.config import ExperimentConfig as ExperimentConfig
-    from dpgen_core.config import make_config as make_config
+    from dpgen_core.config import ExperimentConfig as ExperimentConfig, make_config as make_config
     from dpgen_core.data import load as load
     from dpgen_core.experiment import run_experiment as run_experiment
     from dpgen_core.mechanism import EFSGD as EFSGD

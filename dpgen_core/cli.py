@@ -108,14 +108,9 @@ def _synthesize(options: argparse.Namespace) -> int:
 def hand_over(record: Record, target: Path, *, root: Path | str | None = None) -> Path:
     """Write what may leave: ``target/<class>/<number>.png``, and the archive, statement and figures.
 
-    Args:
-        record: of a run whose noise came from a secret source.
-        target: a folder that does not exist yet; it appears whole or not at all.
-        root: the folder that the run learned from, for class names; None takes `data_root`.
-
-    Raises:
-        InvalidArgument: the record's noise follows from a public seed, its key was not removed, its
-            synthetic images are gone, or `target` exists.
+    The `target` must not exist; it appears whole or not at all. `root` is the folder that the run
+    learned from, for class names. Refuses a record whose noise follows from a public seed, whose
+    key was not removed, or whose synthetic images are gone.
     """
     import numpy as np
 

@@ -11,11 +11,12 @@ import resource
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import pandas as pd
 import torch
 
-from dpgen_core.accounting import bound_text, epsilon_of_events
+from dpgen_core.accounting.events import epsilon_of_events
+from dpgen_core.accounting.ledger import bound_text
 from dpgen_core.checks import require
 from dpgen_core.config.budget import LEARNERS, planned_events
 from dpgen_core.config.schema import ExperimentConfig
@@ -30,6 +31,9 @@ from dpgen_core.training.public_side import to_bytes
 from dpgen_core.training.ranks import ALONE, Ranks
 from dpgen_core.training.session import Session
 from dpgen_core.training.workspace import FollowingWorkspace, Workspace, work_folder
+
+if TYPE_CHECKING:  # slow to import
+    import pandas as pd
 
 MOST_ROWS = 1000  # of history.csv and diagnostics.csv
 SHEET_COLORS = {1: 32, 3: None}  # palette of the sample sheet by channels: a record stays small
@@ -235,6 +239,8 @@ def _write_outcome(session: Session, test: ImageData, target: Path, *, fingerpri
 
 def _thinned(rows: list[dict[str, float]]) -> pd.DataFrame:
     """At most `MOST_ROWS` rows, the last one among them; a record stays small."""
+    import pandas as pd
+
     step = -(-len(rows) // MOST_ROWS) or 1
     kept = rows[::-1][::step][::-1]
     return pd.DataFrame(kept or None, columns=None if kept else ["round"])

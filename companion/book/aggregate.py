@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from companion.book.tables import MISSING, runs_frame
-from dpgen_core.accounting import bound_text
+from dpgen_core.accounting.ledger import bound_text
 from dpgen_core.checks import check_choice
 from dpgen_core.config.presets import WHOLE
 from dpgen_core.data.sets import DATASETS

@@ -13,7 +13,7 @@ from pathlib import Path
 from companion.book.tables import book_order
 from companion.studies import clone_timings
 from companion.studies.committed import committed_records, project_root
-from dpgen_core.accounting import bound_text
+from dpgen_core.accounting.ledger import bound_text
 from dpgen_core.checks import require
 from dpgen_core.config.presets import WHOLE
 from dpgen_core.records.record import Record

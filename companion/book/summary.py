@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from dpgen_core.accounting import bound_text
+from dpgen_core.accounting.ledger import bound_text
 from dpgen_core.records.record import Record
 
 _METRICS: Mapping[str, str] = MappingProxyType(

@@ -16,7 +16,7 @@ from types import MappingProxyType
 import pandas as pd
 
 from companion.studies.committed import committed_records, project_root
-from dpgen_core.accounting import bound_text
+from dpgen_core.accounting.ledger import bound_text
 from dpgen_core.checks import InvalidArgument, check_choice
 from dpgen_core.config.make import make_config
 from dpgen_core.config.presets import METHODS, WHOLE

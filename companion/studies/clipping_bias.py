@@ -21,7 +21,7 @@ from scipy.optimize import brentq
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from dpgen_core.accounting import epsilon_of_events
+from dpgen_core.accounting.events import epsilon_of_events
 from dpgen_core.checks import check_int, check_real, require
 from dpgen_core.data.sets import load
 from dpgen_core.mechanism.clipping import ClipMode, clip_contributions

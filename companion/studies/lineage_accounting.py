@@ -23,15 +23,14 @@ import numpy as np
 import pandas as pd
 from scipy.special import gammaln, logsumexp
 
-from dpgen_core.accounting import (
+from dpgen_core.accounting.calibration import calibrate_noise, epsilon_spent
+from dpgen_core.accounting.events import (
     Accountant,
     Event,
+    Relation,
     SampledGaussianEvent,
-    calibrate_noise,
     epsilon_of_events,
-    epsilon_spent,
 )
-from dpgen_core.accounting.events import Relation
 from dpgen_core.checks import check_int, check_real
 
 # Settings of the published DP-GAN-DPAC code; GS-WGAN's are those for MNIST.

@@ -28,7 +28,7 @@ from companion.studies.membership import audit_membership
 from companion.studies.release_faults import audit_release_faults
 from companion.studies.training_checks import audit_faults
 from companion.studies.worst_case import StepAudit, audit_steps, lineage_step, our_step
-from dpgen_core.accounting import calibrate_noise
+from dpgen_core.accounting.calibration import calibrate_noise
 from dpgen_core.config.make import make_config
 from dpgen_core.data import sets as data
 

@@ -27,7 +27,8 @@ from torch import Tensor
 
 from companion.studies.canaries import accuracy_p_value, one_run_epsilon, run_with_canaries
 from companion.studies.planted_faults import FAULTS
-from dpgen_core.accounting import SampledGaussianEvent, total_variation
+from dpgen_core.accounting.calibration import total_variation
+from dpgen_core.accounting.events import SampledGaussianEvent
 from dpgen_core.config.budget import LEARNERS
 from dpgen_core.config.make import make_config
 from dpgen_core.config.schema import ExperimentConfig

@@ -19,42 +19,27 @@ std over its *sensitivity*. The relation of a round is one of contributions: und
 by up to 2 C; under ``"add-or-remove"`` the whole owner vanishes, and the sum moves by C.
 """
 
-from dpgen_core.accounting.calibration import (
-    MOST_ROUNDS,
-    calibrate_gaussian,
-    calibrate_noise,
-    epsilon_spent,
-    max_rounds,
-    total_variation,
-)
-from dpgen_core.accounting.events import (
-    ACCOUNTANTS,
-    Accountant,
-    BudgetExceeded,
-    Event,
-    GaussianEvent,
-    SampledGaussianEvent,
-    epsilon_of_events,
-)
-from dpgen_core.accounting.ledger import Ledger, bound_text
-from dpgen_core.accounting.rdp import RELATIONS, Relation
+import lazy_loader
 
-__all__ = [
-    "ACCOUNTANTS",
-    "MOST_ROUNDS",
-    "RELATIONS",
-    "Accountant",
-    "BudgetExceeded",
-    "Event",
-    "GaussianEvent",
-    "Ledger",
-    "Relation",
-    "SampledGaussianEvent",
-    "bound_text",
-    "calibrate_gaussian",
-    "calibrate_noise",
-    "epsilon_of_events",
-    "epsilon_spent",
-    "max_rounds",
-    "total_variation",
-]
+_NAMES = {
+    "calibration": [
+        "MOST_ROUNDS",
+        "calibrate_gaussian",
+        "calibrate_noise",
+        "epsilon_spent",
+        "max_rounds",
+        "total_variation",
+    ],
+    "events": [
+        "ACCOUNTANTS",
+        "Accountant",
+        "BudgetExceeded",
+        "Event",
+        "GaussianEvent",
+        "SampledGaussianEvent",
+        "epsilon_of_events",
+    ],
+    "ledger": ["Ledger", "bound_text"],
+    "rdp": ["RELATIONS", "Relation"],
+}
+__getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submod_attrs=_NAMES)

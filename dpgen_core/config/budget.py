@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from dpgen_core import accounting
-from dpgen_core.accounting import Event, SampledGaussianEvent
+from dpgen_core.accounting.events import Event, SampledGaussianEvent
 from dpgen_core.accounting.pld import smallest_delta
 from dpgen_core.checks import require
 from dpgen_core.config.presets import DEFAULT_DELTA

@@ -16,7 +16,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from dpgen_core.accounting import ACCOUNTANTS, RELATIONS, Accountant, Relation
+from dpgen_core.accounting.events import ACCOUNTANTS, Accountant
+from dpgen_core.accounting.rdp import RELATIONS, Relation
 from dpgen_core.checks import check_choice, check_int, check_real, require
 from dpgen_core.config.budget import LEARNERS
 from dpgen_core.config.presets import DEFAULT_DELTA

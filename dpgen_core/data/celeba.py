@@ -12,8 +12,6 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor
-from torchvision import datasets as tv
-from torchvision.transforms import functional as transforms
 
 from dpgen_core.checks import require
 
@@ -39,14 +37,6 @@ def prepared_size(folder: Path, split: str) -> int | None:
     parts = _parts(folder)
     sizes = (int((_npz(part, "partition") == PARTITIONS[split]).sum()) for part in parts)
     return sum(sizes) if parts else None
-
-
-def available(folder: Path) -> bool:
-    """Whether either layout is there; may raise what `load_celeba` would."""
-    prepared = prepared_size(folder, "train")
-    if prepared is None:
-        tv.CelebA(str(folder), split="test", download=False)
-    return prepared != 0
 
 
 def _parts(folder: Path) -> list[Path]:
@@ -89,6 +79,9 @@ def _load_parts(folder: Path, split: str, pick: Pick, shape: Shape) -> Loaded:
 
 
 def _load_images(folder: Path, split: str, pick: Pick, shape: Shape) -> Loaded:
+    from torchvision import datasets as tv  # slow to import
+    from torchvision.transforms import functional as transforms
+
     try:
         source = tv.CelebA(str(folder), split=split, target_type="attr", download=False)
     except (OSError, RuntimeError) as error:

@@ -19,8 +19,6 @@ from types import MappingProxyType
 import torch
 from PIL import Image, UnidentifiedImageError
 from torch import Tensor
-from torchvision.datasets import ImageFolder
-from torchvision.transforms import functional as transforms
 
 from dpgen_core.checks import InvalidArgument, require
 from dpgen_core.streams import HiddenStream, stream
@@ -33,11 +31,7 @@ Files = list[tuple[Path, int]]  # path and label
 
 
 def class_names(folder: Path) -> tuple[str, ...]:
-    """The subfolders' names, sorted.
-
-    Raises:
-        InvalidArgument: there are fewer than two.
-    """
+    """The subfolders' names, sorted; fewer than two are refused."""
     names = sorted(p.name for p in folder.iterdir() if p.is_dir()) if folder.is_dir() else []
     found = f"{folder} with {len(names)} subfolders"
     rule = "a folder with one subfolder of images per class, two or more"
@@ -61,18 +55,9 @@ def load_folder(
 ) -> tuple[Tensor, Tensor]:
     """Images and labels of a split.
 
-    Args:
-        name: a key of `SHAPES`; it decides size and channels.
-        folder: one subfolder of images per class.
-        split: ``train``; ``test``, one slot in six; or ``all``, every file in the order of the names.
-        pick: from the number of records to the rows wanted.
-        key: see `rows_of_split`.
-
-    Returns:
-        Images float32 in [0, 1], (n, c, h, w), the middle square of each, resized; labels int64, (n,).
-
-    Raises:
-        InvalidArgument: an unreadable image, or too few files.
+    `name` of `SHAPES` decides size and channels, `split` is ``train``, ``test`` (one slot in six) or
+    ``all``, `pick` goes from the number of records to the rows wanted, `key` as in `rows_of_split`.
+    Images are float32 in [0, 1], (n, c, h, w), the middle square of each, resized; labels int64.
     """
     files = _files(folder)
     slots = rows_of_split(len(files), split, key)
@@ -84,11 +69,8 @@ def load_folder(
 def rows_of_split(count: int, split: str, key: str | None) -> Tensor:
     """Files of a split as places in the order of the names, in the order of their slots.
 
-    Args:
-        count: number of files; with it alone, which slots belong to a split is decided.
-        split: ``train``, ``test`` or ``all``.
-        key: the run's secret key, which puts the files into their slots; None leaves them in the
-            order of the names, which is public.
+    Which slots belong to a split follows from the number of files, `count`, alone. The run's secret
+    `key` puts the files into slots; None leaves them in the order of the names, which is public.
     """
     held = count // HELD_OUT
     require(held > 0, "images", count, f"at least {HELD_OUT}", "more images")
@@ -111,6 +93,8 @@ def secret_order(count: int, key: str) -> Tensor:
 
 def _files(folder: Path) -> Files:
     """Every image with its class, in the order of the file names."""
+    from torchvision.datasets import ImageFolder  # slow to import
+
     class_names(folder)
     # A class without images is no error: whether it has one is up to single records.
     found = ImageFolder(str(folder), allow_empty=True).samples
@@ -120,6 +104,8 @@ def _files(folder: Path) -> Files:
 
 def _read(path: Path, shape: tuple[int, int, int]) -> Tensor:
     """(c, side, side) in [0, 1]."""
+    from torchvision.transforms import functional as transforms
+
     try:
         with Image.open(path) as image:
             loaded = image.convert("L" if shape[0] == 1 else "RGB")

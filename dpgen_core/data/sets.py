@@ -1,8 +1,7 @@
 """Named data sets as tensors.
 
-The data folder is ``$DPGEN_DATA``, else ``./data``. It may be read-only: nothing is written to a
-folder that already holds the files, and a download appears there complete or not at all. Files are
-checked before use, and nothing is ever unpickled.
+The data folder may be read-only: nothing is written to one that holds the files, and a download
+appears there complete or not at all. Files are checked before use, and none is ever unpickled.
 
     >>> digits = load("glyphs", "train", num_records=100)  # drawn here: no download
     >>> tuple(digits.images.shape), digits.labels.bincount().tolist()
@@ -14,20 +13,20 @@ from __future__ import annotations
 import contextlib
 import functools
 import gzip
+import hashlib
 import http.client
 import os
 import tempfile
 import threading
 import urllib.request
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 import torch
 from torch import Tensor
-from torchvision import datasets as tv
-from torchvision.datasets.utils import calculate_md5, check_integrity
 
 from dpgen_core.checks import check_choice, check_int, require
 from dpgen_core.data import celeba, folders
@@ -39,10 +38,10 @@ from dpgen_core.streams import stream
 class ImageData:
     """Images with labels; raises `InvalidArgument` unless they are as said below."""
 
-    name: str  # the data set's
-    images: Tensor  # float32 in [0, 1], (N, c, h, w)
-    labels: Tensor  # int64 in 0..classes-1, (N,)
-    class_names: tuple[str, ...]  # one per class
+    name: str  #: the data set's
+    images: Tensor  #: float32 in [0, 1], (N, c, h, w)
+    labels: Tensor  #: int64 in 0..classes-1, (N,)
+    class_names: tuple[str, ...]  #: one per class
 
     def __post_init__(self) -> None:
         shapes = tuple(self.images.shape), tuple(self.labels.shape)
@@ -70,10 +69,10 @@ def check_pixels(argument: str, images: Tensor) -> None:
 class DatasetSpec:
     """What is public about a data set."""
 
-    name: str  # key in `DATASETS`
-    image_shape: tuple[int, int, int]  # (c, h, w)
-    class_names: tuple[str, ...]  # one per class
-    license: str  # as usually stated
+    name: str  #: key in `DATASETS`
+    image_shape: tuple[int, int, int]  #: (c, h, w)
+    class_names: tuple[str, ...]  #: one per class
+    license: str  #: as usually stated
 
     @property
     def num_classes(self) -> int:
@@ -96,7 +95,7 @@ DATASETS: Mapping[str, DatasetSpec] = MappingProxyType(
     }
 )
 NAMES = (*DATASETS, *folders.SHAPES)
-_IDX: dict[str, type[tv.MNIST]] = {"mnist": tv.MNIST, "fashion_mnist": tv.FashionMNIST}
+_IDX = {"mnist": "MNIST", "fashion_mnist": "FashionMNIST"}  # classes and folders of torchvision
 _IDX_PREFIX = {"train": "train", "test": "t10k"}
 _SPLITS: dict[str, Iterable[str]] = {"celeba": celeba.PARTITIONS}
 _SPLITS |= dict.fromkeys(folders.SHAPES, ("train", "test", "all"))
@@ -199,23 +198,31 @@ def available(name: str, *, root: Path | str | None = None, download: bool = Tru
     With `download`, missing files are fetched; each server has `DOWNLOAD_SECONDS` to answer.
     """
     try:
-        check_choice("dataset", name, NAMES)
         folder = data_root() if root is None else Path(root)
-        if name in folders.SHAPES:
-            return train_size(name, root=folder) > 0
         if name in _IDX:
             if download:
                 _download_missing(name, folder)
-            return all(check_integrity(path, md5) for path, md5 in _idx_files(name, folder))
-        return name != "celeba" or celeba.available(folder)
+            return all(_md5(path) == md5 for path, md5 in _idx_files(name, folder))
+        if name == "celeba" and celeba.prepared_size(folder, "train") is None:
+            from torchvision.datasets import CelebA
+
+            CelebA(str(folder), split="test", download=False)  # raises if it is not there
+        return train_size(name, root=folder) > 0
     except Exception:  # `load` reports what is wrong
         return False
 
 
 def _idx_files(name: str, folder: Path) -> list[tuple[Path, str]]:
     """The compressed IDX files of a data set and their published MD5 sums."""
-    raw = folder / _IDX[name].__name__ / "raw"
-    return [(raw / filename, md5) for filename, md5 in _IDX[name].resources]
+    raw = folder / _IDX[name] / "raw"
+    return [(raw / filename, md5) for filename, md5 in _published(name).resources]
+
+
+def _published(name: str) -> Any:
+    """Torchvision's class, which knows sums and servers; slow to import, so only when asked."""
+    from torchvision import datasets
+
+    return getattr(datasets, _IDX[name])
 
 
 def _download_missing(name: str, folder: Path) -> None:
@@ -225,16 +232,16 @@ def _download_missing(name: str, folder: Path) -> None:
         return
     raw = missing[0][0].parent
     try:
-        server = next(filter(_answers, _IDX[name].mirrors), None)
+        server = next(filter(_answers, _published(name).mirrors), None)
         if server is None:
-            raise OSError(f"no answer from {' or '.join(_IDX[name].mirrors)}")
+            raise OSError(f"no answer from {' or '.join(_published(name).mirrors)}")
         raw.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=raw) as scratch:
             for path, md5 in missing:
                 partial = Path(scratch) / path.name
                 with _open(server + path.name) as response:
                     partial.write_bytes(response.read())
-                if not check_integrity(partial, md5):
+                if _md5(partial) != md5:
                     raise OSError(f"{path.name} from {server} is corrupted")
                 partial.replace(path)
     except (OSError, http.client.HTTPException) as error:
@@ -265,9 +272,7 @@ def _open(url: str, method: str = "GET") -> http.client.HTTPResponse:
     return urllib.request.urlopen(request, timeout=DOWNLOAD_SECONDS)
 
 
-def _load_idx(
-    name: str, folder: Path, split: str, pick: Callable[[int], Tensor]
-) -> tuple[Tensor, Tensor]:
+def _load_idx(name: str, folder: Path, split: str, pick: celeba.Pick) -> celeba.Loaded:
     """Without torchvision's class, which unpacks into a folder that may be read-only."""
     _download_missing(name, folder)
     files = {path.name: (path, md5) for path, md5 in _idx_files(name, folder)}
@@ -281,12 +286,15 @@ def _load_idx(
     return images[rows].float().div_(255), labels[rows]
 
 
+def _md5(path: Path) -> str | None:
+    return (
+        hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest() if path.exists() else None
+    )
+
+
 def _idx_values(path: Path, md5: str, *, dimensions: int) -> Tensor:
     """The checked content of an IDX file, flat; the header has four bytes plus four a dimension."""
-    found, rule = (
-        calculate_md5(path),
-        f"{md5}, the published file's; this one is damaged or another",
-    )
+    found, rule = _md5(path), f"{md5}, the published file's; this one is damaged or another"
     require(found == md5, f"MD5 sum of {path}", found, rule, "a fresh copy of the file")
     content = bytearray(gzip.decompress(path.read_bytes()))
     return torch.frombuffer(content, dtype=torch.uint8, offset=4 * (1 + dimensions))

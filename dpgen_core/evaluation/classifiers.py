@@ -152,7 +152,7 @@ def train_classifier(
 def cached_classifier(
     data: ImageData, *, cache_dir: Path | None, device: str = "auto", **options: Any
 ) -> TrainedClassifier:
-    """`train_classifier` with its `options`, cached under a name made of data and options.
+    """`train_classifier` with its `options`, cached under a digest of all that decides the weights.
 
     A model trained on private records is private, and so is `cache_dir`; None caches nothing.
     """
@@ -160,8 +160,12 @@ def cached_classifier(
     if cache_dir is None:
         return train()
     where, architecture = pick_device(device), options["architecture"]
-    key = _key(data, sorted(options.items()), where.type)
-    path = Path(cache_dir) / f"{data.name}-{architecture}-{key}.safetensors"
+    settings = [options, where.type, list(data.images.shape), torch.__version__]
+    digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
+    digest.update(Path(__file__).read_bytes())
+    for tensor in (data.images, data.labels):
+        digest.update(tensor.cpu().contiguous().numpy().data)
+    path = Path(cache_dir) / f"{data.name}-{architecture}-{digest.hexdigest()[:16]}.safetensors"
     with torch.random.fork_rng(devices=[]):  # initial weights are drawn, then overwritten
         model = build_classifier(architecture, data.images, options["num_classes"])
     try:
@@ -177,16 +181,6 @@ def build_classifier(architecture: str, images: Tensor, num_classes: int) -> Cla
     """An untrained classifier for images (n, c, h, w), from PyTorch's global generator."""
     kind = SmallCNN if architecture == "cnn" else SmallMLP
     return kind(tuple(images.shape[1:]), num_classes)
-
-
-def _key(data: ImageData, *settings: object) -> str:
-    """Digest of all that decides the weights: data, settings, this file and PyTorch."""
-    settings += list(data.images.shape), torch.__version__
-    digest = hashlib.sha256(json.dumps(settings).encode())
-    digest.update(Path(__file__).read_bytes())
-    for tensor in (data.images, data.labels):
-        digest.update(tensor.cpu().contiguous().numpy().data)
-    return digest.hexdigest()[:16]
 
 
 def _write(path: Path, model: nn.Module) -> None:

@@ -25,10 +25,9 @@ BATCH = 100  # images per pass
 
 
 def find_weights(weights: Path | None = None) -> tuple[Path | None, str]:
-    """Look for the weights file: only at `weights` if given, else in environment and cache.
+    """(path, "") of the weights, at `weights` (file or folder) or in environment and cache.
 
-    `weights` is the file, or a folder that holds it. Returns (path, "") or (None, reason); the
-    reason is published with records and holds no absolute path.
+    Else (None, reason); reasons are published with records and hold no absolute path.
     """
     places = {
         f"${ENVIRONMENT_NAME}": os.environ.get(ENVIRONMENT_NAME),
@@ -57,9 +56,8 @@ def find_weights(weights: Path | None = None) -> tuple[Path | None, str]:
 def fid(real: Tensor, synthetic: Tensor, weights: Path | None = None) -> tuple[float | None, str]:
     """Frechet Inception Distance of two sets of images (n, 1 or 3, h, w) in [0, 1], n >= 2.
 
-    Gray images are repeated to three channels; `weights` as in `find_weights`. Returns (value, "")
-    or (None, reason).
-    Source: Heusel et al. (2017), as implemented by torchmetrics on torch-fidelity's extractor.
+    (value, "") or (None, reason); `weights` as in `find_weights`. Source: Heusel et al. (2017), as
+    implemented by torchmetrics on torch-fidelity's extractor.
     """
     for name, images in (("real", real), ("synthetic", synthetic)):
         good = images.dim() == 4 and len(images) >= 2 and images.shape[1] in (1, 3)

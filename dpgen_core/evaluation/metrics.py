@@ -1,7 +1,7 @@
 """Quality of synthetic images: accuracy, Inception Score, Frechet distance, coverage, copying.
 
-*g2r* trains a classifier on synthetic images and tests it on the real test set, *r2g* the other way
-round. The Inception Score and the Frechet distance use a classifier trained on real data, GS-WGAN's
+*g2r* trains a classifier on synthetic images and tests it on real ones, *r2g* the other way round.
+The Inception Score and the Frechet distance use a classifier trained on real data, GS-WGAN's
 protocol for MNIST; only `inception.fid` gives a FID. The privacy guarantee does not cover them.
 
     >>> round(inception_score(torch.eye(3)), 6)  # certain of the class, and each class as often
@@ -32,10 +32,10 @@ Metric = float | str | None
 class EvaluationSettings:
     """How much data and work the metrics use."""
 
-    synthetic_records: int = 10_000  # synthetic images used at most
-    real_records: int = 10_000  # real training images used at most
-    classifier_epochs: int = 8  # passes of each classifier
-    neighbor_records: int = 2_000  # images per side in the neighbor metrics
+    synthetic_records: int = 10_000  #: synthetic images used at most
+    real_records: int = 10_000  #: real training images used at most
+    classifier_epochs: int = 8  #: passes of each classifier
+    neighbor_records: int = 2_000  #: images per side in the neighbor metrics
 
     def __post_init__(self) -> None:
         for name in ("synthetic_records", "real_records", "neighbor_records"):
@@ -54,18 +54,19 @@ def evaluate(
 ) -> dict[str, Metric]:
     """All metrics of one set of synthetic images; seeded, values JSON-safe, None if not defined.
 
-    `cache_dir` is a private cache of the classifiers trained on real data; None caches none. No
-    classifier is trained or chosen on `real_test`. The sets must have the same shape and classes.
-
-    Returns:
-        ``g2r_*``, ``r2g_*``, ``real_*`` (train real, test real: the ceiling of g2r), each for
-        ``cnn`` and ``mlp``, in [0, 1]; by the real-trained CNN ``inception_score``,
-        ``frechet_distance``, ``frechet_floor``, ``precision``, ``recall``; Euclidean over pixels
-        ``class_distance_*`` and ``nearest_real_*``; ``fid`` and ``fid_reason``.
+    ``real_*`` trains and tests on real data: the ceiling of g2r. All but accuracies, FID and the
+    pixel distances (``class_distance_*``, ``nearest_real_*``) is by the real-trained CNN.
+    `cache_dir` keeps classifiers trained on real data: it is private. No classifier is trained or
+    chosen on `real_test`. Raises `InvalidArgument` for sets that differ in shape or classes.
     """
     sets = {"synthetic": synthetic, "real_train": real_train, "real_test": real_test}
+    wanted = tuple(real_train.images.shape[1:]), len(real_train.class_names)
     for name, data in sets.items():
-        _check(name, data, real_train)
+        require(len(data.images) >= 2, name, len(data.images), "at least 2 images", "more samples")
+        found = tuple(data.images.shape[1:]), len(data.class_names)
+        rule = f"(image shape, classes) {wanted}"
+        require(found == wanted, name, found, rule, "one data set for all")
+        check_pixels(name, data.images)  # which may have changed since made
     made = _subset(synthetic, settings.synthetic_records, seed)
     real = _subset(real_train, settings.real_records, seed)
     metrics: dict[str, Metric] = {}
@@ -85,8 +86,8 @@ def evaluate(
     metrics["frechet_distance"] = frechet_distance(by_made, by_test)
     metrics["frechet_floor"] = frechet_distance(by_real, by_test)
     # With test records, as features of training records lie closer together.
-    near, far = (part[_rows(len(part), count, seed)] for part in (by_test, by_made))
-    metrics["precision"], metrics["recall"] = precision_recall(near, far)
+    few = [part[_rows(len(part), count, seed)] for part in (by_test, by_made)]
+    metrics["precision"], metrics["recall"] = precision_recall(few[0], few[1])
     few_made, few_real, few_test = (_subset(d, count, seed) for d in (made, real_train, real_test))
     metrics["class_distance_synthetic"] = class_distance(few_made.images, few_made.labels)
     metrics["class_distance_real"] = class_distance(few_real.images, few_real.labels)
@@ -162,15 +163,6 @@ def nearest_distance(images: Tensor, records: Tensor) -> float:
     nearest = torch.cat([torch.cdist(part, others).argmin(1) for part in flat.split(500)])
     # Not from cdist, whose fast path rounds: an exact copy must come out at 0.
     return float((flat - others[nearest]).double().norm(dim=1).median())
-
-
-def _check(name: str, data: ImageData, like: ImageData) -> None:
-    """At least 2 images, of the shape and classes of `like`; pixels may have changed since made."""
-    require(len(data.images) >= 2, name, len(data.images), "at least 2 images", "more samples")
-    found, wanted = ((tuple(d.images.shape[1:]), len(d.class_names)) for d in (data, like))
-    rule = f"(image shape, classes) {wanted}"
-    require(found == wanted, name, found, rule, "one data set for all")
-    check_pixels(name, data.images)
 
 
 def _distances(first: Tensor, second: Tensor) -> Tensor:

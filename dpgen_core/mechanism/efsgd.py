@@ -20,7 +20,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from dpgen_core.accounting import GaussianEvent
+from dpgen_core.accounting.events import GaussianEvent
 from dpgen_core.checks import check_int, check_real, require
 from dpgen_core.mechanism.clipping import clip_factors, row_norms
 

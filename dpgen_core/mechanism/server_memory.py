@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from dpgen_core.accounting import GaussianEvent
+from dpgen_core.accounting.events import GaussianEvent
 from dpgen_core.mechanism.efsgd import EFSGD
 
 ERROR_SHARE = 0.5  # C2 / C: how much of the memory one step may feed back

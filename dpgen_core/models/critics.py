@@ -49,11 +49,7 @@ class MLPCritic(nn.Module):
 
 
 class ConvCritic(nn.Module):
-    """Class-conditional convolutional critic on the decoded images.
-
-    Arguments as in `MLPCritic`, but `width` is the channels of the first stage, and the classifier
-    shares all layers but its last.
-    """
+    """Class-conditional critic with two convolutions, of `width` and 2 `width` channels."""
 
     def __init__(self, basis: FrequencyBasis, num_classes: int, width: int, classify: bool) -> None:
         super().__init__()
@@ -64,7 +60,7 @@ class ConvCritic(nn.Module):
         flat = 2 * width * (side // 4) ** 2
         self.label = nn.Embedding(num_classes, 2 * width)
         self.score = nn.Linear(flat, 1)
-        self.classifier = nn.Linear(flat, num_classes) if classify else None
+        self.classifier = nn.Linear(flat, num_classes) if classify else None  # on shared features
 
     def _features(self, codes: Tensor, shift: Tensor | float) -> Tensor:
         x = F.leaky_relu(self.conv1(self._decode(codes)), SLOPE)  # (n, width, h/2, w/2)

@@ -25,9 +25,9 @@ from dpgen_core.prior.gaussian import FrequencyPrior
 class NoiseOfSome:
     """Noise for a batch of which this process makes some images; it does not depend on which."""
 
-    generator: torch.Generator  # draws for the whole batch
-    rows: range  # the consecutive images made here
-    total: int  # images in the batch
+    generator: torch.Generator  #: draws for the whole batch
+    rows: range  #: the consecutive images made here
+    total: int  #: images in the batch
 
 
 Noise = torch.Generator | NoiseOfSome
@@ -124,30 +124,23 @@ def with_contrast(images: Tensor) -> Tensor:
 
 
 class RefinerGenerator(nn.Module):
-    """Refine samples x_LF of the released, fixed prior by more contrast and a learned residual.
+    """Refine samples of the released, fixed prior by more contrast and a learned residual.
 
-    x = sigmoid(gain * (x_LF - threshold) + residual(x_LF, y, noise)), with a residual that is zero
-    at first. If it depends on the label y (`by_label`), privacy noise leaves different artifacts in
-    each class, by which a classifier trained on the images can learn to tell the classes apart.
-    Source: ours; see ``book/method.md``.
+    x = sigmoid(gain * (sample - threshold) + residual), a residual that is zero at first. If it
+    depends on the label (`by_label`), privacy noise leaves different artifacts in each class, by
+    which a classifier may learn to tell classes apart. Source: ours; see ``book/method.md``.
     """
 
     def __init__(
-        self,
-        prior: FrequencyPrior,
-        image_shape: tuple[int, int, int],
-        num_classes: int,
-        width: int,
-        noise_injection: bool,
-        by_label: bool = True,
+        self, prior: FrequencyPrior, width: int, noise_injection: bool, by_label: bool = True
     ) -> None:
         super().__init__()
-        channels = image_shape[0]
-        self.prior, self.latent_dim, self.num_classes = prior, prior.latent_dim, num_classes
+        self.prior, self.latent_dim = prior, prior.latent_dim
+        channels, classes = prior.basis.image_shape[0], len(prior.class_share)
         self.gain, self.threshold = (nn.Parameter(torch.tensor(v)) for v in _CONTRAST[channels])
         self.down0 = nn.Conv2d(channels, width, 3, padding=1)
         self.down1 = nn.Conv2d(width, 2 * width, 3, stride=2, padding=1)
-        self.label_bias = nn.Embedding(num_classes, 2 * width) if by_label else None
+        self.label_bias = nn.Embedding(classes, 2 * width) if by_label else None
         self.middle = nn.Conv2d(2 * width, 2 * width, 3, padding=1)
         self.noise1 = NoiseInjection(2 * width, noise_injection)
         self.norm1 = nn.GroupNorm(4, 2 * width)

@@ -11,8 +11,7 @@ release                value                                                 sen
 ``prior/covariances``  per class, sum of r r^T, r = u - mean, clipped to R2  sqrt(2) R2^2
 =====================  ====================================================  =============
 
-Sums and noise are in double precision, as the rounding of a long sum depends on its first terms
-(Casacuberta et al. 2022, ``book/pitfalls.md``). Everything after the releases is post-processing.
+Sums are in double precision: their rounding depends on their first terms (Casacuberta et al. 2022).
 
     >>> basis, labels = FrequencyBasis((1, 8, 8), 3), torch.arange(50) % 2
     >>> options = {"mean_radius": 5, "covariance_radius": 3, "noise_multiplier": 2, "key": "secret"}
@@ -28,7 +27,7 @@ from dataclasses import dataclass, fields
 import torch
 from torch import Tensor
 
-from dpgen_core.accounting import GaussianEvent
+from dpgen_core.accounting.events import GaussianEvent
 from dpgen_core.checks import check_int, check_real, require
 from dpgen_core.codes.basis import FrequencyBasis
 from dpgen_core.mechanism.clipping import clip_rows
@@ -48,11 +47,11 @@ class FrequencyPrior:
     """Released class statistics: each class is a mixture of M Gaussians, its *cells*."""
 
     basis: FrequencyBasis
-    scale: Tensor  # public scale per mode, (d,)
-    class_share: Tensor  # estimated share of each class, (classes,)
-    cell_share: Tensor  # estimated share of each cell within its class, (classes, M)
-    means: Tensor  # of the cells in scaled codes, (classes, M, d)
-    factors: Tensor  # A with A A^T the cell's covariance, (classes, M, d, d)
+    scale: Tensor  #: public scale per mode, (d,)
+    class_share: Tensor  #: estimated share of each class, (classes,)
+    cell_share: Tensor  #: estimated share of each cell within its class, (classes, M)
+    means: Tensor  #: of the cells in scaled codes, (classes, M, d)
+    factors: Tensor  #: A with A A^T the cell's covariance, (classes, M, d, d)
 
     @property
     def cells(self) -> int:
@@ -91,7 +90,7 @@ class FrequencyPrior:
 
 
 def prior_events(noise_multiplier: float, cells: int = 1) -> tuple[GaussianEvent, ...]:
-    """The ledger events of one prior with M = `cells` cells per class, of `mixture` if more than 1.
+    """The ledger events of one prior with M = `cells` per class.
 
     Together they cost as much as one Gaussian mechanism whose noise std is m = `noise_multiplier`
     times its replace-one sensitivity.
@@ -128,11 +127,10 @@ def release_prior(
     """Release the three statistics and turn them into a sampler with one cell per class.
 
     The caller charges ``prior_events(noise_multiplier, cells)`` to its ledger before using it. The
-    images (N, c, h, w) in [0, 1], labels (N,) and the noise streams' `key` are private, all else is
-    public: `scale` (d,), R1 = `mean_radius` and R2 = `covariance_radius`, positive, are constants.
-    ``noise_multiplier=0`` is not private. With more than one of `cells`,
-    `mixture.split_classes` spends the rest of the budget. `shared_covariance` releases one
-    covariance, of all records around their class means.
+    images (N, c, h, w) in [0, 1], labels (N,) and `key` are private, all else is public: `scale`
+    (d,), R1 = `mean_radius` and R2 = `covariance_radius` are positive constants. With more than one
+    of `cells`, `mixture.split_classes` spends the rest of the budget. `shared_covariance` releases
+    one, of all records around their class means. ``noise_multiplier=0`` is not private.
     """
     for name, radius in (("mean_radius", mean_radius), ("covariance_radius", covariance_radius)):
         check_real(name, radius, low=0, low_open=True, fix=f"{name}=20")
@@ -172,8 +170,7 @@ def group_counts(groups: Tensor, count: int) -> Tensor:
 
 def group_sums(rows: Tensor, groups: Tensor, count: int) -> Tensor:
     """Sum of the rows (n, d) of each of `count` groups, (count, d), float64."""
-    member = torch.nn.functional.one_hot(groups, count).double()  # (n, count)
-    return member.T @ rows.double()
+    return torch.nn.functional.one_hot(groups, count).double().T @ rows.double()
 
 
 def second_moments(rows: Tensor, groups: Tensor, count: int) -> Tensor:
@@ -183,10 +180,7 @@ def second_moments(rows: Tensor, groups: Tensor, count: int) -> Tensor:
 
 
 def flatten_symmetric(matrices: Tensor) -> Tensor:
-    """Symmetric (k, d, d) -> (k, d (d + 1) / 2), entries off the diagonal times sqrt(2).
-
-    A row then has the norm of its matrix, and its noise is smaller by sqrt(2) off the diagonal.
-    """
+    """Symmetric (k, d, d) -> (k, d (d + 1) / 2), off-diagonal times sqrt(2), which keeps norms."""
     row, column, weight = _upper_entries(matrices.shape[1], matrices)
     return matrices[:, row, column] * weight
 

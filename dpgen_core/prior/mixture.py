@@ -1,9 +1,8 @@
 """The Gaussian prior refined to a mixture of cells within each class, by further releases.
 
-Once the Gaussians of `gaussian` are released, everything here is public except the records. Per
-class its r widest directions give whitened coordinates w, and its *cells* start as k-means cells of
-samples from the released Gaussian. Twice, counts and offsets are released and move the centers
-(private k-means); second moments come last. ``book/privacy.md`` proves the L2 sensitivities. Ours.
+A class's r widest directions give whitened coordinates w, and its *cells* start as k-means cells of
+samples from its released Gaussian. Twice, counts and offsets are released and move the centers;
+second moments come last. Ours; ``book/privacy.md`` proves the replace-one L2 sensitivities.
 
 =====================  ====================================================  ============
 release                value                                                 sensitivity
@@ -62,11 +61,10 @@ def split_classes(
     key: int | str,
     seed: int,
 ) -> FrequencyPrior:
-    """Refine the one-cell `prior` to M = `cells` >= 2 cells per class.
+    """Refine a one-cell prior to M = `cells` >= 2 cells per class; r = `directions`, at most d.
 
     `gaussian.release_prior` made it with the same images, labels, cells, noise multiplier and key;
-    its events cover both steps. Of the r = `directions` at most d are used. `seed` is public and
-    decides where k-means starts.
+    its events cover both. The public `seed` decides where k-means starts.
     """
     check_int("cells", cells, low=2, fix="cells=8")
     check_int("directions", directions, low=1, fix="directions=30")
@@ -79,8 +77,7 @@ def split_classes(
         noise = HiddenStream(key, name, step).normal(value.shape).to(value)
         return rounded(value + std[name] * noise, std[name])
 
-    stds, axes = _principal(prior.factors[:, 0])  # (classes, d), (classes, d, d)
-    stds, axes = stds[:, -directions:], axes[:, :, -directions:]
+    stds, axes = _principal(prior.factors[:, 0], directions)  # (classes, r), (classes, d, r)
     codes = prior.basis.encode(images) / prior.scale - prior.means[labels, 0]  # (N, d)
     white = codes.new_zeros(len(codes), directions)
     for k in range(classes):
@@ -105,10 +102,10 @@ def split_classes(
     return _assemble(prior, counts, centers, _shrunk_roots(moments, counts, noise_std))
 
 
-def _principal(factors: Tensor) -> tuple[Tensor, Tensor]:
-    """Standard deviations in ascending order (classes, d) and principal axes (classes, d, d)."""
+def _principal(factors: Tensor, r: int) -> tuple[Tensor, Tensor]:
+    """The r largest standard deviations, ascending, (classes, r) and their axes (classes, d, r)."""
     stds = factors.norm(dim=1).clamp(min=1e-6)
-    return stds, factors / stds[:, None]
+    return stds[:, -r:], (factors / stds[:, None])[:, :, -r:]
 
 
 def _first_centers(stds: Tensor, cells: int, seed: int) -> tuple[Tensor, Tensor]:
@@ -145,15 +142,13 @@ def cell_statistics(
     weights (classes, r): counts (classes M,), sums of offsets clipped to R = `radius`
     (classes M, r), and the offsets' second moments, flattened, (classes M, r (r + 1) / 2).
     """
-    total = centers.shape[0] * centers.shape[1]
-    cell = torch.zeros_like(labels)  # (N,), class * M + cell
+    total, cell = centers.shape[:2].numel(), torch.zeros_like(labels)  # (N,), class * M + cell
     for k, (center, row) in enumerate(zip(centers, weight, strict=True)):
         nearest = torch.cdist(white * row, center * row).argmin(1)  # all, as in `split_classes`
         cell = torch.where(labels == k, k * len(center) + nearest, cell)
     offset = clip_rows(white - centers.flatten(0, 1)[cell], radius)[0]  # (N, r)
     moments = gaussian.flatten_symmetric(gaussian.second_moments(offset, cell, total))
-    counts, sums = gaussian.group_counts(cell, total), gaussian.group_sums(offset, cell, total)
-    return counts, sums, moments
+    return gaussian.group_counts(cell, total), gaussian.group_sums(offset, cell, total), moments
 
 
 def _trust(energy: Tensor, noise_energy: Tensor) -> Tensor:
@@ -179,8 +174,8 @@ def _assemble(
 ) -> FrequencyPrior:
     """Back from whitened coordinates to codes; other directions keep the class's covariance."""
     r = centers.shape[2]
-    stds, axes = _principal(prior.factors[:, 0])
-    wide = axes[:, :, -r:] * stds[:, None, -r:]  # (classes, d, r), unwhitens
+    stds, axes = _principal(prior.factors[:, 0], r)
+    wide = axes * stds[:, None]  # (classes, d, r), unwhitens
     means = prior.means + centers @ wide.transpose(1, 2)  # (classes, M, d)
     narrow = prior.factors[:, :, :, :-r].expand(-1, counts.shape[1], -1, -1)
     factors = torch.cat([narrow, wide[:, None] @ roots], dim=3)  # (classes, M, d, d)

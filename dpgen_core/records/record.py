@@ -21,14 +21,16 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 
 from dpgen_core.checks import require
 from dpgen_core.config.schema import ExperimentConfig
 from dpgen_core.records.statement import STATEMENT_FILE, privacy_statement
+
+if TYPE_CHECKING:  # slow to import
+    import pandas as pd
 
 # Data sets whose license forbids passing pictures on; synthetic pictures are treated alike.
 UNPUBLISHED = ("celeba",)
@@ -74,12 +76,12 @@ class Record:
     @cached_property
     def history(self) -> pd.DataFrame:
         """Public figures per round."""
-        return pd.read_csv(self._find("history.csv"))
+        return self._csv("history.csv")
 
     @cached_property
     def diagnostics(self) -> pd.DataFrame:
         """Private figures per round; outside the guarantee."""
-        return pd.read_csv(self._find("diagnostics.csv"))
+        return self._csv("diagnostics.csv")
 
     @property
     def fingerprint(self) -> str | None:
@@ -106,6 +108,11 @@ class Record:
     def _find(self, name: str) -> Path:
         hidden = self.path / "private" / name
         return hidden if hidden.exists() else self.path / name
+
+    def _csv(self, name: str) -> pd.DataFrame:
+        from pandas import read_csv
+
+        return read_csv(self._find(name))
 
     def _json(self, name: str) -> dict[str, Any]:
         return json.loads(self._find(name).read_text())

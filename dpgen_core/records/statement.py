@@ -17,7 +17,9 @@ from typing import Any
 
 from scipy.special import ndtr, ndtri
 
-from dpgen_core.accounting import Accountant, Ledger, bound_text, epsilon_of_events, total_variation
+from dpgen_core.accounting.calibration import total_variation
+from dpgen_core.accounting.events import Accountant, epsilon_of_events
+from dpgen_core.accounting.ledger import Ledger, bound_text
 from dpgen_core.config.budget import LEARNERS, events_of_prior
 from dpgen_core.config.presets import preset
 from dpgen_core.config.schema import ExperimentConfig, defaults

@@ -35,16 +35,9 @@ _OWNERS_IN_CACHE = 10
 
 
 def assign_shards(num_records: int, num_shards: int, *, seed: int) -> Tensor:
-    """Split records 0..N-1 into K disjoint shards by a permutation from the public `seed`.
+    """K disjoint shards of records 0..N-1 by a permutation from the public `seed`, (K, N // K).
 
-    The N mod K records left over are not used by the rounds. The public permutation decides which
-    ones, so this reveals nothing.
-
-    Returns:
-        Record indices (K, N // K).
-
-    Raises:
-        InvalidArgument: K > N.
+    The rounds leave out the N mod K records that the public permutation puts last.
     """
     check_int("num_shards", num_shards, low=1, high=num_records, fix="num_shards=1000")
     size = num_records // num_shards
@@ -96,12 +89,9 @@ class OwnerEnsemble:
     ) -> Tensor:
         """Train the joining owners' critics on their own records against public fakes.
 
-        `joined` (k,) are indices of owners; `fake` (F, d) are public generated codes, shared by
-        all; each owner takes `steps` steps, on batches named by `round_index`. Returns the last
-        critic loss of each joining owner (k,), which is private.
-
-        Raises:
-            InvalidArgument: the pool lacks a class.
+        `joined` (k,) are indices of owners, `fake` (F, d) public codes of every class, shared by
+        all. Each owner takes `steps` steps, on batches named by `round_index`. Returns the last
+        critic loss of each (k,), which is private.
         """
         if not len(joined):
             return torch.zeros(0, device=self.codes.device)
@@ -125,12 +115,9 @@ class OwnerEnsemble:
     ) -> Tensor:
         """The joining owners' gradients u_k[b] with respect to the public images.
 
-        `joined` (k,) are indices of owners, `codes` (B, d) and `labels` (B,) those of the images;
-        `public` holds class means and spreads of public codes (`losses.class_statistics`), and
-        `reconstruction_weight` is lambda_rec of this round.
-
-        Returns u (k, B, d), the gradient of adversarial + reconstruction + classifier loss. It is
-        private until it is clipped, summed and noised.
+        `joined` (k,) are indices of owners, `codes` (B, d) and `labels` (B,) those of the images,
+        `public` the `losses.class_statistics` of public codes. Returns u (k, B, d), the gradient of
+        adversarial + reconstruction + classifier loss: private until clipped, summed and noised.
         """
         if not len(joined):
             return codes.new_zeros(0, *codes.shape)

@@ -36,14 +36,8 @@ _POOL_BLOCK = 40
 class PublicSide:
     """Generator and what belongs to it, initialized from the public seed.
 
-    Args:
-        config: every setting.
-        device: where to train.
-        prior: the released prior, when the method has one (`session.make_prior`).
-        ranks: the processes that share the run.
-
-    Attributes:
-        critic: an untrained critic from the same seed, for the learner to copy or to train.
+    `prior` is the released one, when the method has one (`session.make_prior`). The attribute
+    `critic` is an untrained critic from the same seed, for the learner to copy or to train.
     """
 
     def __init__(
@@ -169,8 +163,7 @@ class PublicSide:
         network = (settings.width, settings.noise_injection)
         model: ConvGenerator | RefinerGenerator
         if self.prior is not None:
-            by_label = settings.label_in_refiner
-            model = RefinerGenerator(self.prior, *images, *network, by_label=by_label)
+            model = RefinerGenerator(self.prior, *network, by_label=settings.label_in_refiner)
         else:
             kind = FramedGenerator if settings.framed else ConvGenerator
             model = kind(*images, settings.latent_dim, *network, settings.appearance_noise)
@@ -178,13 +171,10 @@ class PublicSide:
 
 
 class LearnerBase(PublicSide):
-    """The public side, and what a learner takes from the private records.
+    """The public side, and what a learner takes from the private records, `data`.
 
-    Args:
-        config: every setting; the only place sigma, q, T, C and K come from.
-        data: the private records.
-        key: secret key of coins and noise (`streams.secret_key`).
-        **public: ``device``, ``prior`` and ``ranks`` of `PublicSide`.
+    `config` is the only place sigma, q, T, C and K come from; `key` is the secret key of coins and
+    noise. `public` are ``device``, ``prior`` and ``ranks`` of `PublicSide`.
     """
 
     def __init__(self, config: ExperimentConfig, data: ImageData, key: str, **public: Any) -> None:

@@ -1,11 +1,9 @@
 """One run over several processes: every rank holds the owners of some of the shards.
 
-A rank draws its own owners' coins, trains their critics and clips their contributions. Sums meet in
-a reduction; the first rank adds the noise, once, and charges the release before anybody uses it.
-Every draw is keyed by (seed, round, owner), so the number of ranks changes only the order of sums.
-
-All ranks are one trusted party: they share the secret key and, for checkpoints, the owners' state.
-Built on `torch.distributed` (gloo between CPUs, NCCL between GPUs), started by ``torchrun``. Ours.
+A rank trains its own owners and clips their contributions. Sums meet in a reduction; the first rank
+adds the noise, once, and charges the release before anybody uses it. The number of ranks changes
+only the order of sums. All ranks are one trusted party, which shares key and owners' state. Built on
+`torch.distributed` (gloo between CPUs, NCCL between GPUs), started by ``torchrun``. Ours.
 """
 
 from __future__ import annotations
@@ -17,6 +15,7 @@ from dataclasses import dataclass, field
 
 import torch
 import torch.distributed as dist
+from safetensors.torch import load, save
 from torch import Tensor
 
 from dpgen_core.training.threads import parted
@@ -24,17 +23,11 @@ from dpgen_core.training.threads import parted
 
 @dataclass(frozen=True)
 class Ranks:
-    """This process's place among the others; by default it is alone and every exchange is free.
+    """This process's place among the others; by default it is alone and every exchange is free."""
 
-    Attributes:
-        rank: 0-based; rank 0 keeps the books (journal, ledger, checkpoints, record).
-        size: number of processes.
-        device: where this rank computes.
-    """
-
-    rank: int = 0
-    size: int = 1
-    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    rank: int = 0  # rank 0 keeps the books (journal, ledger, checkpoints, record)
+    size: int = 1  # number of processes
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))  # of this rank
 
     @property
     def first(self) -> bool:
@@ -74,11 +67,13 @@ class Ranks:
         """The first rank's tensors, on the CPU of every rank; what the others pass is ignored."""
         if self.size == 1:
             return dict(tensors or {})
-        content: list[dict[str, Tensor]] = [
-            {name: value.cpu() for name, value in (tensors or {}).items()}
-        ]
-        dist.broadcast_object_list(content, 0, device=self.device)
-        return content[0]
+        whole = {name: value.cpu().contiguous() for name, value in (tensors or {}).items()}
+        packed = torch.frombuffer(bytearray(save(whole)), dtype=torch.uint8)
+        content = torch.zeros(self.decide(len(packed)), dtype=torch.uint8, device=self.device)
+        if self.first:
+            content.copy_(packed)
+        dist.broadcast(content, 0)
+        return load(content.cpu().numpy().tobytes())
 
     def decide(self, value: int) -> int:
         """The first rank's value, on every rank."""

@@ -14,17 +14,11 @@ from dpgen_core.prior.gaussian import FrequencyPrior
 
 @dataclass(frozen=True)
 class RoundReport:
-    """What one round leaves behind.
+    """What one round leaves behind."""
 
-    Attributes:
-        release: u~, the sanitized release.
-        public: figures computed from releases and constants; covered by the guarantee.
-        private: figures computed from owners' state or coins; outside the guarantee.
-    """
-
-    release: Tensor
-    public: dict[str, float]
-    private: dict[str, float]
+    release: Tensor  # u~, the sanitized release
+    public: dict[str, float]  # figures from releases and constants; covered by the guarantee
+    private: dict[str, float]  # figures from owners' state or coins; outside the guarantee
 
     def digest(self) -> str:
         """SHA-256 of the release's bytes, by which a resumed run recognizes a replay."""

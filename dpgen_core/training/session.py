@@ -15,7 +15,8 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from dpgen_core.accounting import BudgetExceeded, Ledger
+from dpgen_core.accounting.events import BudgetExceeded
+from dpgen_core.accounting.ledger import Ledger
 from dpgen_core.config.budget import LEARNERS, events_of_prior
 from dpgen_core.config.schema import ExperimentConfig
 from dpgen_core.data.sets import ImageData
@@ -45,13 +46,8 @@ TRAINERS: Mapping[str, Callable[..., OwnerTrainer | CriticTrainer]] = MappingPro
 class Session:
     """A run under way, tied to its work folder; `real` are the records in the order of their slots.
 
-    Attributes:
-        trainer: holds the generator.
-        ledger: what was charged.
-        public: figures per round inside the guarantee; `private`, those outside it.
-        snapshots: images of the same latents by rounds done, uint8.
-        next_round: rounds done.
-        restarts: how often the run was resumed.
+    `public` and `private` are figures per round inside and outside the guarantee, `snapshots` images
+    of the same latents by rounds done (uint8), `next_round` the rounds done.
     """
 
     def __init__(

@@ -1,8 +1,7 @@
 """Parts of a batch on threads, instead of all threads on every small operation.
 
-Splitting one operation over cores pays for large ones. The owners' operations are many and short,
-and waking a second core for each costs more than it saves, so whole parts of the batch run side by
-side. Source: ours.
+The owners' operations are many and short: waking a second core for each costs more than it saves,
+so whole parts of the batch run side by side. Source: ours.
 """
 
 from __future__ import annotations

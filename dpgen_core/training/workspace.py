@@ -1,17 +1,10 @@
 """The private work folder of a run: secret, journal of releases, checkpoint, lock.
 
-It exists while a run is under way and is deleted when the record is whole. It holds private state
-(critics, memory, the secret key) and is never to be published.
-
-What makes resuming safe:
-
-* The **journal** gets one line per release, with the release's SHA-256, forced to disk *before* the
-  release is used. The ledger is rebuilt from it, so it can never count less than was released.
-* A resumed run repeats the rounds after its last checkpoint. A repeated release whose digest is in
-  the journal is the same release and costs nothing. If one differs (another device, another number
-  of threads), none of these rounds is repeated: all are drawn afresh with new coins and new noise as
-  another attempt, and charged in addition (see `session.Session`).
-* A line cut short by a kill belongs to a release nobody used; it is dropped.
+It exists while a run is under way, holds private state (critics, memory, the secret key) and is never
+to be published. The **journal** gets one line per release, with the release's SHA-256, forced to
+disk *before* the release is used; the ledger is rebuilt from it, so it never counts less than was
+released. A line cut short by a kill belongs to a release nobody used and is dropped. How a resumed
+run repeats the rounds after its last checkpoint is in `session.Session`.
 """
 
 from __future__ import annotations
@@ -55,14 +48,8 @@ def work_folder(results: Path, record_name: str) -> Path:
 class Workspace:
     """Open (or create) the work folder of one run and hold its lock; a context manager.
 
-    Args:
-        path: the folder.
-        fingerprint: identifies configuration and data; a folder of another run is refused.
-        noise_source: see `streams.secret_key`.
-        seed: the public seed.
-
-    Raises:
-        InvalidArgument: another process holds the folder, or it belongs to other data or settings.
+    The `fingerprint` identifies configuration and data: a folder of another run is refused, and so
+    is one that another process holds. `noise_source` and `seed` as in `streams.secret_key`.
     """
 
     def __init__(self, path: Path, *, fingerprint: str, noise_source: str, seed: int) -> None:
@@ -175,11 +162,7 @@ class Workspace:
             ) from error
 
     def check_covers(self, name: str, count: int) -> None:
-        """Refuse to go on from a checkpoint whose releases 0..count-1 the journal does not hold.
-
-        Raises:
-            InvalidArgument: the journal was cut or edited; going on would under-count.
-        """
+        """Refuse to go on from a checkpoint whose releases 0..count-1 the journal does not hold."""
         missing = [index for index in range(count) if not self.attempts(name, index)]
         rule = f"complete: it lacks the {name} {missing[:5]} that the checkpoint has used"
         fix = "a copy from a backup; going on would count too little"
@@ -187,11 +170,7 @@ class Workspace:
 
 
 class FollowingWorkspace(Workspace):
-    """What a rank that keeps no books has of them: key and last checkpoint; it writes nothing.
-
-    Args:
-        received: `Workspace.for_followers` of the rank that keeps them.
-    """
+    """What a rank without books has of them, by `for_followers` of the first; writes nothing."""
 
     def __init__(self, received: dict[str, Tensor]) -> None:
         books = json.loads(received.pop(_BOOKS).numpy().tobytes())

@@ -33,7 +33,7 @@ def make_generator(kind: str, shape: tuple[int, int, int], injection: bool):
     torch.manual_seed(0)
     if kind == "conv":
         return ConvGenerator(shape, 3, 8, 4, injection)
-    return RefinerGenerator(make_prior(shape, 3), shape, 3, 4, injection)
+    return RefinerGenerator(make_prior(shape, 3), 4, injection)
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -79,7 +79,7 @@ def test_the_refiner_sees_the_label_only_where_it_is_told(by_label: bool) -> Non
     prior = make_prior(shape, 2)
     prior.means[1] = prior.means[0]  # the prior's images are alike in both classes
     torch.manual_seed(0)
-    generator = RefinerGenerator(prior, shape, 2, 4, False, by_label=by_label)
+    generator = RefinerGenerator(prior, 4, False, by_label=by_label)
     torch.nn.init.normal_(generator.to_image.weight)
     latents = torch.randn(1, generator.latent_dim, generator=stream(0, "latents")).repeat(2, 1)
     a, b = generator(latents, torch.tensor([0, 1]), stream(0))

@@ -18,7 +18,8 @@ from companion.studies.benchmark_results import BENCHMARKS_FILE, load_benchmarks
 from companion.studies.benchmarks import costs, ensembles, imports, optimizers, ranks
 from companion.studies.benchmarks.timing import alternate
 from companion.studies.committed import project_root
-from dpgen_core.accounting import Accountant, Ledger, SampledGaussianEvent
+from dpgen_core.accounting.events import Accountant, SampledGaussianEvent
+from dpgen_core.accounting.ledger import Ledger
 from dpgen_core.checks import check_choice
 from dpgen_core.records.provenance import provenance
 
