@@ -63,8 +63,6 @@ def check_real(
 def check_int(argument: str, value: object, *, low: int, high: int | None = None, fix: str) -> None:
     """Require a whole number from `low` to `high`; booleans and text are refused."""
     rule = f"a whole number >= {low}" + ("" if high is None else f" and <= {high}")
-    good = isinstance(value, Integral) and not isinstance(value, bool)
-    if good:
-        number = int(value)  # type: ignore[call-overload]
-        good = number >= low and (high is None or number <= high)
+    whole = isinstance(value, Integral) and not isinstance(value, bool)
+    good = whole and low <= int(value) and (high is None or int(value) <= high)  # type: ignore
     require(good, argument, value, rule, fix)

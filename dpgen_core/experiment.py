@@ -56,9 +56,9 @@ def run_experiment(
         results_dir: where the record lies, and the private work folder, ``.work/<record's name>``.
         root: data folder, see `data.sets.data_root`.
         progress: show a progress bar with the epsilon spent so far.
-        device: ``"cpu"``, ``"cuda"`` or None for whichever is there.
+        device: None takes CUDA where there is one.
         after_round: called with the 1-based round after it was applied.
-        ranks: the processes that share the run (`training.ranks.connected`); all call this alike.
+        ranks: of `training.ranks.connected`; all processes call this alike.
 
     Raises:
         InvalidArgument: the configuration's plan does not keep its budget, the data do not fit it,

@@ -36,10 +36,7 @@ _recorders: list[list[Opened]] = []
 
 
 def stream(key: int | str, *path: int | str, device: torch.device | str = "cpu") -> torch.Generator:
-    """A fresh generator on `device` for one named draw, such as ``("latents", round)``.
-
-    It depends on key (the public seed or the secret key), path and device type alone.
-    """
+    """A fresh generator for one named draw; it depends on key, path and device type alone."""
     digest = hashlib.sha256(_open("stream", key, path)).digest()
     return torch.Generator(device=device).manual_seed(int.from_bytes(digest[:8], "big") >> 1)
 
@@ -64,8 +61,8 @@ class HiddenStream:
     def normal(self, shape: Sequence[int]) -> Tensor:
         """Standard normal numbers of the given shape, float64, by inversion of 106 random bits.
 
-        These make a sign and a tail probability in (0, 1/2), dense near 0: both tails are as fine
-        as the middle and reach 11 standard deviations, beyond which lies 1e-32 of the mass.
+        These make a sign and a tail probability in (0, 1/2), which is dense near 0: the tails are as
+        fine as the middle and end beyond 11 standard deviations.
         """
         count = int(np.prod(shape, dtype=np.int64))
         high, low = self._words(2 * count).reshape(2, count) >> np.uint64(11)  # 53 bits each
@@ -105,11 +102,6 @@ def _open(kind: Literal["stream", "hidden"], key: int | str, path: tuple[int | s
 
 
 def secret_key(noise_source: str, seed: int) -> str:
-    """The key of the hidden streams, by `noise_source`; an unknown one raises `InvalidArgument`.
-
-    ``"seeded"`` derives it from the public `seed`: bit-identical reruns, for public data only.
-    ``"secret"`` draws 256 bits from the operating system; the key lies in the private work folder
-    until the run ends and is then deleted.
-    """
+    """The hidden streams' key: from the public `seed` for ``"seeded"``, else 256 random bits."""
     check_choice("noise_source", noise_source, NOISE_SOURCES)
     return f"seeded-{seed}" if noise_source == "seeded" else secrets.token_hex(32)

@@ -33,8 +33,8 @@ from dpgen_core.accounting import (
     calibrate_gaussian,
     epsilon_of_events,
     epsilon_spent,
-    total_variation,
 )
+from dpgen_core.accounting.calibration import total_variation
 
 setting = {"delta": 1e-5, "relation": "replace-one"}
 

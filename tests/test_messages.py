@@ -24,8 +24,8 @@ from dpgen_core.accounting import (
     epsilon_of_events,
     epsilon_spent,
     max_rounds,
-    total_variation,
 )
+from dpgen_core.accounting.calibration import total_variation
 from dpgen_core.accounting.rdp import gaussian_rdp, rdp_to_epsilon, sampled_gaussian_rdp
 from dpgen_core.checks import InvalidArgument
 from dpgen_core.mechanism.efsgd import EFSGD

@@ -107,7 +107,7 @@ def check_post_processing() -> Finding:
     for method in METHODS:
         config = small_config(method)
         prior = make_prior(config, one, KEYS[0], device=_CPU) if config.prior.modes else None
-        pair = [
+        pair: list[Any] = [
             TRAINERS[config.privacy.learner](config, data, key, device=_CPU, prior=prior)
             for data, key in zip((one, other), KEYS, strict=True)
         ]

@@ -7,14 +7,11 @@ import torch
 from dpgen_core.config.schema import ExperimentConfig
 from dpgen_core.data.sets import ImageData
 from dpgen_core.streams import secret_key
-from dpgen_core.training.critic_trainer import CriticTrainer
-from dpgen_core.training.owner_trainer import OwnerTrainer
+from dpgen_core.training.report import Trainer
 from dpgen_core.training.session import TRAINERS, make_prior
 
 
-def train_alone(
-    config: ExperimentConfig, data: ImageData, *, device: torch.device
-) -> OwnerTrainer | CriticTrainer:
+def train_alone(config: ExperimentConfig, data: ImageData, *, device: torch.device) -> Trainer:
     """All rounds of `config` without ledger, journal or checkpoints."""
     key = secret_key(config.privacy.noise_source, config.seed)
     prior = make_prior(config, data, key, device=device) if config.prior.modes else None

@@ -22,24 +22,8 @@ by up to 2 C; under ``"add-or-remove"`` the whole owner vanishes, and the sum mo
 import lazy_loader
 
 _NAMES = {
-    "calibration": [
-        "MOST_ROUNDS",
-        "calibrate_gaussian",
-        "calibrate_noise",
-        "epsilon_spent",
-        "max_rounds",
-        "total_variation",
-    ],
-    "events": [
-        "ACCOUNTANTS",
-        "Accountant",
-        "BudgetExceeded",
-        "Event",
-        "GaussianEvent",
-        "SampledGaussianEvent",
-        "epsilon_of_events",
-    ],
+    "calibration": ["calibrate_gaussian", "calibrate_noise", "epsilon_spent", "max_rounds"],
+    "events": ["BudgetExceeded", "GaussianEvent", "SampledGaussianEvent", "epsilon_of_events"],
     "ledger": ["Ledger", "bound_text"],
-    "rdp": ["RELATIONS", "Relation"],
 }
 __getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submod_attrs=_NAMES)

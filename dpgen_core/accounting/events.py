@@ -8,16 +8,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
 
+from dpgen_core.accounting import rdp
 from dpgen_core.accounting.pld import pld_epsilon
-from dpgen_core.accounting.rdp import (
-    ORDERS,
-    RELATIONS,
-    Relation,
-    cached_curve,
-    check_delta,
-    check_rate,
-    rdp_to_epsilon,
-)
+from dpgen_core.accounting.rdp import RELATIONS, Relation
 from dpgen_core.checks import check_choice, check_int, check_real, require
 
 Accountant = Literal["rdp", "pld"]
@@ -76,7 +69,7 @@ class Setting:
     accountant: Accountant
 
     def __post_init__(self) -> None:
-        check_delta(self.delta)
+        rdp.check_delta(self.delta)
         check_choice("relation", self.relation, RELATIONS)
         check_choice("accountant", self.accountant, ACCOUNTANTS)
         object.__setattr__(self, "delta", float(self.delta))
@@ -117,10 +110,10 @@ def _epsilon(
     plain, sampled = composition
     if not plain and not sampled:
         return 0.0
-    curve = plain * ORDERS / 2  # (orders,)
+    curve = plain * rdp.ORDERS / 2  # (orders,)
     for noise, rate, count in sampled:
-        curve = curve + count * cached_curve(noise, rate, relation)
-    by_rdp = rdp_to_epsilon(curve, delta)
+        curve = curve + count * rdp.cached_curve(noise, rate, relation)
+    by_rdp = rdp.rdp_to_epsilon(curve, delta)
     if accountant == "rdp":
         return by_rdp
     return pld_epsilon(plain, sampled, delta=delta, relation=relation, rdp_epsilon=by_rdp)
@@ -155,5 +148,5 @@ def _validate(event: Event) -> None:
     object.__setattr__(event, "noise_multiplier", float(noise))
     object.__setattr__(event, "count", int(event.count))
     if isinstance(event, SampledGaussianEvent):
-        check_rate(event.sampling_rate)
+        rdp.check_rate(event.sampling_rate)
         object.__setattr__(event, "sampling_rate", float(event.sampling_rate))

@@ -28,10 +28,7 @@ _BLOCK = 4096  # images warped at once
 
 
 def measure(images: Tensor) -> Tensor:
-    """The frame (n, `ENTRIES`) of each image (n, c, h, w) in [0, 1], from its moments.
-
-    Channels are averaged. An image without any light is taken for an even one.
-    """
+    """The frame (n, `ENTRIES`) of each image (n, c, h, w) in [0, 1]; a black one counts as even."""
     light = images.mean(1) + 1e-6  # (n, h, w)
     density = light / light.sum((1, 2), keepdim=True)
     columns, rows = density.sum(1), density.sum(2)  # (n, w), (n, h)

@@ -54,9 +54,6 @@ def make_config(
         root: data folder; None reads ``$DPGEN_DATA`` or ``./data``.
         **overrides: any other setting by flat name, but those in `schema.COMPUTED`. ``prior_share``
             and ``prior_cells`` take None for what the budget carries, see `budget`.
-
-    Raises:
-        InvalidArgument: names the argument, the value, the rule and the allowed choices.
     """
     check_choice("dataset", dataset, sets.NAMES)
     check_choice("method", method, method_names())

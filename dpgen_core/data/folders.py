@@ -3,18 +3,16 @@
 Under replace-one two data sets of equal size are neighbors if one record differs, whatever its name
 and class. A record's *slot* decides its shard and whether it is held out. A secret run puts the files
 into a uniformly random order under its key and takes slots from that: two neighbors then have a
-coupling of their orders under which one slot differs (the new record stands where the old one stood),
-and as hockey-stick divergences are jointly convex, the bound for one differing slot carries over to
-the mixture over orders. Names need be neither unique nor public; the order must stay as secret as the
-noise. Source: ours; written out in ``book/privacy.md``. A seeded run keeps the order of the names,
-which is public: its bound is for a file that is replaced under the same name.
+coupling of their orders under which one slot differs, and as hockey-stick divergences are jointly
+convex, its bound carries over to the mixture over orders (ours; ``book/privacy.md``). Names need be
+neither unique nor public. A seeded run keeps the order of the names, which is public: its bound is
+for a file that is replaced under the same name.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from types import MappingProxyType
 
 import torch
 from PIL import Image, UnidentifiedImageError
@@ -23,9 +21,10 @@ from torch import Tensor
 from dpgen_core.checks import InvalidArgument, require
 from dpgen_core.streams import HiddenStream, stream
 
-SHAPES: Mapping[str, tuple[int, int, int]] = MappingProxyType(
-    {"folder_gray": (1, 28, 28), "folder_color": (3, 32, 32)}
-)
+SHAPES: Mapping[str, tuple[int, int, int]] = {
+    "folder_gray": (1, 28, 28),
+    "folder_color": (3, 32, 32),
+}
 HELD_OUT = 6  # one slot in so many is kept for evaluation
 Files = list[tuple[Path, int]]  # path and label
 

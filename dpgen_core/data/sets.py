@@ -22,7 +22,6 @@ import urllib.request
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -72,7 +71,6 @@ class DatasetSpec:
     name: str  #: key in `DATASETS`
     image_shape: tuple[int, int, int]  #: (c, h, w)
     class_names: tuple[str, ...]  #: one per class
-    license: str  #: as usually stated
 
     @property
     def num_classes(self) -> int:
@@ -85,15 +83,12 @@ _CLOTHES = (
     *("T-shirt", "trouser", "pullover", "dress", "coat"),
     *("sandal", "shirt", "sneaker", "bag", "ankle boot"),
 )
-_RESEARCH = "non-commercial research; no redistribution"
-DATASETS: Mapping[str, DatasetSpec] = MappingProxyType(
-    {
-        "mnist": DatasetSpec("mnist", (1, 28, 28), _DIGITS, "CC BY-SA 3.0"),
-        "fashion_mnist": DatasetSpec("fashion_mnist", (1, 28, 28), _CLOTHES, "MIT"),
-        "celeba": DatasetSpec("celeba", (3, 32, 32), ("female", "male"), _RESEARCH),
-        "glyphs": DatasetSpec("glyphs", (1, 28, 28), _DIGITS, "drawn here from free fonts"),
-    }
-)
+DATASETS: Mapping[str, DatasetSpec] = {
+    "mnist": DatasetSpec("mnist", (1, 28, 28), _DIGITS),
+    "fashion_mnist": DatasetSpec("fashion_mnist", (1, 28, 28), _CLOTHES),
+    "celeba": DatasetSpec("celeba", (3, 32, 32), ("female", "male")),
+    "glyphs": DatasetSpec("glyphs", (1, 28, 28), _DIGITS),
+}
 NAMES = (*DATASETS, *folders.SHAPES)
 _IDX = {"mnist": "MNIST", "fashion_mnist": "FashionMNIST"}  # classes and folders of torchvision
 _IDX_PREFIX = {"train": "train", "test": "t10k"}
@@ -115,7 +110,7 @@ def dataset_spec(name: str, *, root: Path | str | None = None) -> DatasetSpec:
     if name in DATASETS:
         return DATASETS[name]
     classes = folders.class_names(data_root() if root is None else Path(root))
-    return DatasetSpec(name, folders.SHAPES[name], classes, "your own")
+    return DatasetSpec(name, folders.SHAPES[name], classes)
 
 
 def load(

@@ -173,10 +173,7 @@ def write_record(
 
 
 def note_key_removed(path: Path) -> None:
-    """Note that the key of a secret run's noise was removed, before the work folder is.
-
-    A record, or a copy of one, that lacks the note may have a key somewhere.
-    """
+    """Note that a secret run's key was removed: a record without the note may have one somewhere."""
     if Record(path).config.privacy.noise_source == "secret":
         (path / "private" / KEY_REMOVED).touch(mode=0o600)
 

@@ -16,14 +16,9 @@ from dpgen_core.codes.basis import FrequencyBasis
 from dpgen_core.codes.frames import FramedBasis
 from dpgen_core.config.schema import ExperimentConfig
 from dpgen_core.data.sets import ImageData
+from dpgen_core.models import generators
 from dpgen_core.models.critics import Critic, build_critic
-from dpgen_core.models.generators import (
-    ConvGenerator,
-    FramedGenerator,
-    Noise,
-    RefinerGenerator,
-    with_contrast,
-)
+from dpgen_core.models.generators import ConvGenerator, FramedGenerator, RefinerGenerator
 from dpgen_core.prior.gaussian import FrequencyPrior
 from dpgen_core.streams import HiddenStream, stream
 from dpgen_core.training.ranks import ALONE, Ranks
@@ -77,7 +72,7 @@ class PublicSide:
         labels = labels[torch.randperm(count, generator=generator)]
         return latents.to(self.device), labels.to(self.device)
 
-    def codes(self, latents: Tensor, labels: Tensor, noise: Noise) -> Tensor:
+    def codes(self, latents: Tensor, labels: Tensor, noise: generators.Noise) -> Tensor:
         """Codes (n, d) of generated images, as they are judged; with the generator's graph."""
         if isinstance(self.generator, FramedGenerator):
             assert isinstance(self.basis, FramedBasis)
@@ -153,7 +148,7 @@ class PublicSide:
                 assert self.prior is not None
                 images = self.prior.sample(latents, batch)
                 if self.config.prior.contrast:
-                    images = with_contrast(images)
+                    images = generators.with_contrast(images)
             made.append(images.clamp(0, 1).cpu())
         return torch.cat(made)
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Callable, Mapping
-from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -22,15 +21,11 @@ from dpgen_core.config.schema import ExperimentConfig
 from dpgen_core.data.sets import ImageData
 from dpgen_core.prior.gaussian import FrequencyPrior, release_prior
 from dpgen_core.prior.mixture import split_classes
-from dpgen_core.training.critic_trainer import (
-    CriticTrainer,
-    DPSGDCriticTrainer,
-    EFSGDCriticTrainer,
-)
+from dpgen_core.training.critic_trainer import DPSGDCriticTrainer, EFSGDCriticTrainer
 from dpgen_core.training.owner_trainer import OwnerTrainer
 from dpgen_core.training.public_side import below, prior_basis, to_bytes
 from dpgen_core.training.ranks import Ranks
-from dpgen_core.training.report import RoundReport
+from dpgen_core.training.report import RoundReport, Trainer
 from dpgen_core.training.workspace import JournalLine, Workspace
 
 SNAPSHOT_IMAGES = 20  # per checkpoint, from the same latents, to show how training went
@@ -38,9 +33,11 @@ _SNAPSHOT = "snapshot"
 # What the first rank may answer of a release, other than 1, that it may be used.
 _UNUSABLE, _REFUSED = 0, 2
 # Who trains, by `config.privacy.learner`; all are built and called alike, see `report.Trainer`.
-TRAINERS: Mapping[str, Callable[..., OwnerTrainer | CriticTrainer]] = MappingProxyType(
-    {"owners": OwnerTrainer, "dp-sgd": DPSGDCriticTrainer, "efsgd": EFSGDCriticTrainer}
-)
+TRAINERS: Mapping[str, Callable[..., Trainer]] = {
+    "owners": OwnerTrainer,
+    "dp-sgd": DPSGDCriticTrainer,
+    "efsgd": EFSGDCriticTrainer,
+}
 
 
 class Session:
@@ -114,9 +111,8 @@ class Session:
     def _replay(self) -> list[RoundReport]:
         """Repeat the rounds that were journaled after the checkpoint: all of them, or none.
 
-        A round that nobody joined releases noise alone, which repeats bit for bit on any device. Were
-        it free while its neighbors are charged again, the history would tell which rounds were empty.
-        So one release that differs sends all of them back to be drawn afresh.
+        A round that nobody joined repeats bit for bit on any device. Free beside neighbors that are
+        charged again, it would be seen, so one release that differs has all of them drawn afresh.
         """
         last = max((n.index for n in self.workspace.journal if n.name == "rounds"), default=-1)
         pending = range(self.next_round, self.ranks.decide(last + 1))
@@ -167,15 +163,11 @@ class Session:
         raise AssertionError("a fresh attempt is always admitted or refused by the ledger")
 
     def _admit(self, name: str, index: int, attempt: int, digest: str) -> bool:
-        """Whether this release may be used.
-
-        A digest in the journal is a repeat and free. A new digest under an attempt number that the
-        journal holds would reuse its noise: refused. Anything else is charged, then journaled.
-        """
+        """Whether this release may be used. A repeat is free; what is new is charged, then journaled."""
         known = self.workspace.attempts(name, index)
         if digest in known:
             return True
-        if attempt in known.values():
+        if attempt in known.values():  # another release under the noise of this attempt
             return False
         self._charge(self.ledger, name, index, attempt)
         self.workspace.record_release(JournalLine(name, index, attempt, digest))

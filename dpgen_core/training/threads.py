@@ -21,8 +21,7 @@ Result = TypeVar("Result")
 def side_by_side(work: Callable[[Part], Result], parts: Sequence[Part]) -> list[Result]:
     """``[work(part) for part in parts]``, on as many threads as torch may use.
 
-    While it runs, no operation is split further. `work` must touch nothing that another part's work
-    touches. `torch.no_grad` and the like hold for one thread only: enter them inside `work`.
+    `work` must touch nothing that another part's work touches, and enter `torch.no_grad` itself.
     """
     threads = min(torch.get_num_threads(), len(parts))
     if threads <= 1:

@@ -48,8 +48,7 @@ def work_folder(results: Path, record_name: str) -> Path:
 class Workspace:
     """Open (or create) the work folder of one run and hold its lock; a context manager.
 
-    The `fingerprint` identifies configuration and data: a folder of another run is refused, and so
-    is one that another process holds. `noise_source` and `seed` as in `streams.secret_key`.
+    A folder of another `fingerprint` (configuration and data) or held by another process is refused.
     """
 
     def __init__(self, path: Path, *, fingerprint: str, noise_source: str, seed: int) -> None:

@@ -16,7 +16,8 @@ from companion.studies.canaries import (
     one_run_p_value,
 )
 from companion.studies.training_checks import audit_config
-from dpgen_core.accounting import GaussianEvent, SampledGaussianEvent, total_variation
+from dpgen_core.accounting import GaussianEvent, SampledGaussianEvent
+from dpgen_core.accounting.calibration import total_variation
 from dpgen_core.checks import InvalidArgument
 from dpgen_core.data.sets import ImageData
 from dpgen_core.training.owner_trainer import OwnerTrainer
