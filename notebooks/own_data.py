@@ -31,15 +31,16 @@
 # 2. **Which budget?** Epsilon 1 is a strong promise and epsilon 10 a weak one, see the
 #    {doc}`budget explorer </book/explorer>`. Choose it *before* looking at results, once: a second run on the
 #    same images is a second release, and whoever has both has up to the sum of the two budgets.
-# 3. **What is public already?** The number of images, the names of the classes, the names of the files and
-#    the size of the pictures are taken to be public. If a file name gives something away, rename the files.
+# 3. **What is public already?** The number of images, the names of the classes and the size of the pictures
+#    are taken to be public. File names are not: nothing that is released depends on them.
 #
 # ## The folder
 #
-# One subfolder per class. A file name must not occur in two classes, because the rank of its name is a
-# record's slot: which shard it belongs to, and whether it is held out for evaluation. Were slots counted
-# class by class, as is usual, then a record with another label would move every record after it into
-# another shard, and the guarantee, which is about *one* changed shard, would not apply.
+# One subfolder per class. A record's slot says which shard it belongs to and whether it is held out for
+# evaluation. The slots are a uniformly random order of all files, drawn under the key of the run. An order
+# by class or by name would not do: a record that moves to another class, or gets another name, would move
+# every record after it into another shard, and the guarantee, which is about *one* changed shard, would
+# not apply. File names need be neither unique nor public.
 
 # %% tags=["parameters"]
 num_images = 12_000
@@ -125,7 +126,7 @@ statement_markdown(record)
 # ## The same from the command line
 #
 # ```
-# python -m dpgen_core.cli path/to/images path/to/released --epsilon 3
+# dpgen synthesize path/to/images path/to/released --epsilon 3
 # ```
 #
 # Add `--color` for color pictures at 32x32; for photographs of few classes take `--method gaussian/with-color`, a

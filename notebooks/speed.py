@@ -84,7 +84,7 @@ optimizer_table(found)
 #
 # Owners are independent, so they split naturally across processes:
 # ```
-# torchrun --nproc-per-node=2 -m dpgen_core.cli --dataset mnist --method efsgd --epsilon 10
+# torchrun --nproc-per-node=2 -m dpgen_core.cli run --dataset mnist --method efsgd --epsilon 10
 # ```
 # Each rank holds some of the owners, draws their coins, trains their critics and clips their
 # contributions. The sums are added up; one rank adds the noise, charges the release and writes it to

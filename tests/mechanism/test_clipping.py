@@ -52,6 +52,12 @@ def test_the_bound_holds_for_every_finite_entry(max_norm: float, dim: int) -> No
         assert (SHRINK - 1e-6) * max_norm < float(clipped.double().norm()) <= max_norm
 
 
+def test_norms_of_huge_rows_in_parts_are_those_of_the_rows_side_by_side() -> None:
+    left, right = torch.tensor([[3e37], [4e30], [1.0]]), torch.tensor([[0.0, 4e37]] * 3)
+    expected = torch.cat([left, right], dim=1).double().norm(dim=1)
+    torch.testing.assert_close(row_norms(left, right), expected, atol=0, rtol=1e-6)
+
+
 def test_a_row_that_needs_no_care_is_the_same_beside_one_that_does() -> None:
     rows = torch.randn(3, 5, generator=torch.Generator().manual_seed(2)) * 3
     rows[2] *= 1e-3

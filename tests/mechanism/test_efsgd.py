@@ -262,6 +262,8 @@ def test_the_bounds_hold_for_every_finite_gradient(
         expected_batch_size=1,
     )
     large = torch.full((1, dim), entry)
+    assert optimizer.release(large).dtype == large.dtype
+    optimizer.state.clear()
     released = float(optimizer.release(large).double().norm())
     residual = float(optimizer.release(torch.zeros(1, dim)).double().norm())
     assert 0.9999 * max_grad_norm < released <= max_grad_norm
