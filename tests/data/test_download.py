@@ -1,0 +1,111 @@
+"""Downloads, from a server on this machine."""
+
+from __future__ import annotations
+
+import functools
+import http.server
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from made_files import numbers
+from torchvision import datasets as tv
+
+from dpgen_core.data import sets as data
+from dpgen_core.data.sets import available, load
+
+
+@pytest.fixture
+def server(idx_root: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    class Quiet(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, *_: object) -> None:
+            pass
+
+    handler = functools.partial(Quiet, directory=str(idx_root / "MNIST" / "raw"))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as running:
+        thread = threading.Thread(target=running.serve_forever, daemon=True)
+        thread.start()
+        monkeypatch.setenv("no_proxy", "127.0.0.1")
+        url = f"http://127.0.0.1:{running.server_port}/"
+        monkeypatch.setattr(tv.MNIST, "mirrors", [url])
+        yield url
+        running.shutdown()
+
+
+@pytest.fixture
+def silent() -> Iterator[str]:
+    """A server that takes connections and never answers."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}/"
+
+
+def test_missing_files_are_downloaded_into_the_root(server: str, tmp_path: Path) -> None:
+    fresh = tmp_path / "fresh"
+    assert not available("mnist", root=fresh, download=False) and not fresh.exists()
+    assert available("mnist", root=fresh)
+    names = sorted(path.name for path in (fresh / "MNIST" / "raw").iterdir())
+    assert names == sorted(name for name, _ in tv.MNIST.resources)  # no scratch, nothing unpacked
+    assert numbers(load("mnist", "test", root=fresh)) == list(range(12))
+
+
+def test_a_wrong_download_leaves_no_file(
+    server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wrong = [(name, "0" * 32) for name, _ in tv.MNIST.resources]
+    monkeypatch.setattr(tv.MNIST, "resources", wrong)
+    fresh = tmp_path / "fresh"
+    with pytest.raises(FileNotFoundError, match="corrupted"):
+        load("mnist", "train", root=fresh)
+    assert not [path for path in fresh.rglob("*") if path.is_file()]
+
+
+def test_the_second_server_is_asked_when_the_first_is_silent(
+    server: str, silent: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(data, "DOWNLOAD_SECONDS", 0.5)
+    monkeypatch.setattr(tv.MNIST, "mirrors", [silent, server])
+    assert len(load("mnist", "test", root=tmp_path / "fresh").labels) == 12
+
+
+def test_without_a_network_the_wait_is_bounded_and_the_message_helps(
+    idx_root: Path, silent: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    monkeypatch.setattr(data, "DOWNLOAD_SECONDS", 0.3)
+    monkeypatch.setattr(tv.MNIST, "mirrors", [silent, silent])
+    fresh = tmp_path / "fresh"
+    started = time.monotonic()
+    assert not available("mnist", root=fresh)
+    with pytest.raises(FileNotFoundError) as error:
+        load("mnist", "train", root=fresh)
+    assert time.monotonic() - started < 3
+    for part in (str(fresh), "train-images-idx3-ubyte.gz", "DPGEN_DATA", "glyphs"):
+        assert part in str(error.value)
+    assert not fresh.exists()
+
+
+def test_a_name_lookup_that_hangs_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It knows no time limit of its own, so the socket's does not help."""
+    over = threading.Event()
+
+    def hang(*_: object, **__: object) -> None:
+        over.wait(10)
+        raise OSError
+
+    monkeypatch.setattr(data.urllib.request, "urlopen", hang)
+    monkeypatch.setattr(data, "DOWNLOAD_SECONDS", 0.2)
+    started = time.monotonic()
+    assert not data._answers("http://nowhere.invalid/")
+    assert time.monotonic() - started < 5
+    over.set()
+
+
+def test_a_root_that_cannot_be_written_is_a_clear_error(server: str, tmp_path: Path) -> None:
+    blocked = tmp_path / "blocked"
+    blocked.write_text("a file where the folder should be")
+    with pytest.raises(FileNotFoundError, match=r"mnist: .*blocked.*DPGEN_DATA"):
+        load("mnist", "train", root=blocked)
+    assert not available("mnist", root=blocked)
