@@ -11,6 +11,7 @@ import pytest
 
 from companion.studies import privacy_audit
 from companion.studies.planted_faults import FAULTS
+from companion.studies.release_faults import FAULTS as RELEASE_FAULTS
 from companion.studies.training_checks import CHECKS
 
 MECHANISM = {
@@ -49,6 +50,9 @@ def outcome() -> dict[str, Any]:
     return {
         "mechanism": {"Poisson-sampled shards (ours)": MECHANISM, "one drawn": MECHANISM},
         "faults": faults,
+        "release_faults": {
+            fault: [finding("streams", fault == "none")] for fault in ("none", *RELEASE_FAULTS)
+        },
         "membership": {"gaussian": MEMBERSHIP, "a generator that copies": copied},
     }
 
