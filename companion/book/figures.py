@@ -52,16 +52,9 @@ def plot_history(history: pd.DataFrame) -> Figure:
     Args:
         history: ``history.csv`` of a record; without rounds the figure says so.
     """
-    if history.empty:
-        return _notice("no rounds")
-    figure = new_figure(7.0, 2.6)
-    left, right = figure.add_subplot(1, 2, 1), figure.add_subplot(1, 2, 2)
-    rounds = history["round"]
-    spent = {"RDP": history["epsilon_rdp"]}
-    plot_curves(left, rounds, spent, x_label="round", y_label="epsilon spent")
-    norms = {"release": history["release_norm"], "noise alone": history["noise_norm_expected"]}
-    plot_curves(right, rounds, norms, x_label="round", y_label="Euclidean norm")
-    return figure
+    spent = {"RDP": "epsilon_rdp"}
+    norms = {"release": "release_norm", "noise alone": "noise_norm_expected"}
+    return _plot_rounds(history, spent, "epsilon spent", norms)
 
 
 def plot_diagnostics(diagnostics: pd.DataFrame) -> Figure:
@@ -70,18 +63,29 @@ def plot_diagnostics(diagnostics: pd.DataFrame) -> Figure:
     Args:
         diagnostics: ``diagnostics.csv`` of a record; without rounds the figure says so.
     """
-    if diagnostics.empty:
+    cosine = {"clipped against unclipped sum": "clip_cosine"}
+    norms = {
+        "contribution before clip": "norm_mean",
+        "sum of contributions": "signal_norm",
+    }
+    return _plot_rounds(diagnostics, cosine, "cosine", norms)
+
+
+def _plot_rounds(
+    table: pd.DataFrame,
+    first: Mapping[str, str],
+    y_label: str,
+    norms: Mapping[str, str],
+) -> Figure:
+    """Two panels over the column ``round``: `first`, and `norms`, as columns by name of the curve."""
+    if table.empty:
         return _notice("no rounds")
     figure = new_figure(7.0, 2.6)
-    left, right = figure.add_subplot(1, 2, 1), figure.add_subplot(1, 2, 2)
-    rounds = diagnostics["round"]
-    cosine = {"clipped against unclipped sum": diagnostics["clip_cosine"]}
-    plot_curves(left, rounds, cosine, x_label="round", y_label="cosine")
-    norms = {
-        "contribution before clip": diagnostics["norm_mean"],
-        "sum of contributions": diagnostics["signal_norm"],
-    }
-    plot_curves(right, rounds, norms, x_label="round", y_label="Euclidean norm")
+    panels = [(first, y_label), (norms, "Euclidean norm")]
+    for index, (columns, label) in enumerate(panels):
+        axes = figure.add_subplot(1, 2, index + 1)
+        curves = {name: table[column] for name, column in columns.items()}
+        plot_curves(axes, table["round"], curves, x_label="round", y_label=label)
     return figure
 
 

@@ -123,7 +123,7 @@ def failures(outcome: Mapping[str, Any]) -> list[str]:
     for name, audit in outcome["mechanism"].items():
         if "ours" in name and audit["violated"]:
             wrong.append(f"{name}: the claim is violated")
-    planted = [*outcome["faults"].items(), *outcome.get("release_faults", {}).items()]
+    planted = [*outcome["faults"].items(), *outcome["release_faults"].items()]
     for fault, findings in planted:
         caught = not all(finding["passed"] for finding in findings)
         if caught == (fault == "none"):
@@ -163,7 +163,7 @@ def release_fault_table(outcome: Mapping[str, Any]) -> pd.DataFrame:
     The tests are those of ``tests/studies/test_release_checks.py``.
     """
     rows = {}
-    for fault, findings in outcome.get("release_faults", {}).items():
+    for fault, findings in outcome["release_faults"].items():
         for finding in findings:
             test = f"test_a_planted_fault_is_noticed[{fault}]"
             if fault == "none":
