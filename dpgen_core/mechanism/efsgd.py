@@ -42,7 +42,7 @@ class EFSGD(torch.optim.Optimizer):
     releases: its price, charged by `event`, is derived in `book/privacy.md`.
 
     Args:
-        params: with a ``grad_sample`` (n, *p.shape), as `opacus.GradSampleModule` leaves it.
+        params: with ``grad_sample`` as `opacus.GradSampleModule` leaves it, ``(n, *p.shape)``.
         lr: step size, > 0.
         max_grad_norm: C1 > 0.
         max_error_norm: C2 >= 0; 0 switches the memory off, which leaves plain DP-SGD.
