@@ -109,10 +109,14 @@ def against_the_loop(
     cores = os.cpu_count() or 1
     owners = case.own(cohort)
     best: dict[str, float] = {}
-    for number in sorted({1, cores}):
+    # A GPU gains nothing from more threads, and its loop takes long.
+    numbers, repeats = (sorted({1, cores}), 5) if device == "cpu" else ([1], 3)
+    for number in numbers:
         with using_threads(number):
             batched, looped = alternate(
-                lambda: case.batched(cohort, steps), lambda: case.loop(owners, steps), repeats=5
+                lambda: case.batched(cohort, steps),
+                lambda: case.loop(owners, steps),
+                repeats=repeats,
             )
         best["batched"] = min(batched / steps, best.get("batched", batched))
         best["loop"] = min(looped / steps, best.get("loop", looped))

@@ -1,0 +1,336 @@
+"""What only a GPU can show, in at most ten minutes of one: ``results/gpu.json`` and records.
+
+``python -m companion.studies.benchmarks.gpu_session --out FOLDER [STEP ...]`` runs all steps in
+order of value, or those that are named; each is saved when it is done, and one that fails leaves
+the others alone. It needs no network. ``--toy`` runs the same code at toy size on any machine.
+
+=============  ====================================================================
+step           what it does
+=============  ====================================================================
+critics        the batched critics against the loop over critics
+efsgd-prior    a record of ``efsgd-prior`` on MNIST at the profile ``paper``
+diffusion      the private diffusion model on two data sets (`companion.studies.diffusion`)
+efsgd          a record of ``efsgd`` on MNIST at the profile ``paper``
+judges         the deep judge on real images, on the prior's and on the sets made here
+=============  ====================================================================
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import time
+import traceback
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from companion.studies.benchmarks import ensembles
+from companion.studies.deep_judge import DeepProtocol, dithered, judge
+from companion.studies.diffusion.sampling import sample
+from companion.studies.diffusion.training import (
+    DiffusionSettings,
+    DiffusionTrainer,
+    prior_images,
+    rounds_of,
+)
+from dpgen_core.accounting.events import epsilon_of_events
+from dpgen_core.checks import check_choice
+from dpgen_core.config.budget import planned_events
+from dpgen_core.config.make import make_config
+from dpgen_core.config.schema import ExperimentConfig
+from dpgen_core.data.sets import ImageData, load
+from dpgen_core.evaluation.metrics import evaluate
+from dpgen_core.experiment import run_experiment
+from dpgen_core.records.provenance import provenance
+from dpgen_core.streams import secret_key, stream
+from dpgen_core.training.public_side import to_bytes
+from dpgen_core.training.session import make_prior
+
+GPU_FILE = "gpu.json"
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """How much of everything a session does."""
+
+    loops: tuple[tuple[str, int], ...] = (("mlp", 16), ("mlp", 64), ("conv", 8), ("conv", 32))
+    cohort: int = 100
+    profile: str = "paper"
+    record_dataset: str = "mnist"
+    record_settings: tuple[tuple[str, Any], ...] = ()
+    sets: tuple[tuple[str, float], ...] = (("fashion_mnist", 10.0), ("mnist", 10.0))
+    seconds: tuple[float, ...] = (170.0, 90.0)  # of DP-SGD, by set
+    sampling_rate: float = 4096 / 60_000
+    prior_share: float = 0.2
+    max_grad_norm: float = 0.5
+    most_rounds: int = 2000
+    diffusion: DiffusionSettings = DiffusionSettings()  # noqa: RUF009 - frozen
+    protocol: DeepProtocol = DeepProtocol()  # noqa: RUF009 - frozen
+    synthetic: int = 60_000
+    kept: int = 20_000  # images of each set that are written down
+    judge_seeds: tuple[int, ...] = (0, 1, 2)
+
+
+TOY = Sizes(
+    loops=(("mlp", 16),),
+    cohort=4,
+    profile="smoke",
+    record_dataset="glyphs",
+    sets=(("glyphs", 10.0),),
+    seconds=(5.0,),
+    sampling_rate=0.02,
+    most_rounds=3,
+    diffusion=DiffusionSettings(
+        width=8, pretraining_steps=3, pretraining_batch=16, views=2, records_at_once=16
+    ),
+    protocol=DeepProtocol(epochs=1, batch_size=32, held_out=20),
+    synthetic=200,
+    kept=100,
+    judge_seeds=(0,),
+)
+
+
+class Session:
+    """The steps of one session; what they find is in `found`, by step."""
+
+    def __init__(self, out: Path, sizes: Sizes, device: torch.device, commit: str | None) -> None:
+        self.out, self.sizes, self.device, self._commit = out, sizes, device, commit
+        out.mkdir(parents=True, exist_ok=True)
+        path = out / GPU_FILE
+        self.found: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
+        made_with = provenance(device)
+        self.found["made_with"] = made_with | {"commit": made_with["commit"] or commit}
+
+    def save(self) -> None:
+        """Write what was found so far, in one step."""
+        partial = self.out / f"{GPU_FILE}.partial"
+        partial.write_text(json.dumps(self.found, indent=2) + "\n")
+        os.replace(partial, self.out / GPU_FILE)
+
+    def critics(self) -> None:
+        """The batched critics against the loop over critics."""
+        self.found["critics"] = []
+        for critic, width in self.sizes.loops:
+            row = ensembles.against_the_loop(critic, width, self.sizes.cohort, self.device.type)
+            self.found["critics"].append(row)
+            print(row, flush=True)
+            self.save()
+
+    def efsgd_prior(self) -> None:
+        """A record of ``efsgd-prior``."""
+        self._record("efsgd-prior")
+
+    def efsgd(self) -> None:
+        """A record of ``efsgd``."""
+        self._record("efsgd")
+
+    def diffusion(self) -> None:
+        """The private diffusion model on each data set."""
+        rows = self.found.setdefault("diffusion", {})
+        pairs = zip(self.sizes.sets, self.sizes.seconds, strict=True)
+        for (dataset, epsilon), seconds in pairs:
+            rows[f"{dataset}, epsilon {epsilon:g}"] = self._train(dataset, epsilon, seconds)
+            self.save()
+
+    def judges(self) -> None:
+        """The deep judge on every set, three seeds each, with and without dither."""
+        rows = self.found.setdefault("judges", {})
+        for dataset, epsilon in self.sizes.sets:
+            test, made = load(dataset, "test"), dict(self._sets(dataset, epsilon))
+            for name, images in made.items():
+                for suffix, data in (("", images), (", dithered", dithered(images))):
+                    rows[f"{dataset}, {name}{suffix}"] = [
+                        judge(data, test, self.sizes.protocol, seed=seed, device=self.device)
+                        for seed in self.sizes.judge_seeds
+                    ]
+                    print(dataset, name + suffix, rows[f"{dataset}, {name}{suffix}"], flush=True)
+                    self.save()
+
+    def _record(self, method: str) -> None:
+        settings = dict(self.sizes.record_settings)
+        config = make_config(
+            dataset=self.sizes.record_dataset,
+            method=method,
+            profile=self.sizes.profile,
+            **settings,
+        )
+        started = time.perf_counter()
+        record = run_experiment(
+            config, results_dir=self.out / "records", progress=False, device=self.device.type
+        )
+        path = record.path / "config.json"
+        written = json.loads(path.read_text())
+        if written["run"]["commit"] is None:  # the code travelled without its history
+            written["run"]["commit"] = self._commit
+            path.write_text(json.dumps(written, indent=2) + "\n")
+        minutes = (time.perf_counter() - started) / 60
+        row = {"record": record.path.name, "minutes": minutes, "g2r_cnn": record.metrics["g2r_cnn"]}
+        self.found.setdefault("records", {})[method] = row
+        print(row, flush=True)
+
+    def _config(self, dataset: str, epsilon: float, rounds: int) -> ExperimentConfig:
+        sizes = self.sizes
+        return make_config(
+            dataset=dataset,
+            method="dp-sgd-critic/with-prior",
+            profile="smoke" if dataset == "glyphs" else "quick",
+            epsilon=epsilon,
+            prior_share=sizes.prior_share,
+            rounds=rounds,
+            sampling_rate=sizes.sampling_rate,
+            max_grad_norm=sizes.max_grad_norm,
+        )
+
+    def _train(self, dataset: str, epsilon: float, seconds: float) -> dict[str, Any]:
+        sizes, config = self.sizes, self._config(dataset, epsilon, 100)
+        train = load(dataset, "train", num_records=config.privacy.num_records)
+        on_device = ImageData(
+            train.name,
+            train.images.to(self.device),
+            train.labels.to(self.device),
+            train.class_names,
+        )
+        rounds = self._affordable_rounds(config, on_device, seconds)
+        config, key = self._config(dataset, epsilon, rounds), secret_key("seeded", 0)
+        prior = make_prior(config, train, key, device=self.device)
+        trainer = DiffusionTrainer(config, sizes.diffusion, device=self.device)
+        started = time.perf_counter()
+        losses: list[float] = []
+        trainer.pretrain(prior, lambda _, loss: losses.append(loss))
+        pretraining_seconds = time.perf_counter() - started
+        before = self._score(trainer, train, f"{dataset}-pretrained")
+        started = time.perf_counter()
+        history = list(rounds_of(trainer, on_device, key, 1.5 * seconds))
+        training_seconds = time.perf_counter() - started
+        after = self._score(trainer, train, f"{dataset}-diffusion")
+        spent = epsilon_of_events(
+            planned_events(config.replace(rounds=len(history))),
+            delta=config.privacy.delta,
+            relation=config.privacy.relation,
+            accountant="rdp",
+        )
+        row = {
+            "epsilon": spent,
+            "delta": config.privacy.delta,
+            "rounds": len(history),
+            "noise_multiplier": config.privacy.noise_multiplier,
+            "prior_noise_multiplier": config.privacy.prior_noise_multiplier,
+            "sampling_rate": config.privacy.sampling_rate,
+            "max_grad_norm": config.privacy.max_grad_norm,
+            "settings": asdict(sizes.diffusion),
+            "pretraining_seconds": pretraining_seconds,
+            "training_seconds": training_seconds,
+            "pretraining_losses": losses,
+            "norm_medians": [entry["norm_median"] for entry in history],
+            "pretrained": before,
+            "trained": after,
+        }
+        print({k: v for k, v in row.items() if not isinstance(v, list)}, flush=True)
+        return row
+
+    def _affordable_rounds(
+        self, config: ExperimentConfig, data: ImageData, seconds: float
+    ) -> int:
+        """How many rounds fit into `seconds`, by the time of two that are thrown away."""
+        trainer = DiffusionTrainer(config, self.sizes.diffusion, device=self.device)
+        trainer.step(data, 0, "timing")
+        self._finish()
+        started = time.perf_counter()
+        for index in (1, 2):
+            trainer.step(data, index, "timing")
+        self._finish()
+        each = (time.perf_counter() - started) / 2
+        print(f"{each:.3f} s a round", flush=True)
+        return max(2, min(self.sizes.most_rounds, int(seconds / each)))
+
+    def _score(self, trainer: DiffusionTrainer, train: ImageData, name: str) -> dict[str, Any]:
+        """Sample a set, keep it, and score it by `quick`."""
+        sizes, config = self.sizes, trainer.config
+        labels = torch.arange(sizes.synthetic) % config.num_classes
+        images = sample(trainer.average, labels, config.image_shape, seed=config.seed)
+        kept = {"images": to_bytes(images).numpy(), "labels": labels.numpy()}
+        np.savez(self.out / f"{name}-whole.npz", **kept)
+        few = {k: v[: sizes.kept] for k, v in kept.items()}
+        np.savez_compressed(self.out / f"{name}.npz", **few)  # type: ignore[arg-type]
+        made = ImageData(name, images, labels, train.class_names)
+        test = load(config.dataset, "test")
+        metrics = evaluate(made, train, test, settings=config.evaluation, seed=config.seed)
+        print(name, metrics, flush=True)
+        self.save()
+        return dict(metrics)
+
+    def _sets(self, dataset: str, epsilon: float) -> Iterator[tuple[str, ImageData]]:
+        """Real images, the prior alone at the whole budget, and the sets made here."""
+        sizes = self.sizes
+        profile = "smoke" if dataset == "glyphs" else "quick"
+        config = make_config(dataset=dataset, method="mixture", profile=profile, epsilon=epsilon)
+        train = load(dataset, "train", num_records=config.privacy.num_records)
+        yield "real", train
+        prior = make_prior(config, train, secret_key("seeded", 0), device=self.device)
+        labels = (torch.arange(sizes.synthetic) % config.num_classes).to(self.device)
+        generator = stream(0, "judged", device=self.device)
+        parts = [prior_images(prior, some, generator).cpu() for some in labels.split(2000)]
+        yield "mixture", _named(dataset, torch.cat(parts), labels.cpu(), train)
+        for path in sorted(self.out.glob(f"{dataset}-*-whole.npz")):
+            stored = np.load(path)
+            images = torch.from_numpy(stored["images"]).float() / 255
+            name = path.stem.removeprefix(f"{dataset}-").removesuffix("-whole")
+            yield name, _named(dataset, images, torch.from_numpy(stored["labels"]), train)
+
+    def _finish(self) -> None:
+        if self.device.type == "cuda":
+            torch.cuda.synchronize()
+
+
+def _named(name: str, images: Tensor, labels: Tensor, like: ImageData) -> ImageData:
+    return ImageData(name, images, labels, like.class_names)
+
+
+STEPS: Mapping[str, Callable[[Session], None]] = {
+    "critics": Session.critics,
+    "efsgd-prior": Session.efsgd_prior,
+    "diffusion": Session.diffusion,
+    "efsgd": Session.efsgd,
+    "judges": Session.judges,
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """All steps, or those that are named; 0 when none failed."""
+    parser = argparse.ArgumentParser(
+        prog="python -m companion.studies.benchmarks.gpu_session", description=main.__doc__
+    )
+    parser.add_argument("steps", nargs="*", help=f"of {', '.join(STEPS)}; default: all")
+    parser.add_argument("--out", type=Path, default=Path("results/local/gpu"))
+    parser.add_argument("--toy", action="store_true", help="toy sizes, for a machine without a GPU")
+    parser.add_argument("--commit", help="of the code, where it travels without its history")
+    chosen = parser.parse_args(arguments)
+    for name in chosen.steps:
+        check_choice("steps", name, STEPS)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    session = Session(chosen.out, TOY if chosen.toy else Sizes(), device, chosen.commit)
+    failed = []
+    for name in chosen.steps or STEPS:
+        started = time.perf_counter()
+        try:
+            STEPS[name](session)
+        except Exception:  # a GPU is lent for minutes: the other steps must have theirs
+            traceback.print_exc()
+            failed.append(name)
+        session.found.setdefault("seconds", {})[name] = time.perf_counter() - started
+        session.save()
+        print(f"{name}: {time.perf_counter() - started:.0f} s", flush=True)
+    print("failed:", ", ".join(failed) or "none", file=sys.stderr)
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
