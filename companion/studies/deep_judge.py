@@ -90,7 +90,9 @@ def judge(
     best, best_held, by_epoch = copy.deepcopy(model), -1.0, []
     for epoch in range(protocol.epochs):
         model.train()
-        shuffled = rows[torch.randperm(len(rows), generator=stream(seed, "order", epoch)).to(device)]
+        shuffled = rows[
+            torch.randperm(len(rows), generator=stream(seed, "order", epoch)).to(device)
+        ]
         for batch in shuffled.split(size)[: len(rows) // size]:
             for group in optimizer.param_groups:
                 group["lr"] = protocol.learning_rate * (1 - taken / steps)

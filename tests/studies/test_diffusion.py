@@ -125,16 +125,17 @@ def test_an_empty_round_is_noise_alone(config, records):
 
 
 def test_pretraining_learns_the_prior_and_leaves_the_records_alone(config, records):
-    prior = make_prior(config, records, "key", device=torch.device("cpu"))
-    labels = torch.arange(50) % 10
-    images = prior_images(prior, labels, stream(0, "prior"))
+    cpu = torch.device("cpu")
+    prior = make_prior(config, records, "key", device=cpu)
+    images, labels = prior_images(prior, 50, seed=0, device=cpu)
     assert images.amin() == 0.0 and images.amax() <= 1.0 and images.shape == (50, 1, 28, 28)
+    assert labels.bincount().tolist() == [5] * 10
     settings = DiffusionSettings(width=8, pretraining_steps=60, pretraining_batch=40)
-    trainer = DiffusionTrainer(config, settings, device=torch.device("cpu"))
+    trainer = DiffusionTrainer(config, settings, device=cpu)
     level, noise = torch.full((50,), 0.3), torch.randn(images.shape, generator=stream(0, "n"))
     parts = images * 2 - 1, labels, level, noise
     before = denoising_loss(trainer.denoiser, *parts).mean().detach()
-    trainer.pretrain(prior)
+    trainer.pretrain(images, labels)
     assert denoising_loss(trainer.denoiser, *parts).mean().detach() < 0.7 * before
 
 

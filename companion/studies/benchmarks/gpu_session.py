@@ -24,7 +24,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -47,10 +47,9 @@ from dpgen_core.config.budget import planned_events
 from dpgen_core.config.make import make_config
 from dpgen_core.config.schema import ExperimentConfig
 from dpgen_core.data.sets import ImageData, load
-from dpgen_core.evaluation.metrics import evaluate
 from dpgen_core.experiment import run_experiment
 from dpgen_core.records.provenance import provenance
-from dpgen_core.streams import secret_key, stream
+from dpgen_core.streams import secret_key
 from dpgen_core.training.public_side import to_bytes
 from dpgen_core.training.session import make_prior
 
@@ -67,15 +66,17 @@ class Sizes:
     record_dataset: str = "mnist"
     record_settings: tuple[tuple[str, Any], ...] = ()
     sets: tuple[tuple[str, float], ...] = (("fashion_mnist", 10.0), ("mnist", 10.0))
-    seconds: tuple[float, ...] = (170.0, 90.0)  # of DP-SGD, by set
-    sampling_rate: float = 4096 / 60_000
+    pretraining_seconds: float = 40.0
+    seconds: tuple[float, ...] = (130.0, 75.0)  # of DP-SGD, by set
+    sampling_rate: float = 0.05
     prior_share: float = 0.2
     max_grad_norm: float = 0.5
     most_rounds: int = 2000
     diffusion: DiffusionSettings = DiffusionSettings()  # noqa: RUF009 - frozen
     protocol: DeepProtocol = DeepProtocol()  # noqa: RUF009 - frozen
-    synthetic: int = 60_000
-    kept: int = 20_000  # images of each set that are written down
+    synthetic: int = 60_000  # images that a judge learns from
+    written: int = 20_000  # of them, kept on disk
+    judged_before: int = 10_000  # after pretraining alone
     judge_seeds: tuple[int, ...] = (0, 1, 2)
 
 
@@ -89,11 +90,12 @@ TOY = Sizes(
     sampling_rate=0.02,
     most_rounds=3,
     diffusion=DiffusionSettings(
-        width=8, pretraining_steps=3, pretraining_batch=16, views=2, records_at_once=16
+        width=8, pretraining_batch=16, prior_images=100, views=2, records_at_once=16
     ),
     protocol=DeepProtocol(epochs=1, batch_size=32, held_out=20),
+    pretraining_seconds=2.0,
     synthetic=200,
-    kept=100,
+    judged_before=100,
     judge_seeds=(0,),
 )
 
@@ -105,6 +107,7 @@ class Session:
         self.out, self.sizes, self.device, self._commit = out, sizes, device, commit
         out.mkdir(parents=True, exist_ok=True)
         path = out / GPU_FILE
+        self._made: dict[str, ImageData] = {}
         self.found: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
         made_with = provenance(device)
         self.found["made_with"] = made_with | {"commit": made_with["commit"] or commit}
@@ -198,19 +201,21 @@ class Session:
             train.labels.to(self.device),
             train.class_names,
         )
-        rounds = self._affordable_rounds(config, on_device, seconds)
-        config, key = self._config(dataset, epsilon, rounds), secret_key("seeded", 0)
+        key = secret_key("seeded", config.seed)
         prior = make_prior(config, train, key, device=self.device)
-        trainer = DiffusionTrainer(config, sizes.diffusion, device=self.device)
-        started = time.perf_counter()
+        many = prior_images(prior, sizes.diffusion.prior_images, seed=0, device=self.device)
+        settings, rounds = self._affordable(config, on_device, many, seconds)
+        config = self._config(dataset, epsilon, rounds)
+        trainer = DiffusionTrainer(config, settings, device=self.device)
         losses: list[float] = []
-        trainer.pretrain(prior, lambda _, loss: losses.append(loss))
-        pretraining_seconds = time.perf_counter() - started
-        before = self._score(trainer, train, f"{dataset}-pretrained")
         started = time.perf_counter()
-        history = list(rounds_of(trainer, on_device, key, 1.5 * seconds))
+        trainer.pretrain(*many, lambda _, loss: losses.append(loss))
+        pretraining_seconds = time.perf_counter() - started
+        before = self._score(trainer, train, "pretrained", sizes.judged_before, (0,))
+        started = time.perf_counter()
+        history = list(rounds_of(trainer, on_device, key, 1.3 * seconds))
         training_seconds = time.perf_counter() - started
-        after = self._score(trainer, train, f"{dataset}-diffusion")
+        after = self._score(trainer, train, "diffusion", sizes.synthetic, sizes.judge_seeds)
         spent = epsilon_of_events(
             planned_events(config.replace(rounds=len(history))),
             delta=config.privacy.delta,
@@ -225,7 +230,7 @@ class Session:
             "prior_noise_multiplier": config.privacy.prior_noise_multiplier,
             "sampling_rate": config.privacy.sampling_rate,
             "max_grad_norm": config.privacy.max_grad_norm,
-            "settings": asdict(sizes.diffusion),
+            "settings": asdict(settings),
             "pretraining_seconds": pretraining_seconds,
             "training_seconds": training_seconds,
             "pretraining_losses": losses,
@@ -236,36 +241,53 @@ class Session:
         print({k: v for k, v in row.items() if not isinstance(v, list)}, flush=True)
         return row
 
-    def _affordable_rounds(
-        self, config: ExperimentConfig, data: ImageData, seconds: float
-    ) -> int:
-        """How many rounds fit into `seconds`, by the time of two that are thrown away."""
-        trainer = DiffusionTrainer(config, self.sizes.diffusion, device=self.device)
-        trainer.step(data, 0, "timing")
+    def _affordable(
+        self,
+        config: ExperimentConfig,
+        data: ImageData,
+        many: tuple[Tensor, Tensor],
+        seconds: float,
+    ) -> tuple[DiffusionSettings, int]:
+        """Steps of pretraining and rounds that fit, by the time of a few that are thrown away."""
+        few = replace(self.sizes.diffusion, pretraining_steps=10)
+        trainer = DiffusionTrainer(config, few, device=self.device)
+        each_step = self._seconds(lambda: trainer.pretrain(*many)) / 10
+        each_round = self._seconds(lambda: trainer.step(data, 0, "timing"))
+        print(f"{each_step:.4f} s a step, {each_round:.3f} s a round", flush=True)
+        steps = max(2, min(20_000, int(self.sizes.pretraining_seconds / each_step)))
+        rounds = max(2, min(self.sizes.most_rounds, int(seconds / each_round)))
+        return replace(self.sizes.diffusion, pretraining_steps=steps), rounds
+
+    def _seconds(self, call: Callable[[], object]) -> float:
+        """Of the second call; the first one warms up."""
+        call()
         self._finish()
         started = time.perf_counter()
-        for index in (1, 2):
-            trainer.step(data, index, "timing")
+        call()
         self._finish()
-        each = (time.perf_counter() - started) / 2
-        print(f"{each:.3f} s a round", flush=True)
-        return max(2, min(self.sizes.most_rounds, int(seconds / each)))
+        return time.perf_counter() - started
 
-    def _score(self, trainer: DiffusionTrainer, train: ImageData, name: str) -> dict[str, Any]:
-        """Sample a set, keep it, and score it by `quick`."""
-        sizes, config = self.sizes, trainer.config
-        labels = torch.arange(sizes.synthetic) % config.num_classes
+    def _score(
+        self,
+        trainer: DiffusionTrainer,
+        train: ImageData,
+        name: str,
+        count: int,
+        seeds: tuple[int, ...],
+    ) -> dict[str, Any]:
+        """Sample a set, keep it, and let the deep judge score it."""
+        config, started = trainer.config, time.perf_counter()
+        labels = torch.arange(count) % config.num_classes
         images = sample(trainer.average, labels, config.image_shape, seed=config.seed)
-        kept = {"images": to_bytes(images).numpy(), "labels": labels.numpy()}
-        np.savez(self.out / f"{name}-whole.npz", **kept)
-        few = {k: v[: sizes.kept] for k, v in kept.items()}
-        np.savez_compressed(self.out / f"{name}.npz", **few)  # type: ignore[arg-type]
-        made = ImageData(name, images, labels, train.class_names)
-        test = load(config.dataset, "test")
-        metrics = evaluate(made, train, test, settings=config.evaluation, seed=config.seed)
-        print(name, metrics, flush=True)
-        self.save()
-        return dict(metrics)
+        seconds = time.perf_counter() - started
+        made, test = _named(name, images, labels, train), load(config.dataset, "test")
+        self._made[config.dataset] = made  # the last one, for `judges`
+        few = slice(0, self.sizes.written)
+        path = self.out / f"{config.dataset}-{name}.npz"
+        np.savez_compressed(path, images=to_bytes(images[few]).numpy(), labels=labels[few].numpy())
+        rows = [judge(made, test, self.sizes.protocol, seed=s, device=self.device) for s in seeds]
+        print(name, rows, flush=True)
+        return {"images": count, "sampling_seconds": seconds, "judged": rows}
 
     def _sets(self, dataset: str, epsilon: float) -> Iterator[tuple[str, ImageData]]:
         """Real images, the prior alone at the whole budget, and the sets made here."""
@@ -275,15 +297,10 @@ class Session:
         train = load(dataset, "train", num_records=config.privacy.num_records)
         yield "real", train
         prior = make_prior(config, train, secret_key("seeded", 0), device=self.device)
-        labels = (torch.arange(sizes.synthetic) % config.num_classes).to(self.device)
-        generator = stream(0, "judged", device=self.device)
-        parts = [prior_images(prior, some, generator).cpu() for some in labels.split(2000)]
-        yield "mixture", _named(dataset, torch.cat(parts), labels.cpu(), train)
-        for path in sorted(self.out.glob(f"{dataset}-*-whole.npz")):
-            stored = np.load(path)
-            images = torch.from_numpy(stored["images"]).float() / 255
-            name = path.stem.removeprefix(f"{dataset}-").removesuffix("-whole")
-            yield name, _named(dataset, images, torch.from_numpy(stored["labels"]), train)
+        images, labels = prior_images(prior, sizes.synthetic, seed=0, device=self.device)
+        yield "mixture", _named(dataset, images.cpu(), labels.cpu(), train)
+        if dataset in self._made:
+            yield "diffusion", self._made[dataset]
 
     def _finish(self) -> None:
         if self.device.type == "cuda":

@@ -19,6 +19,12 @@ DATA_STD = 0.5  # of pixels in [-1, 1]; sigma_data of EDM
 _FREQUENCIES = 16
 
 
+def normalized(x: Tensor, groups: int) -> Tensor:
+    """Group normalization in the type of x, which autocast would widen."""
+    with torch.autocast(x.device.type, enabled=False):
+        return F.group_norm(x, groups)
+
+
 class Block(nn.Module):
     """Two convolutions with a residual path, scaled and shifted by an embedding (n, e)."""
 
@@ -33,9 +39,9 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor, embedding: Tensor) -> Tensor:
         """(n, channels, h, w) -> (n, out_channels, h, w)."""
-        y = self.conv1(F.silu(F.group_norm(x, self.groups[0])))
+        y = self.conv1(F.silu(normalized(x, self.groups[0])))
         scale, shift = self.modulate(embedding)[:, :, None, None].chunk(2, dim=1)
-        y = F.group_norm(y, self.groups[1]) * (1 + scale) + shift
+        y = normalized(y, self.groups[1]) * (1 + scale) + shift
         y = self.conv2(F.silu(y))
         return y + (x if self.skip is None else self.skip(x))
 
@@ -87,7 +93,7 @@ class Denoiser(nn.Module):
         x = self.middle1(self.middle0(F.avg_pool2d(half, 2), e), e)  # (n, 4 width, h/4, w/4)
         x = self.up1(torch.cat([F.interpolate(x, scale_factor=2), half], dim=1), e)
         x = self.up0(torch.cat([F.interpolate(x, scale_factor=2), fine], dim=1), e)
-        return self.last(F.silu(F.group_norm(x, 8))).float()
+        return self.last(F.silu(normalized(x, 8))).float()
 
 
 def denoising_loss(

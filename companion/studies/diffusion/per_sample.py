@@ -62,13 +62,24 @@ class RecordedConv2d(nn.Conv2d):
     def _record(self, x: Tensor, slope: Tensor) -> None:
         rows = slope.flatten(2).unflatten(0, (-1, self.views))  # (records, views, o, p)
         x = x.to(slope.dtype)
-        kernel = self.kernel_size[0]
-        patches = x.flatten(2) if kernel == 1 else F.unfold(x, kernel, padding=kernel // 2)
-        patches = patches.unflatten(0, (-1, self.views))  # (records, views, c k k, p)
+        patches = _patches(x, self.kernel_size[0]).unflatten(0, (-1, self.views))
         weight = rows[:, 0] @ patches[:, 0].transpose(1, 2)  # (records, o, c k k)
         for view in range(1, self.views):
             weight = torch.baddbmm(weight, rows[:, view], patches[:, view].transpose(1, 2))
         self.found = weight, rows.sum((1, 3), dtype=torch.float32)
+
+
+def _patches(x: Tensor, kernel: int) -> Tensor:
+    """What each place of an odd `kernel` sees of x (n, c, h, w): (n, c k k, h w).
+
+    As `F.unfold`, which on a GPU takes the images one by one.
+    """
+    if kernel == 1:
+        return x.flatten(2)
+    margin = kernel // 2
+    padded = F.pad(x, (margin, margin, margin, margin))
+    windows = padded.unfold(2, kernel, 1).unfold(3, kernel, 1)  # (n, c, h, w, k, k), a view
+    return windows.permute(0, 1, 4, 5, 2, 3).flatten(4).flatten(1, 3)
 
 
 def _hooked(out: Tensor, hook: Callable[[Tensor], None]) -> Tensor:
@@ -93,9 +104,9 @@ def recording_layers(model: nn.Module) -> list[Recorded]:
 @contextmanager
 def recorded(layers: Iterable[Recorded], views: int) -> Iterator[Callable[[], Tensor]]:
     """Record meanwhile; gives a function that returns the gradients of the last backward pass.
-    A layer must be called once in a forward pass.
 
-    They are (records, P), float32, in the order of ``model.parameters()``.
+    They are (records, P), float32, in the order of ``model.parameters()``. Each layer must be
+    called once in a forward pass.
     """
     chosen = list(layers)
     for layer in chosen:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import torch
 from torch import Tensor
 
@@ -40,7 +42,7 @@ def sample(
         batch = labels[start : start + block].to(device)
         generator = stream(seed, "diffusion-samples", start, device=device)
         x = torch.randn(len(batch), *image_shape, generator=generator, device=device) * levels[0]
-        for level, following in zip(levels[:-1], levels[1:], strict=True):
+        for level, following in pairwise(levels):
             slope = _slope(denoiser, x, level, batch)
             ahead = x + (following - level) * slope
             if following > 0:

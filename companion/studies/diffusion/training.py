@@ -42,7 +42,8 @@ class DiffusionSettings:
     pretraining_steps: int = 2000  #: on the prior's samples
     pretraining_batch: int = 512
     pretraining_rate: float = 2e-3  #: of Adam
-    views: int = 4  #: noise levels per record and round, K of DPDM
+    prior_images: int = 100_000  #: that it learns from
+    views: int = 6  #: noise levels per record and round, K of DPDM
     learning_rate: float = 5e-4  #: of Adam in the rounds
     ema_decay: float = 0.98  #: of the weights that are sampled from
     records_at_once: int = 512  #: in memory; decides nothing but rounding
@@ -73,20 +74,20 @@ class DiffusionTrainer:
         self._start_optimizer(settings.learning_rate)
 
     def pretrain(
-        self, prior: FrequencyPrior, progress: Callable[[int, float], None] | None = None
+        self, images: Tensor, labels: Tensor, progress: Callable[[int, float], None] | None = None
     ) -> None:
-        """Learn the prior's samples. Post-processing of what was released."""
+        """Learn `prior_images` (n, c, h, w) and their labels. Post-processing of the release."""
         settings, seed = self.settings, self.config.seed
         self._start_optimizer(settings.pretraining_rate)
         for step in range(settings.pretraining_steps):
             generator = stream(seed, "pretraining", step, device=self.device)
-            count = settings.pretraining_batch
-            labels = torch.arange(count, device=self.device) % self.config.num_classes
-            images = prior_images(prior, labels, generator)
-            level = random_levels(count, generator)
-            noise = torch.randn(images.shape, generator=generator, device=self.device)
+            shape, where = (settings.pretraining_batch,), self.device
+            rows = torch.randint(len(images), shape, generator=generator, device=where)
+            level = random_levels(len(rows), generator)
+            clean = images[rows] * 2 - 1
+            noise = torch.randn(clean.shape, generator=generator, device=where)
             with self._autocast():
-                loss = denoising_loss(self.denoiser, images * 2 - 1, labels, level, noise).mean()
+                loss = denoising_loss(self.denoiser, clean, labels[rows], level, noise).mean()
             self._optimizer.zero_grad(set_to_none=True)
             loss.backward()
             left = 1 - step / settings.pretraining_steps
@@ -109,7 +110,10 @@ class DiffusionTrainer:
         total = torch.zeros(count, dtype=torch.float64, device=self.device)
         norms = []
         for rows in joined.split(settings.records_at_once) if len(joined) else ():
-            gradients = self._gradients(data.images[rows], data.labels[rows], generator)
+            # Always as many, as a GPU prepares for each new shape; those that fill up are dropped.
+            filled = torch.cat([rows, rows[:1].expand(settings.records_at_once - len(rows))])
+            gradients = self._gradients(data.images[filled], data.labels[filled], generator)
+            gradients = gradients[: len(rows)]
             clipped, before = clip_rows(gradients, privacy.max_grad_norm)
             total += clipped.sum(0, dtype=torch.float64)
             norms.append(before)
@@ -169,14 +173,22 @@ class DiffusionTrainer:
         )
 
 
-def prior_images(prior: FrequencyPrior, labels: Tensor, generator: torch.Generator) -> Tensor:
-    """Samples of the prior in [0, 1], (n, c, h, w), with the contrast whose ends are 0 and 1."""
-    shape = (len(labels), prior.latent_dim)
-    latents = torch.randn(shape, generator=generator, device=generator.device)
-    images = with_contrast(prior.sample(latents, labels).float())
-    ends = images.new_tensor([0.0, 1.0]).view(2, 1, 1, 1).expand(2, *images.shape[1:])
+def prior_images(
+    prior: FrequencyPrior, count: int, *, seed: int, device: torch.device
+) -> tuple[Tensor, Tensor]:
+    """Samples of the prior in [0, 1], (n, c, h, w), and balanced labels (n,).
+
+    The contrast curve is stretched: the public black and white of a picture are its ends, where
+    `with_contrast` leaves a gray ground.
+    """
+    generator = stream(seed, "prior-images", device=device)
+    labels = torch.arange(count, device=device) % len(prior.class_share)
+    latents = torch.randn(count, prior.latent_dim, generator=generator, device=device)
+    ends = torch.tensor([0.0, 1.0], device=device).view(2, 1, 1, 1)
+    ends = ends.expand(2, *prior.basis.image_shape)
     black, white = with_contrast(ends).flatten(1)[:, 0]
-    return ((images - black) / (white - black)).clamp(0, 1)
+    images = with_contrast(prior.sample(latents, labels).float())
+    return ((images - black) / (white - black)).clamp(0, 1), labels
 
 
 def rounds_of(
