@@ -48,6 +48,8 @@ method = "mixture"
 profile = "quick"
 epsilon = 3.0
 folder = None  # your own; None draws an example into a temporary folder
+title = "Drawn digits"  # of the data, for the statement
+description = "Digits drawn from fonts for this page; they show nobody"
 
 # %%
 import tempfile
@@ -82,6 +84,8 @@ config = make_config(
     epsilon=epsilon,
     noise_source="secret",
     root=folder,
+    title=title,
+    description=description,
 )
 record = run_experiment(config, results_dir=Path(scratch.name) / "results", root=folder)
 
@@ -126,10 +130,10 @@ statement_markdown(record)
 # ## The same from the command line
 #
 # ```
-# dpgen synthesize path/to/images path/to/released --epsilon 3
+# dpgen synthesize path/to/images path/to/released --epsilon 3 --title "Scans of 2024"
 # ```
 #
-# Add `--color` for color pictures at 32x32; for photographs of few classes take `--method gaussian/with-color`, a
+# `--title` and `--description` go into the statement. Add `--color` for color pictures at 32x32; for photographs of few classes take `--method gaussian/with-color`, a
 # {ref}`prior made for them <colors>`. `--method efsgd-prior` adds training rounds on top of the prior: sharper strokes for some
 # minutes of work. Which is worth it at which budget is measured in {doc}`ablations </book/_executed/ablations>`.
 #

@@ -33,12 +33,15 @@ from companion.book.benchmark_tables import (
     ranks_table,
 )
 from companion.book.cost_tables import cost_curves, forecast_figure, forecast_table
+from companion.book.gpu_tables import load_gpu
 from companion.studies.benchmark_results import former_note, load_benchmarks, without_former
 from companion.studies.committed import project_root
 from dpgen_core.records.sheets import png_bytes
 
-measured = load_benchmarks(project_root() / "results")
+results = project_root() / "results"
+measured = load_benchmarks(results)
 found = without_former(measured)
+on_gpu = load_gpu(results)
 Markdown(former_note(measured))
 
 # %% [markdown]
@@ -49,7 +52,7 @@ Markdown(former_note(measured))
 # of threads that suits it best.
 
 # %% tags=["hide-input"]
-loop_table(found)
+loop_table({"loop": [*found["loop"], *on_gpu.get("critics", [])]})
 
 # %% [markdown]
 # For the MLP critics three things help. Stacked parameters turn a hundred matrix products into one.
@@ -62,8 +65,14 @@ loop_table(found)
 # gain. It is the rate at which the *loop* already does arithmetic, as a share of the machine's rate
 # in a large matrix product. One over that share is the most that batching could gain on this
 # machine, and only if convolutions ran as fast as that product. The wider the critic, the less is
-# left to gain. On a GPU one small critic leaves most of the device idle: `make bench` measures that
-# where there is one, and the table then has rows for it.
+# left to gain.
+#
+# On a GPU one small critic leaves most of the device idle, so batching gains most there. The MLP
+# critics pass their goal several times over. The convolutional ones miss it: the framework turns a
+# convolution with one kernel per critic into a grouped convolution, for which the GPU's library is
+# slow, and a loop over critics keeps the device busier the wider they are. Writing the convolution
+# out as a matrix product was tried and was slower still, because `unfold` takes the images one by
+# one there.
 #
 # ## Against Opacus
 #

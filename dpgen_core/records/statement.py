@@ -173,7 +173,7 @@ def privacy_statement(*, config: ExperimentConfig, run: Mapping[str, Any], priva
             "* The code does what it says; its tests and the audit are part of the repository.",
         ],
         "What it does not cover": [
-            *(f"* {line[0].upper()}{line[1:]}." for line in privacy["outside_the_guarantee"]),
+            *(f"* {_capital(line)}." for line in privacy["outside_the_guarantee"]),
             "* Facts about everybody: what the data teach about all people alike is not hidden, "
             "and is meant to be learned.",
         ],
@@ -194,6 +194,10 @@ def _epsilon(privacy: Privacy, delta: float, accountant: Accountant) -> float:
     ledger = Ledger.from_dict(privacy["ledger"])
     relation = ledger.settings()["relation"]
     return epsilon_of_events(ledger.events, delta=delta, relation=relation, accountant=accountant)
+
+
+def _capital(line: str) -> str:
+    return line if line.startswith("metrics.json") else line[0].upper() + line[1:]
 
 
 def _bullets(entries: Mapping[str, str | None]) -> list[str]:
@@ -218,7 +222,7 @@ def _release(config: ExperimentConfig, run: Mapping[str, Any], privacy: Privacy)
         "Released by": "______ (name, organization), on ______" if signed else None,
         "Synthetic images": digest,
         "Run": "; ".join(made),
-        "Earlier releases from the same images": "______ (theirs add to this)" if signed else None,
+        "Earlier releases from the same images": "______ (total: ______)" if signed else None,
     }
     return _bullets(bullets)
 
@@ -251,7 +255,6 @@ def _protection(config: ExperimentConfig, privacy: Privacy, ledger: Ledger) -> l
     # Only a secret key hides the order of one's own files, see `data.folders`.
     same = "" if secret or config.dataset not in SHAPES else " of the same file name"
     key = "from a 256-bit key of the operating system, removed (not wiped) after the run"
-    seed = "from the public seed, for reproduction only"
     bullets = {
         "Unit of privacy": privacy["unit"],
         "Neighboring relation": f"{privacy['relation']}. Two data sets are neighbors if one "
@@ -260,7 +263,7 @@ def _protection(config: ExperimentConfig, privacy: Privacy, ledger: Ledger) -> l
         "guarantee is central differential privacy with one trusted curator",
         "Mechanism": privacy["mechanism"],
         "Rounds": rounds if privacy["rounds"] else None,
-        "Noise": key if secret else seed,
+        "Noise": key if secret else "from the public seed, for reproduction only",
     }
     releases = (
         (e["name"], f"{e['noise_multiplier']:.4f}", f"{e.get('sampling_rate', 1):g}", e["count"])

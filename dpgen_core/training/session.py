@@ -190,8 +190,7 @@ class Session:
         elif self.config.prior.modes:
             made = self._release_prior().tensors() if self.ranks.first else None
             prior = self._prior_from(self.ranks.share(made))
-        learner = TRAINERS[self.config.privacy.learner]
-        self.trainer = learner(
+        self.trainer = TRAINERS[self.config.privacy.learner](
             *(self.config, self.real, self.workspace.key),
             device=self.device,
             prior=prior,

@@ -12,6 +12,7 @@ efsgd-prior    a record of ``efsgd-prior`` on MNIST at the profile ``paper``
 diffusion      the private diffusion model on two data sets (`companion.studies.diffusion`)
 efsgd          a record of ``efsgd`` on MNIST at the profile ``paper``
 judges         the deep judge on real images, on the prior's and on the sets made here
+quick          the usual metrics of the sets that ``diffusion`` left on disk; needs no GPU
 =============  ====================================================================
 """
 
@@ -24,7 +25,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,8 @@ import torch
 from torch import Tensor
 
 from companion.studies.benchmarks import ensembles
-from companion.studies.deep_judge import DeepProtocol, dithered, judge
+from companion.studies.benchmarks.gpu_sizes import TOY, Sizes
+from companion.studies.deep_judge import dithered, judge
 from companion.studies.diffusion.sampling import sample
 from companion.studies.diffusion.training import (
     DiffusionSettings,
@@ -47,8 +49,10 @@ from dpgen_core.config.budget import planned_events
 from dpgen_core.config.make import make_config
 from dpgen_core.config.schema import ExperimentConfig
 from dpgen_core.data.sets import ImageData, load
+from dpgen_core.evaluation.metrics import evaluate
 from dpgen_core.experiment import run_experiment
 from dpgen_core.records.provenance import provenance
+from dpgen_core.records.sheets import png_bytes, sample_sheet
 from dpgen_core.streams import secret_key
 from dpgen_core.training.public_side import to_bytes
 from dpgen_core.training.session import make_prior
@@ -56,61 +60,20 @@ from dpgen_core.training.session import make_prior
 GPU_FILE = "gpu.json"
 
 
-@dataclass(frozen=True)
-class Sizes:
-    """How much of everything a session does."""
-
-    loops: tuple[tuple[str, int], ...] = (("mlp", 16), ("mlp", 64), ("conv", 8), ("conv", 32))
-    cohort: int = 100
-    profile: str = "paper"
-    record_dataset: str = "mnist"
-    record_settings: tuple[tuple[str, Any], ...] = ()
-    sets: tuple[tuple[str, float], ...] = (("fashion_mnist", 10.0), ("mnist", 10.0))
-    pretraining_seconds: float = 40.0
-    seconds: tuple[float, ...] = (130.0, 75.0)  # of DP-SGD, by set
-    sampling_rate: float = 0.05
-    prior_share: float = 0.2
-    max_grad_norm: float = 0.5
-    most_rounds: int = 2000
-    diffusion: DiffusionSettings = DiffusionSettings()  # noqa: RUF009 - frozen
-    protocol: DeepProtocol = DeepProtocol()  # noqa: RUF009 - frozen
-    synthetic: int = 60_000  # images that a judge learns from
-    written: int = 20_000  # of them, kept on disk
-    judged_before: int = 10_000  # after pretraining alone
-    judge_seeds: tuple[int, ...] = (0, 1, 2)
-
-
-TOY = Sizes(
-    loops=(("mlp", 16),),
-    cohort=4,
-    profile="smoke",
-    record_dataset="glyphs",
-    sets=(("glyphs", 10.0),),
-    seconds=(5.0,),
-    sampling_rate=0.02,
-    most_rounds=3,
-    diffusion=DiffusionSettings(
-        width=8, pretraining_batch=16, prior_images=100, views=2, records_at_once=16
-    ),
-    protocol=DeepProtocol(epochs=1, batch_size=32, held_out=20),
-    pretraining_seconds=2.0,
-    synthetic=200,
-    judged_before=100,
-    judge_seeds=(0,),
-)
-
-
 class Session:
     """The steps of one session; what they find is in `found`, by step."""
 
     def __init__(self, out: Path, sizes: Sizes, device: torch.device, commit: str | None) -> None:
-        self.out, self.sizes, self.device, self._commit = out, sizes, device, commit
+        self.out, self.sizes, self.device = out, sizes, device
         out.mkdir(parents=True, exist_ok=True)
         path = out / GPU_FILE
         self._made: dict[str, ImageData] = {}
         self.found: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
+        if "made_with" in self.found:
+            return  # of the machine that measured
         made_with = provenance(device)
-        self.found["made_with"] = made_with | {"commit": made_with["commit"] or commit}
+        # Where the code travels without its history, another repository may hold it there.
+        self.found["made_with"] = made_with | {"commit": commit or made_with["commit"]}
 
     def save(self) -> None:
         """Write what was found so far, in one step."""
@@ -147,7 +110,7 @@ class Session:
         """The deep judge on every set, three seeds each, with and without dither."""
         rows = self.found.setdefault("judges", {})
         for dataset, epsilon in self.sizes.sets:
-            test, made = load(dataset, "test"), dict(self._sets(dataset, epsilon))
+            test, made = self._test(dataset), dict(self._sets(dataset, epsilon))
             for name, images in made.items():
                 for suffix, data in (("", images), (", dithered", dithered(images))):
                     rows[f"{dataset}, {name}{suffix}"] = [
@@ -156,6 +119,26 @@ class Session:
                     ]
                     print(dataset, name + suffix, rows[f"{dataset}, {name}{suffix}"], flush=True)
                     self.save()
+
+    def quick(self) -> None:
+        """The usual metrics of the sets that `diffusion` left in the folder."""
+        rows = self.found.setdefault("quick", {})
+        for dataset, epsilon in self.sizes.sets:
+            config = self._config(dataset, epsilon, 2)
+            train = load(dataset, "train", num_records=config.privacy.num_records)
+            test = self._test(dataset)
+            for name in ("pretrained", "diffusion"):
+                stored = np.load(self.out / f"{dataset}-{name}.npz")
+                images, labels = (torch.from_numpy(stored[part]) for part in ("images", "labels"))
+                made = _named(name, images.float() / 255, labels, train)
+                sheet = sample_sheet(made.images, labels, class_names=train.class_names)
+                path = self.out / f"gpu-{dataset}-{name}.png"
+                path.write_bytes(png_bytes(sheet, colors=32))
+                settings = config.evaluation
+                found = evaluate(made, train, test, settings=settings, seed=config.seed)
+                rows[f"{dataset}, {name}"] = found
+                print(dataset, name, found, flush=True)
+                self.save()
 
     def _record(self, method: str) -> None:
         settings = dict(self.sizes.record_settings)
@@ -171,9 +154,8 @@ class Session:
         )
         path = record.path / "config.json"
         written = json.loads(path.read_text())
-        if written["run"]["commit"] is None:  # the code travelled without its history
-            written["run"]["commit"] = self._commit
-            path.write_text(json.dumps(written, indent=2) + "\n")
+        written["run"]["commit"] = self.found["made_with"]["commit"]
+        path.write_text(json.dumps(written, indent=2) + "\n")
         minutes = (time.perf_counter() - started) / 60
         row = {"record": record.path.name, "minutes": minutes, "g2r_cnn": record.metrics["g2r_cnn"]}
         self.found.setdefault("records", {})[method] = row
@@ -280,7 +262,7 @@ class Session:
         labels = torch.arange(count) % config.num_classes
         images = sample(trainer.average, labels, config.image_shape, seed=config.seed)
         seconds = time.perf_counter() - started
-        made, test = _named(name, images, labels, train), load(config.dataset, "test")
+        made, test = _named(name, images, labels, train), self._test(config.dataset)
         self._made[config.dataset] = made  # the last one, for `judges`
         few = slice(0, self.sizes.written)
         path = self.out / f"{config.dataset}-{name}.npz"
@@ -302,6 +284,9 @@ class Session:
         if dataset in self._made:
             yield "diffusion", self._made[dataset]
 
+    def _test(self, dataset: str) -> ImageData:
+        return load(dataset, "test", num_records=self.sizes.test_records)
+
     def _finish(self) -> None:
         if self.device.type == "cuda":
             torch.cuda.synchronize()
@@ -317,6 +302,7 @@ STEPS: Mapping[str, Callable[[Session], None]] = {
     "diffusion": Session.diffusion,
     "efsgd": Session.efsgd,
     "judges": Session.judges,
+    "quick": Session.quick,
 }
 
 
