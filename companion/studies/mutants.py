@@ -33,11 +33,6 @@ _ALIVE = ("survived", "no_tests", "suspicious")
 # functions with a survivor have an entry.
 ARGUED: Mapping[str, str] = MappingProxyType(
     {
-        "accounting.Ledger._fits": (
-            "Speed only: the search follows another accountant, or its answer is kept under "
-            "another, equally unique key. Tests check a charge at the last round that fits and "
-            "at the next one."
-        ),
         "calibration._check_rest": (
             "A message comes earlier or later for a target that is spent to the last bit; the "
             "calibration that follows refuses it either way."
@@ -64,20 +59,36 @@ ARGUED: Mapping[str, str] = MappingProxyType(
             "Steps of a bisection, within its tolerance; an unknown accountant reads as the "
             "tight one, which is the one meant."
         ),
-        "efsgd.EFSGD.__init__": (
-            "The value shown in a message that appears only when that value is None."
-        ),
-        "efsgd.ErrorMemory.__init__": "The device: the tests run where there is only one.",
-        "efsgd.ErrorMemory.feed_back": "None is what these two calls take by default.",
-        "efsgd.clip_contributions": (
+        "clipping.clip_contributions": (
             "A default that mutmut hides: it calls the changed function with every argument "
             "filled in from the original."
         ),
+        "clipping.clip_rows": "A factor exactly on the border to double precision.",
+        "clipping.row_norms": "An empty last block adds a zero to the norm.",
+        "efsgd.EFSGD.__init__": (
+            "The value shown in a message that appears only when that value is None."
+        ),
+        "efsgd.EFSGD._release": (
+            "The norm that stands in for a broken gradient, which is a row of zeros by then; a "
+            "norm exactly on the border to double precision; checks of lengths that are equal by "
+            "construction; types that are the same already."
+        ),
+        "error_memory.ErrorMemory.__init__": "The device: the tests run where there is only one.",
+        "error_memory.ErrorMemory.feed_back": "None is what these two calls take by default.",
         "events._compose": (
             "Rate one as a sampled release: the same mechanism, and the same figure by both "
             "accountants."
         ),
-        "events.check_setting": "A second check, behind this one, refuses a delta of one or more.",
+        "events.Setting.__post_init__": (
+            "Delta as a plain float: every other type of number compares and computes alike."
+        ),
+        "ledger.Ledger._fits": (
+            "Speed only: the search follows another accountant, or its answer is kept under "
+            "another, equally unique key. Tests check a charge at the last round that fits and "
+            "at the next one."
+        ),
+        "ledger.bound_text": "The digit of the unit: only its exponent is used.",
+        "pld._rounding": "An allowance for rounding, wider by a tenth at most.",
         "pld.pld_epsilon": (
             "The grid of losses: a coarser or finer one moves the figure within the tolerance "
             "of its tests, and upwards, as the distribution is pessimistic; margins against "
@@ -95,6 +106,7 @@ ARGUED: Mapping[str, str] = MappingProxyType(
         ),
         "rdp.rdp_to_epsilon": "With dtype None the numbers have the same type.",
         "rdp.sampled_gaussian_rdp": "With dtype None the numbers have the same type.",
+        "release.sanitize": "With None the noise keeps its type, which is that of the total.",
         "streams.HiddenStream.normal": (
             "With dtype None the numbers have the same type; the value exactly in the middle "
             "counts to the lower half or to the upper."

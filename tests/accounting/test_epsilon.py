@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import dp_accounting
+import numpy as np
 import pytest
 from dp_accounting.pld import PLDAccountant
 from hypothesis import given, settings, strategies as st
@@ -18,6 +19,7 @@ from dpgen_core.accounting import (
     epsilon_spent,
     max_rounds,
 )
+from dpgen_core.accounting.events import Setting
 
 REPLACE, ADD = "replace-one", "add-or-remove"
 
@@ -205,3 +207,8 @@ def test_calibration_never_exceeds_and_nearly_spends_the_budget(
     assert 0.999 * target <= spent <= target
     fit = max_rounds(noise_multiplier=noise, sampling_rate=rate, other_events=others, **budget)
     assert fit >= rounds
+
+
+def test_delta_is_kept_as_a_plain_float_whatever_number_was_given():
+    setting = Setting("replace-one", np.float64(1e-5), "rdp")
+    assert type(setting.delta) is float and setting.delta == 1e-5
