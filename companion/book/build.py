@@ -8,11 +8,15 @@
 from __future__ import annotations
 
 import argparse
+import os
 import re
 import shutil
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from contextlib import contextmanager
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -22,6 +26,7 @@ import nbformat
 import papermill
 from papermill.exceptions import PapermillExecutionError
 
+from companion.book.executed import Kept
 from companion.book.launch import repository, with_links
 from companion.book.pages import BOOK_DATASET
 from companion.studies.committed import project_root
@@ -35,7 +40,18 @@ EXPERIMENT_PAGES = (
     ("experiment_fashion_mnist", "fashion_mnist", "Experiment: Fashion-MNIST"),
     ("experiment_celeba", "celeba", "Experiment: CelebA faces"),
 )
+SIDE_BY_SIDE = 2  # notebooks at a time; each takes about a gigabyte
 _MATHJAX_FILES = ("tex-mml-chtml.js", "output/chtml/fonts", "input/tex/extensions")
+
+
+@dataclass(frozen=True)
+class _Page:
+    name: str
+    notebook: Any
+    parameters: dict[str, str]
+
+    def __str__(self) -> str:
+        return " ".join([self.name, *(f"{n}={v}" for n, v in self.parameters.items())])
 
 
 def execute(root: Path, profile: str) -> None:
@@ -43,18 +59,42 @@ def execute(root: Path, profile: str) -> None:
 
     A notebook that declares the parameters ``profile``, ``dataset`` or ``wanted`` gets them. A
     data set that is not on disk and cannot be downloaded is replaced by `glyphs`. The experiment
-    becomes one page per data set (`EXPERIMENT_PAGES`).
+    becomes one page per data set (`EXPERIMENT_PAGES`). A page whose code, records and data are as
+    in the last build is not run again (`executed.Kept`); the others run `SIDE_BY_SIDE`.
 
     Raises:
         PapermillExecutionError: a cell failed; the notebook with the error is left in place.
     """
     target = root / "book" / "_executed"
     target.mkdir(parents=True, exist_ok=True)
+    kept, waiting = Kept(root), []
+    for page in _pages(root, profile):
+        old = kept.load(kept.path(page.name, page.notebook, page.parameters), page.notebook)
+        if old is None:
+            waiting.append(page)
+        else:
+            print(f"unchanged {page}", flush=True)
+            nbformat.write(old, target / f"{page.name}.ipynb")
+    workers = min(SIDE_BY_SIDE, os.cpu_count() or 1)
+    threads = str(max(1, (os.cpu_count() or 1) // workers))
+    with _environment("OMP_NUM_THREADS", threads), ThreadPoolExecutor(workers) as pool:
+        running = [pool.submit(_run, page, root, target, kept) for page in waiting]
+        done, _ = wait(running, return_when=FIRST_EXCEPTION)
+        failed = [future for future in done if future.exception() is not None]
+        if failed:
+            pool.shutdown(cancel_futures=True)
+            failed[0].result()
+
+
+def _pages(root: Path, profile: str) -> list[_Page]:
+    """All pages, the long ones first, so that none of these is left to run alone."""
     pages = {page: (wanted, heading) for page, wanted, heading in EXPERIMENT_PAGES}
     published = repository()
-    usable = {name: data.available(name) for name in {wanted for wanted, _ in pages.values()}}
+    wanted_sets = {BOOK_DATASET, *(wanted for wanted, _ in pages.values())}
+    usable = {name: data.available(name) for name in wanted_sets}
     sources = [path.stem for path in (root / "notebooks").glob("*.ipynb")]
-    for page in sorted({*sources, *pages}):
+    found = []
+    for page in sorted({*sources, *pages}, key=lambda name: (name not in pages, name)):
         source = root / "notebooks" / f"{'experiment' if page in pages else page}.ipynb"
         wanted, heading = pages.get(page, (BOOK_DATASET, ""))
         notebook = nbformat.read(source, as_version=4)
@@ -68,19 +108,39 @@ def execute(root: Path, profile: str) -> None:
             "wanted": wanted,
         }
         parameters = {name: value for name, value in offered.items() if name in declared}
-        shown = " ".join(f"{name}={value}" for name, value in parameters.items())
-        print(f"running {page} {shown}", flush=True)
-        with tempfile.TemporaryDirectory() as scratch:
-            prepared = Path(scratch) / f"{page}.ipynb"
-            nbformat.write(notebook, prepared)
-            papermill.execute_notebook(
-                str(prepared),
-                str(target / f"{page}.ipynb"),
-                parameters=parameters,
-                kernel_name="python3",
-                cwd=str(root),
-                progress_bar=False,
-            )
+        found.append(_Page(page, notebook, parameters))
+    return found
+
+
+def _run(page: _Page, root: Path, target: Path, kept: Kept) -> None:
+    print(f"running {page}", flush=True)
+    executed = target / f"{page.name}.ipynb"
+    with tempfile.TemporaryDirectory() as scratch:
+        prepared = Path(scratch) / f"{page.name}.ipynb"
+        nbformat.write(page.notebook, prepared)
+        papermill.execute_notebook(
+            str(prepared),
+            str(executed),
+            parameters=page.parameters,
+            kernel_name="python3",
+            cwd=str(root),
+            progress_bar=False,
+        )
+    kept.keep(kept.path(page.name, page.notebook, page.parameters), executed)
+
+
+@contextmanager
+def _environment(name: str, value: str) -> Iterator[None]:
+    """A variable that the kernels inherit."""
+    before = os.environ.get(name)
+    os.environ[name] = value
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[name]
+        else:
+            os.environ[name] = before
 
 
 def _retitle(notebook: Any, heading: str) -> None:

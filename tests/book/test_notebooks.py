@@ -23,6 +23,10 @@ from dpgen_core.data.sets import DATASETS
 from dpgen_core.records.record import load_records
 
 ROOT = Path(__file__).parents[2]
+PAGES_OF_RESULTS = (
+    *("ablations", "results", "diffusion", "literature"),
+    *("audit", "speed", "scale"),
+)
 EXPERIMENT = ROOT / "notebooks" / "experiment.ipynb"
 SMOKE = {"dataset": "glyphs", "profile": "smoke"}
 
@@ -201,7 +205,12 @@ def test_the_book_falls_back_on_glyphs(
     planted_pair(tmp_path)
     calls: list[dict[str, Any]] = []
     monkeypatch.setattr("dpgen_core.data.sets.available", lambda name: there)
-    monkeypatch.setattr(papermill, "execute_notebook", lambda *a, **k: calls.append(k))
+
+    def executed(source: str, target: str, **options: Any) -> None:
+        calls.append(options)
+        shutil.copy(source, target)
+
+    monkeypatch.setattr(papermill, "execute_notebook", executed)
     execute(tmp_path, "smoke")
     asked = [call["parameters"] for call in calls]
     assert {call["profile"] for call in asked} == {"smoke"}
@@ -219,6 +228,7 @@ def test_a_failing_notebook_fails_the_build(
     broken.metadata["kernelspec"] = {"name": "python3", "display_name": "", "language": "python"}
     nbformat.write(broken, tmp_path / "notebooks" / "broken.ipynb")
     monkeypatch.setattr("dpgen_core.data.sets.available", lambda name: False)
+    monkeypatch.setattr("companion.book.build.EXPERIMENT_PAGES", ())
     assert main(["execute", "--profile", "smoke", "--root", str(tmp_path)]) == 1
     assert "ZeroDivisionError" in capsys.readouterr().err
 
@@ -231,7 +241,7 @@ def test_mathjax_is_whole(tmp_path: Path) -> None:
     assert (target / "LICENSE").exists()
 
 
-@pytest.mark.parametrize("stem", ["ablations", "results", "literature", "audit", "speed", "scale"])
+@pytest.mark.parametrize("stem", PAGES_OF_RESULTS)
 def test_pages_of_results_run_in_a_clone_without_records(stem: str, tmp_path: Path) -> None:
     """As after `git clone` and a change of presets: no record fits, and the book still builds."""
     clone = tmp_path / "clone"
