@@ -48,8 +48,12 @@ def diffusion_table(found: GpuSession) -> pd.DataFrame:
 
 def judge_table(found: GpuSession) -> pd.DataFrame:
     """The deep judge's accuracy on real test images by what it learned from, in percent."""
+    judged = dict(found.get("judges", {}))
+    for name, run in found.get("diffusion", {}).items():  # which had its own judges at once
+        dataset = name.split(",")[0]
+        judged.setdefault(f"{dataset}, diffusion", run["trained"]["judged"])
     rows = []
-    for name, runs in found.get("judges", {}).items():
+    for name, runs in judged.items():
         dataset, kind, *dither = name.split(", ")
         values = [100 * run["accuracy"] for run in runs]
         falls = [100 * (max(r["accuracy_by_epoch"]) - r["accuracy_by_epoch"][-1]) for r in runs]
