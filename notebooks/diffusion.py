@@ -102,7 +102,8 @@ epsilon_spent(noise_multiplier=sigma, sampling_rate=q, rounds=100, delta=1e-5)
 #
 # ## What it reached
 #
-# The machine was lent for minutes, so each data set got one run, one seed, no search over settings.
+# We had the GPU for a quarter of an hour, so each data set got one run, one seed, and no search over
+# settings.
 
 # %% tags=["hide-input"]
 made_with = found["made_with"]
@@ -117,8 +118,8 @@ diffusion_table(found)
 # of DPImageBench {cite:p}`gong2025dpimagebench`, so its figures are for comparing the rows of this
 # table, and are not that benchmark's. *Dithered* sets carry plain pixel noise of standard deviation
 # `0.08`, the control that every cleverer repair has to beat. The last column says how far accuracy
-# fell from its best epoch to the last. A set that is missing was not judged before the machine went
-# back.
+# fell from its best epoch to the last. A set that is missing was not judged before our time on the
+# GPU ended.
 
 # %% tags=["hide-input"]
 judge_table(found)

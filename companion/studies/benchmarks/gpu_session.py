@@ -325,7 +325,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         started = time.perf_counter()
         try:
             STEPS[name](session)
-        except Exception:  # a GPU is lent for minutes: the other steps must have theirs
+        except Exception:  # minutes of a GPU are dear: the other steps go on
             traceback.print_exc()
             failed.append(name)
         session.found.setdefault("seconds", {})[name] = time.perf_counter() - started
