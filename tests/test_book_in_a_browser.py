@@ -91,6 +91,11 @@ def test_a_page_is_whole_without_a_network(visit, name: str) -> None:
         ".filter(m => !m.querySelector('mjx-container')).map(m => m.textContent)"
     )
     assert not formulas, f"formulas not set: {formulas[:3]}"
+    raw = page.evaluate(
+        "() => [...document.querySelectorAll('article p')].map(p => p.textContent.trim())"
+        ".filter(text => text.startsWith('| ') && text.endsWith(' |'))"
+    )
+    assert not raw, f"tables left as text: {raw[:3]}"
     assert not page.problems
 
 
