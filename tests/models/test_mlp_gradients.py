@@ -17,26 +17,31 @@ from dpgen_core.models.mlp_gradients import (
     classifier_gradients,
     wgan_gp_gradients,
 )
+from dpgen_core.streams import stream
 
 BASIS = FrequencyBasis((1, 8, 8), 4, "cpu")
 
 
 def case(
-    k: int, b: int, classes: int, width: int, seed: int, classify: bool = False
+    k: int, b: int, classes: int, width: int, draw: torch.Generator, classify: bool = False
 ) -> tuple[MLPCritic, Params, Tensor]:
-    torch.manual_seed(seed)
     critic = MLPCritic(BASIS, classes, width, classify).double()
-    stacked = {n: v.detach().repeat(k, *[1] * v.dim()) for n, v in critic.named_parameters()}
-    params = {n: v + 0.1 * torch.randn_like(v) for n, v in stacked.items()}
-    return critic, params, torch.randint(classes, (k, b))
+    shapes = {n: (k, *v.shape) for n, v in critic.named_parameters()}
+    params = {n: 0.3 * normal(*shape, draw=draw) for n, shape in shapes.items()}
+    return critic, params, torch.randint(classes, (k, b), generator=draw)
+
+
+def normal(*shape: int, draw: torch.Generator) -> Tensor:
+    return torch.randn(*shape, dtype=torch.float64, generator=draw)
 
 
 @pytest.mark.parametrize("penalty", [0.0, 10.0])
 @pytest.mark.parametrize("k, b, classes, width", [(1, 1, 1, 1), (3, 5, 2, 4), (2, 16, 12, 7)])
 def test_agrees_with_autograd(k: int, b: int, classes: int, width: int, penalty: float) -> None:
-    critic, params, labels = case(k, b, classes, width, seed=k + b)  # seeds what follows, too
-    real, fake = torch.randn(2, k, b, BASIS.dim, dtype=torch.float64)
-    mix = torch.rand(k, b, 1, dtype=torch.float64)
+    draw = stream(k + b, "case")
+    critic, params, labels = case(k, b, classes, width, draw)
+    real, fake = normal(2, k, b, BASIS.dim, draw=draw)
+    mix = torch.rand(k, b, 1, dtype=torch.float64, generator=draw)
 
     def loss(p: Params, r: Tensor, f: Tensor, y: Tensor, m: Tensor) -> tuple[Tensor, Tensor]:
         def score(codes: Tensor, classes: Tensor) -> Tensor:
@@ -55,8 +60,9 @@ def test_agrees_with_autograd(k: int, b: int, classes: int, width: int, penalty:
 
 @pytest.mark.parametrize("k, b, classes, width", [(1, 1, 1, 1), (3, 5, 2, 4), (2, 16, 12, 7)])
 def test_classifier_agrees_with_autograd(k: int, b: int, classes: int, width: int) -> None:
-    critic, params, labels = case(k, b, classes, width, seed=k + b, classify=True)
-    real, fake = torch.randn(2, k, b, BASIS.dim, dtype=torch.float64)
+    draw = stream(k + b, "case")
+    critic, params, labels = case(k, b, classes, width, draw, classify=True)
+    real, fake = normal(2, k, b, BASIS.dim, draw=draw)
     assert critic.classifier is not None
     own = {n.removeprefix("classifier."): v for n, v in params.items() if "classifier" in n}
 
@@ -72,9 +78,10 @@ def test_classifier_agrees_with_autograd(k: int, b: int, classes: int, width: in
 
 
 def test_a_shard_sees_its_own_records_only() -> None:
-    _, params, labels = case(3, 6, 4, 8, seed=0)
-    real, fake = torch.randn(2, 3, 6, BASIS.dim, dtype=torch.float64)
-    mix = torch.rand(3, 6, 1, dtype=torch.float64)
+    draw = stream(0, "case")
+    _, params, labels = case(3, 6, 4, 8, draw)
+    real, fake = normal(2, 3, 6, BASIS.dim, draw=draw)
+    mix = torch.rand(3, 6, 1, dtype=torch.float64, generator=draw)
     before, _ = wgan_gp_gradients(params, real, fake, labels, mix, 10.0)
     real[1] += 5.0
     after, _ = wgan_gp_gradients(params, real, fake, labels, mix, 10.0)
