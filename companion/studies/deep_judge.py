@@ -7,7 +7,6 @@ chosen on held-out *synthetic* images, where the benchmark takes held-out real o
 
 from __future__ import annotations
 
-import copy
 from dataclasses import dataclass
 
 import torch
@@ -87,7 +86,7 @@ def judge(
     optimizer = torch.optim.Adam(model.parameters(), lr=protocol.learning_rate)
     size = min(protocol.batch_size, len(rows))
     steps, taken = protocol.epochs * (len(rows) // size), 0
-    best, best_held, by_epoch = copy.deepcopy(model), -1.0, []
+    by_epoch, on_held_out = [], []
     for epoch in range(protocol.epochs):
         model.train()
         shuffled = rows[
@@ -103,11 +102,13 @@ def judge(
             optimizer.step()
             taken += 1
         by_epoch.append(_accuracy(model, test.images * 2 - 1, test.labels, device))
-        now = _accuracy(model, images[chosen], labels[chosen], device)
-        if now >= best_held:
-            best, best_held = copy.deepcopy(model), now
-    accuracy = _accuracy(best, test.images * 2 - 1, test.labels, device)
-    return {"accuracy": accuracy, "accuracy_by_epoch": by_epoch, "held_out_accuracy": best_held}
+        on_held_out.append(_accuracy(model, images[chosen], labels[chosen], device))
+    best = max(range(protocol.epochs), key=lambda epoch: (on_held_out[epoch], epoch))
+    return {
+        "accuracy": by_epoch[best],
+        "accuracy_by_epoch": by_epoch,
+        "held_out_accuracy": on_held_out[best],
+    }
 
 
 def dithered(synthetic: ImageData, *, std: float = 0.08, seed: int = 0) -> ImageData:

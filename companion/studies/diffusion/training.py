@@ -28,7 +28,6 @@ from dpgen_core.mechanism.release import rounded
 from dpgen_core.models.generators import with_contrast
 from dpgen_core.prior.gaussian import FrequencyPrior
 from dpgen_core.streams import HiddenStream, stream
-from dpgen_core.training.public_side import below, load_optimizer, optimizer_tensors
 
 BETAS = (0.9, 0.99)
 PRETRAINING_DECAY = 0.99  # of the moving average
@@ -130,18 +129,6 @@ class DiffusionTrainer:
         seen = torch.cat(norms) if norms else total.new_zeros(1)
         clipped_share = float((seen > privacy.max_grad_norm).double().mean())
         return {"norm_median": float(seen.median()), "clipped_share": clipped_share}
-
-    def tensors(self) -> dict[str, Tensor]:
-        """Everything that changes, for a checkpoint."""
-        modules = {"denoiser": self.denoiser, "average": self.average}
-        state = {f"{n}.{k}": v for n, m in modules.items() for k, v in m.state_dict().items()}
-        return state | optimizer_tensors(self._optimizer, "optimizer")
-
-    def load_tensors(self, state: dict[str, Tensor]) -> None:
-        """Restore what `tensors` gave."""
-        for name, module in (("denoiser", self.denoiser), ("average", self.average)):
-            module.load_state_dict(below(state, name))
-        load_optimizer(self._optimizer, below(state, "optimizer"))
 
     def _gradients(self, images: Tensor, labels: Tensor, generator: torch.Generator) -> Tensor:
         """Each record's gradient of its loss, averaged over its views, (n, P)."""
