@@ -22,6 +22,19 @@ from dpgen_core.training import owner_trainer
 from dpgen_core.training.workspace import Workspace
 
 
+def watched_attempts(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
+    """Round and attempt of every release that owners compute from now on."""
+    attempts: list[tuple[int, int]] = []
+    compute = owner_trainer.OwnerTrainer.compute
+
+    def spy(self: owner_trainer.OwnerTrainer, index: int, attempt: int = 0):
+        attempts.append((index, attempt))
+        return compute(self, index, attempt)
+
+    monkeypatch.setattr(owner_trainer.OwnerTrainer, "compute", spy)
+    return attempts
+
+
 @pytest.mark.parametrize("method", ["efsgd-prior", "efsgd"])
 def test_killed_and_resumed_equals_uninterrupted(method: str, tmp_path: Path) -> None:
     config = small(method=method)
@@ -71,14 +84,7 @@ def test_release_that_cannot_be_repeated_is_charged_again(
     assert json.loads(lines[-1])["index"] == 2
     altered = json.loads(lines[-1]) | {"digest": "0" * 64}  # as if it had been another release
     (folder / "journal.jsonl").write_text("\n".join([*lines[:-1], json.dumps(altered)]) + "\n")
-    attempts: list[tuple[int, int]] = []
-    compute = owner_trainer.OwnerTrainer.compute
-
-    def spy(self: owner_trainer.OwnerTrainer, index: int, attempt: int = 0):
-        attempts.append((index, attempt))
-        return compute(self, index, attempt)
-
-    monkeypatch.setattr(owner_trainer.OwnerTrainer, "compute", spy)
+    attempts = watched_attempts(monkeypatch)
     record = run(config, tmp_path)
     assert attempts[:3] == [(2, 0), (2, 1), (3, 0)]
     assert record.privacy["rounds"] == config.privacy.rounds - 1
@@ -100,14 +106,7 @@ def test_rounds_after_a_checkpoint_are_repeated_all_or_none(
         if (line["name"], line["index"]) == ("rounds", 2):  # the third is another on this device
             line["digest"] = "0" * 64
     journal.write_text("".join(json.dumps(line) + "\n" for line in lines))
-    attempts: list[tuple[int, int]] = []
-    compute = owner_trainer.OwnerTrainer.compute
-
-    def spy(self: owner_trainer.OwnerTrainer, index: int, attempt: int = 0):
-        attempts.append((index, attempt))
-        return compute(self, index, attempt)
-
-    monkeypatch.setattr(owner_trainer.OwnerTrainer, "compute", spy)
+    attempts = watched_attempts(monkeypatch)
     record = run(config, tmp_path)
     assert attempts == [(0, 0), (1, 0), (2, 0), (0, 1), (1, 1), (2, 1)]
     # Four rounds were charged before, so the budget has two left; either was charged twice.

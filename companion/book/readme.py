@@ -6,13 +6,12 @@ records, so that no figure in it is typed.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
 from companion.book.tables import book_order
 from companion.studies import clone_timings
-from companion.studies.committed import committed_records, project_root
+from companion.studies.committed import committed_records, project_root, write_whole
 from dpgen_core.accounting.ledger import bound_text
 from dpgen_core.checks import require
 from dpgen_core.config.presets import WHOLE
@@ -107,9 +106,7 @@ def main() -> None:
     root = project_root()
     readme = root / "README.md"
     block = figures(committed_records(root / "results"), root)
-    partial = readme.with_suffix(".partial")
-    partial.write_text(updated(readme.read_text(), block))
-    os.replace(partial, readme)
+    write_whole(readme, updated(readme.read_text(), block))
 
 
 if __name__ == "__main__":

@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import json
 import math
-import os
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from companion.book.tables import DATASET_TITLES, book_order
-from companion.studies.committed import committed_records, project_root
+from companion.studies.committed import committed_records, project_root, write_whole
 from dpgen_core.accounting.rdp import ORDERS, sampled_gaussian_rdp
 from dpgen_core.config.presets import WHOLE
 from dpgen_core.records.record import UNPUBLISHED, Record
@@ -115,9 +114,7 @@ def _order(record: Record) -> tuple[object, ...]:
 
 def _write(path: Path, name: str, value: object) -> None:
     """Write a script that sets one global: a page opened from disk cannot fetch."""
-    partial = path.with_suffix(".partial")
-    partial.write_text(f"window.{name} = {json.dumps(value, allow_nan=False)};\n")
-    os.replace(partial, path)
+    write_whole(path, f"window.{name} = {json.dumps(value, allow_nan=False)};\n")
 
 
 if __name__ == "__main__":

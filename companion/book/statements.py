@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from companion.studies.committed import committed_records, project_root
+from companion.studies.committed import committed_records, project_root, write_whole
 from dpgen_core.records.record import Record
 from dpgen_core.records.statement import STATEMENT_FILE, privacy_statement
 
@@ -12,10 +12,9 @@ from dpgen_core.records.statement import STATEMENT_FILE, privacy_statement
 def write_statement(record: Record) -> Path:
     """Write the statement into the record's folder, all at once."""
     target = record.path / STATEMENT_FILE
-    partial = target.with_suffix(".partial")
     text = privacy_statement(config=record.config, run=record.run, privacy=record.privacy)
-    partial.write_text(text)
-    return partial.replace(target)
+    write_whole(target, text)
+    return target
 
 
 def main() -> None:

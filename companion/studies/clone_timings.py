@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from companion.studies.committed import project_root
+from companion.studies.committed import project_root, write_whole
 from dpgen_core.checks import require
 
 COMMANDS = (("make", "test"), ("make", "book"))
@@ -62,9 +62,7 @@ def measure(root: Path, commands: tuple[tuple[str, ...], ...] = COMMANDS) -> lis
 def write(rows: list[dict[str, Any]], results_dir: Path) -> Path:
     """Write the entries to ``timings.json`` in `results_dir`, atomically."""
     target = results_dir / TIMINGS_FILE
-    partial = target.with_suffix(".partial")
-    partial.write_text(json.dumps(rows, indent=2) + "\n")
-    os.replace(partial, target)
+    write_whole(target, json.dumps(rows, indent=2) + "\n")
     return target
 
 

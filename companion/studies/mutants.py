@@ -19,7 +19,7 @@ from typing import Any
 
 import pandas as pd
 
-from companion.studies.committed import project_root
+from companion.studies.committed import project_root, write_whole
 from dpgen_core.checks import require
 from dpgen_core.records.provenance import commit
 
@@ -200,9 +200,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     root = project_root()
     outcome = run(root, parser.parse_args(arguments).children)
     target = root / "results" / MUTANTS_FILE
-    partial = target.with_suffix(".partial")
-    partial.write_text(json.dumps(outcome, indent=2, ensure_ascii=False) + "\n")
-    os.replace(partial, target)
+    write_whole(target, json.dumps(outcome, indent=2, ensure_ascii=False) + "\n")
     for name, change in outcome["survivors"].items():
         print(name, *change, sep="\n    ")
     print(f"mutation score {outcome['score']:.1%}, goal {GOAL:.0%}")

@@ -22,7 +22,7 @@ from typing import Any
 
 import pandas as pd
 
-from companion.studies.committed import project_root
+from companion.studies.committed import project_root, write_whole
 from companion.studies.lineage_accounting import SETTINGS
 from companion.studies.membership import audit_membership
 from companion.studies.release_faults import audit_release_faults
@@ -219,9 +219,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     print("\n".join(wrong) if wrong else "every planted fault was caught, and nothing else")
     if not quick:
         target = project_root() / "results" / AUDIT_FILE
-        partial = target.with_suffix(".partial")
-        partial.write_text(json.dumps(outcome, indent=2, allow_nan=False) + "\n")
-        os.replace(partial, target)
+        write_whole(target, json.dumps(outcome, indent=2, allow_nan=False) + "\n")
     return 1 if wrong else 0
 
 

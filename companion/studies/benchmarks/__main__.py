@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 from collections.abc import Callable, Sequence
 from itertools import count
 from typing import Any
@@ -17,7 +16,7 @@ import torch
 from companion.studies.benchmark_results import BENCHMARKS_FILE, load_benchmarks
 from companion.studies.benchmarks import costs, ensembles, imports, optimizers, ranks
 from companion.studies.benchmarks.timing import alternate
-from companion.studies.committed import project_root
+from companion.studies.committed import project_root, write_whole
 from dpgen_core.accounting.events import Accountant, SampledGaussianEvent
 from dpgen_core.accounting.ledger import Ledger
 from dpgen_core.checks import check_choice
@@ -86,9 +85,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         found[part] = PARTS[part]()
         found.setdefault("made_with", {})[part] = made_with
         print(part, json.dumps(found[part], indent=1), flush=True)
-        partial = target.with_suffix(".partial")  # each part is kept even if the next one fails
-        partial.write_text(json.dumps(found, indent=2) + "\n")
-        os.replace(partial, target)
+        # each part is kept even if the next one fails
+        write_whole(target, json.dumps(found, indent=2) + "\n")
     print(target)
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from companion.studies.benchmarks.timing import alternate
+from companion.studies.benchmarks.timing import alternate, finish
 from companion.studies.cost_model import STEP_PASSES, matmul_rate
 from dpgen_core.codes.basis import FrequencyBasis
 from dpgen_core.config.schema import ContributionConfig, CriticConfig
@@ -61,7 +61,7 @@ class Case:
         """All joining owners at once."""
         joined = torch.arange(cohort, device=self.device)
         self.ensemble.train(joined, self.pool, self.labels, steps=steps, round_index=0)
-        self._finish()
+        finish(self.device)
 
     def own(self, cohort: int) -> list[tuple[Critic, torch.optim.Adam]]:
         """A critic and an optimizer for each joining owner."""
@@ -86,12 +86,7 @@ class Case:
                 optimizer.zero_grad()
                 loss.backward()
                 optimizer.step()
-        self._finish()
-
-    def _finish(self) -> None:
-        """Wait for a GPU, which runs asynchronously."""
-        if self.device.type == "cuda":
-            torch.cuda.synchronize()
+        finish(self.device)
 
 
 def _operations(case: Case) -> float:

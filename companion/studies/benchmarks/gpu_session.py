@@ -20,12 +20,12 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,8 @@ from torch import Tensor
 
 from companion.studies.benchmarks import ensembles
 from companion.studies.benchmarks.gpu_sizes import TOY, Sizes
+from companion.studies.benchmarks.timing import finish
+from companion.studies.committed import write_whole
 from companion.studies.deep_judge import dithered, judge
 from companion.studies.diffusion.sampling import sample
 from companion.studies.diffusion.training import (
@@ -77,9 +79,7 @@ class Session:
 
     def save(self) -> None:
         """Write what was found so far, in one step."""
-        partial = self.out / f"{GPU_FILE}.partial"
-        partial.write_text(json.dumps(self.found, indent=2) + "\n")
-        os.replace(partial, self.out / GPU_FILE)
+        write_whole(self.out / GPU_FILE, json.dumps(self.found, indent=2) + "\n")
 
     def critics(self) -> None:
         """The batched critics against the loop over critics."""
@@ -89,14 +89,6 @@ class Session:
             self.found["critics"].append(row)
             print(row, flush=True)
             self.save()
-
-    def efsgd_prior(self) -> None:
-        """A record of ``efsgd-prior``."""
-        self._record("efsgd-prior")
-
-    def efsgd(self) -> None:
-        """A record of ``efsgd``."""
-        self._record("efsgd")
 
     def diffusion(self) -> None:
         """The private diffusion model on each data set."""
@@ -140,14 +132,10 @@ class Session:
                 print(dataset, name, found, flush=True)
                 self.save()
 
-    def _record(self, method: str) -> None:
-        settings = dict(self.sizes.record_settings)
-        config = make_config(
-            dataset=self.sizes.record_dataset,
-            method=method,
-            profile=self.sizes.profile,
-            **settings,
-        )
+    def record(self, method: str) -> None:
+        """A record of `method`."""
+        sizes = self.sizes
+        config = make_config(dataset=sizes.record_dataset, method=method, profile=sizes.profile)
         started = time.perf_counter()
         record = run_experiment(
             config, results_dir=self.out / "records", progress=False, device=self.device.type
@@ -155,7 +143,7 @@ class Session:
         path = record.path / "config.json"
         written = json.loads(path.read_text())
         written["run"]["commit"] = self.found["made_with"]["commit"]
-        path.write_text(json.dumps(written, indent=2) + "\n")
+        write_whole(path, json.dumps(written, indent=2) + "\n")
         minutes = (time.perf_counter() - started) / 60
         row = {"record": record.path.name, "minutes": minutes, "g2r_cnn": record.metrics["g2r_cnn"]}
         self.found.setdefault("records", {})[method] = row
@@ -166,7 +154,7 @@ class Session:
         return make_config(
             dataset=dataset,
             method="dp-sgd-critic/with-prior",
-            profile="smoke" if dataset == "glyphs" else "quick",
+            profile=sizes.set_profile,
             epsilon=epsilon,
             prior_share=sizes.prior_share,
             rounds=rounds,
@@ -243,10 +231,10 @@ class Session:
     def _seconds(self, call: Callable[[], object]) -> float:
         """Of the second call; the first one warms up."""
         call()
-        self._finish()
+        finish(self.device)
         started = time.perf_counter()
         call()
-        self._finish()
+        finish(self.device)
         return time.perf_counter() - started
 
     def _score(
@@ -274,8 +262,9 @@ class Session:
     def _sets(self, dataset: str, epsilon: float) -> Iterator[tuple[str, ImageData]]:
         """Real images, the prior alone at the whole budget, and the sets made here."""
         sizes = self.sizes
-        profile = "smoke" if dataset == "glyphs" else "quick"
-        config = make_config(dataset=dataset, method="mixture", profile=profile, epsilon=epsilon)
+        config = make_config(
+            dataset=dataset, method="mixture", profile=sizes.set_profile, epsilon=epsilon
+        )
         train = load(dataset, "train", num_records=config.privacy.num_records)
         yield "real", train
         prior = make_prior(config, train, secret_key("seeded", 0), device=self.device)
@@ -287,10 +276,6 @@ class Session:
     def _test(self, dataset: str) -> ImageData:
         return load(dataset, "test", num_records=self.sizes.test_records)
 
-    def _finish(self) -> None:
-        if self.device.type == "cuda":
-            torch.cuda.synchronize()
-
 
 def _named(name: str, images: Tensor, labels: Tensor, like: ImageData) -> ImageData:
     return ImageData(name, images, labels, like.class_names)
@@ -298,9 +283,9 @@ def _named(name: str, images: Tensor, labels: Tensor, like: ImageData) -> ImageD
 
 STEPS: Mapping[str, Callable[[Session], None]] = {
     "critics": Session.critics,
-    "efsgd-prior": Session.efsgd_prior,
+    "efsgd-prior": partial(Session.record, method="efsgd-prior"),
     "diffusion": Session.diffusion,
-    "efsgd": Session.efsgd,
+    "efsgd": partial(Session.record, method="efsgd"),
     "judges": Session.judges,
     "quick": Session.quick,
 }

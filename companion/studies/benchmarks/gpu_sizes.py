@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
 
 from companion.studies.deep_judge import DeepProtocol
 from companion.studies.diffusion.training import DiffusionSettings
@@ -17,7 +16,7 @@ class Sizes:
     cohort: int = 100
     profile: str = "paper"
     record_dataset: str = "mnist"
-    record_settings: tuple[tuple[str, Any], ...] = ()
+    set_profile: str = "quick"
     sets: tuple[tuple[str, float], ...] = (("fashion_mnist", 10.0), ("mnist", 10.0))
     pretraining_seconds: float = 40.0
     seconds: tuple[float, ...] = (130.0, 75.0)  # of DP-SGD, by set
@@ -39,6 +38,7 @@ TOY = Sizes(
     cohort=4,
     profile="smoke",
     record_dataset="glyphs",
+    set_profile="smoke",
     sets=(("glyphs", 10.0),),
     seconds=(0.5,),
     sampling_rate=0.02,

@@ -6,6 +6,8 @@ import statistics
 import time
 from collections.abc import Callable
 
+import torch
+
 
 def alternate(*calls: Callable[[], object], repeats: int = 5) -> list[float]:
     """Median seconds of each call, taken in turns after one to warm up."""
@@ -17,3 +19,9 @@ def alternate(*calls: Callable[[], object], repeats: int = 5) -> list[float]:
             if turn:
                 found.append(time.perf_counter() - started)
     return [statistics.median(found) for found in seconds]
+
+
+def finish(device: torch.device) -> None:
+    """Wait for a GPU, which runs asynchronously."""
+    if device.type == "cuda":
+        torch.cuda.synchronize()
