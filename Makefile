@@ -24,7 +24,7 @@ export JUPYTER_PREFER_ENV_PATH := 1
 unexport JUPYTER_PATH PYTHONPATH VIRTUAL_ENV
 
 .DEFAULT_GOAL := help
-.PHONY: help book test test-portable test-oldest test-book links experiment experiments results audit mutants bench timings lint lock pair clean distclean
+.PHONY: help book test test-portable test-oldest test-book links verify experiment experiments results audit mutants bench timings lint lock pair clean distclean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -63,6 +63,9 @@ test-book: $(STAMP) ## Open every page of the built book in Chromium, with the n
 
 links: $(STAMP) ## Check the book's links to other places (needs the network)
 	$(BIN)/jupyter-book build --builder linkcheck .
+
+verify: $(STAMP) ## Check a record: epsilon anew, a short run again (RECORD=results/NAME, RERUN=1)
+	$(BIN)/python -m companion.studies.verify $(RECORD) $(if $(RERUN),--rerun)
 
 experiment: $(STAMP) ## Run one experiment (DATASET=, EPSILON=, METHOD=, PROFILE=, SEED=)
 	@mkdir -p results/local
