@@ -34,7 +34,7 @@ help: ## List the targets
 book: $(STAMP) ## Run the notebooks and build the book (PROFILE=smoke, quick or paper)
 	$(BIN)/python -m companion.book.build execute --profile $(PROFILE)
 	$(BIN)/python -m companion.book.build mathjax
-	$(BIN)/python -m companion.book.tables findings
+	$(BIN)/python -m companion.book.includes
 	$(BIN)/python -m companion.book.site
 	$(BIN)/python -m companion.book.status
 	$(BIN)/jupyter-book build -W -n --keep-going .
@@ -79,7 +79,7 @@ experiments: $(STAMP) ## Run every committed experiment whose record is missing
 results: $(STAMP) ## Write README, statements and tables anew from the records
 	$(BIN)/python -m companion.book.statements
 	$(BIN)/python -m companion.book.readme
-	$(BIN)/python -m companion.book.tables findings
+	$(BIN)/python -m companion.book.includes
 
 audit: $(STAMP) ## Attack the guarantee: a million simulated runs, planted faults, membership
 	$(BIN)/python -m companion.studies.privacy_audit

@@ -1,13 +1,12 @@
 """Tables of the book, built from records and nothing else.
 
 No figure of the book is typed: pages show what these functions read from the committed records
-and from ``book/published.csv``. ``python -m companion.book.tables findings`` writes the two short
-tables that the introduction includes; `readme` writes the README's.
+and from ``book/published.csv``. `includes` writes those that the introduction includes; `readme`
+writes the README's.
 """
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -15,7 +14,6 @@ from types import MappingProxyType
 
 import pandas as pd
 
-from companion.studies.committed import committed_records, project_root
 from dpgen_core.accounting.ledger import bound_text
 from dpgen_core.checks import InvalidArgument, check_choice
 from dpgen_core.config.make import make_config
@@ -184,7 +182,11 @@ def results_table(records: Sequence[Record], *, dataset: str, view: str) -> pd.D
     check_choice("dataset", dataset, DATASETS)
     check_choice("view", view, VIEWS)
     chosen = [record for record in records if record.config.dataset == dataset]
-    return _formatted(runs_frame(chosen), VIEWS[view])
+    table = runs_frame(chosen)
+    if view == "cost" and chosen:
+        commands = {r.config.record_name(): command(r) for r in chosen}  # the slow column
+        table["command"] = table["record"].map(commands)
+    return _formatted(table, VIEWS[view])
 
 
 def published_table(path: Path, *, dataset: str) -> pd.DataFrame:
@@ -222,20 +224,6 @@ def claims(path: Path, *, key: str = "ma2026efsgd") -> str:
     return markdown_table(table[["dataset", "metric", "value", "source", "note"]])
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Command line: ``python -m companion.book.tables findings [--root FOLDER]``."""
-    parser = argparse.ArgumentParser(
-        prog="python -m companion.book.tables", description=main.__doc__
-    )
-    parser.add_argument("what", choices=["findings"], help="the introduction's two tables")
-    parser.add_argument("--root", type=Path, default=None, help="the clone; default: found")
-    root = project_root(parser.parse_args(arguments).root)
-    target = root / "book" / "_generated"
-    target.mkdir(exist_ok=True)
-    (target / "findings.md").write_text(findings(committed_records(root / "results")))
-    (target / "claims.md").write_text(claims(root / "book" / "published.csv"))
-
-
 def book_order(dataset: str, method: str) -> tuple[int, int]:
     """Order of the book: data sets as listed, whole methods as listed, then parts off."""
     base = method.partition("/")[0]
@@ -253,6 +241,7 @@ def _row(record: Record) -> dict[str, object]:
         return getattr(config.privacy, name) if config.privacy.rounds else float("nan")
 
     return {
+        "record": config.record_name(),
         "dataset": config.dataset,
         "title": DATASET_TITLES[config.dataset],
         "method": config.method,
@@ -290,7 +279,6 @@ def _row(record: Record) -> dict[str, object]:
         "minutes": metric("training_seconds", 1 / 60),
         "device": record.run.get("device", MISSING),
         "cores": record.run.get("cores", float("nan")),
-        "command": command(record),
     }
 
 
@@ -328,7 +316,3 @@ def markdown_table(table: pd.DataFrame) -> str:
     rows = [list(table.columns), ["---"] * len(table.columns), *table.to_numpy().tolist()]
     lines = ["| " + " | ".join(str(c).replace("|", "\\|") for c in row) + " |" for row in rows]
     return "\n".join(lines) + "\n"
-
-
-if __name__ == "__main__":
-    main()

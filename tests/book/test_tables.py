@@ -10,8 +10,9 @@ import pytest
 from made_records import make_record
 from PIL import Image
 
-from companion.book import tables
+from companion.book import includes, tables
 from companion.book.gallery import gallery, switched_gallery
+from companion.studies.committed import committed_records, project_root
 from dpgen_core.checks import InvalidArgument
 from dpgen_core.config.make import make_config
 from dpgen_core.records.record import Record
@@ -21,9 +22,7 @@ PUBLISHED = Path(__file__).parents[2] / "book" / "published.csv"
 
 def test_quality_table_shows_the_recorded_figures(tmp_path: Path) -> None:
     make_record(tmp_path, frechet_distance=12.345, frechet_floor=0.5)
-    row = tables.results_table(
-        tables.committed_records(tmp_path), dataset="mnist", view="quality"
-    ).iloc[0]
+    row = tables.results_table(committed_records(tmp_path), dataset="mnist", view="quality").iloc[0]
     assert row["method"] == "efsgd"
     assert row["epsilon (RDP)"] == "9.90" and row["epsilon (PLD)"] == "9.50"
     assert row["g2r CNN (%)"] == "81.2"
@@ -35,7 +34,7 @@ def test_quality_table_shows_the_recorded_figures(tmp_path: Path) -> None:
 def test_privacy_and_cost_tables(tmp_path: Path) -> None:
     make_record(tmp_path)
     make_record(tmp_path, method="gaussian")
-    records = tables.committed_records(tmp_path)
+    records = committed_records(tmp_path)
     privacy = tables.results_table(records, dataset="mnist", view="privacy").set_index("method")
     efsgd = next(r for r in records if r.config.method == "efsgd").config
     assert privacy.loc["efsgd", ["sigma", "q", "T", "K"]].tolist() == [
@@ -73,15 +72,15 @@ def test_local_smoke_and_half_written_records_are_not_shown(tmp_path: Path) -> N
     make_record(tmp_path / "local", seed=5)
     (tmp_path / "mnist-x.partial").mkdir()
     (tmp_path / "mnist-x.partial" / "privacy.json").write_text("{}")
-    assert [r.path for r in tables.committed_records(tmp_path)] == [kept.path]
-    assert tables.committed_records(tmp_path / "absent") == []
+    assert [r.path for r in committed_records(tmp_path)] == [kept.path]
+    assert committed_records(tmp_path / "absent") == []
 
 
 def test_rows_follow_the_books_order(tmp_path: Path) -> None:
     for method in ("gaussian", "efsgd/no-reconstruction", "efsgd", "efsgd-prior"):
         make_record(tmp_path, method=method)
     make_record(tmp_path, dataset="fashion_mnist", method="efsgd-prior")
-    table = tables.runs_frame(tables.committed_records(tmp_path))
+    table = tables.runs_frame(committed_records(tmp_path))
     assert table["dataset"].tolist() == ["mnist"] * 4 + ["fashion_mnist"]
     assert table["method"].tolist()[:4] == [
         "efsgd-prior",
@@ -103,7 +102,7 @@ def test_gallery_puts_sheets_side_by_side_lowest_seed_first(tmp_path: Path) -> N
     make_record(tmp_path, method="efsgd-prior", seed=0, color="red")
     make_record(tmp_path, method="gaussian", color="lime")
     make_record(tmp_path, method="efsgd/no-reconstruction", color="black")
-    board = Image.open(io.BytesIO(gallery(tables.committed_records(tmp_path), dataset="mnist")))
+    board = Image.open(io.BytesIO(gallery(committed_records(tmp_path), dataset="mnist")))
     assert board.size == (60, 20)
     assert board.getpixel((5, 5)) == (255, 0, 0) and board.getpixel((35, 5)) == (0, 255, 0)
 
@@ -126,7 +125,7 @@ def test_a_record_is_whole_without_a_picture_only_where_pictures_are_withheld(
 
 def test_no_celeba_picture_is_ever_shown(tmp_path: Path) -> None:
     make_record(tmp_path, dataset="celeba")
-    records = tables.committed_records(tmp_path)
+    records = committed_records(tmp_path)
     with pytest.raises(InvalidArgument, match="celeba"):
         gallery(records, dataset="celeba")
     # its figures may be
@@ -153,7 +152,7 @@ def test_findings_average_seeds_and_leave_ablations_out(tmp_path: Path) -> None:
     make_record(tmp_path, seed=0, g2r_cnn=0.80)
     make_record(tmp_path, seed=1, g2r_cnn=0.90)
     make_record(tmp_path, method="efsgd/no-reconstruction")
-    lines = tables.findings(tables.committed_records(tmp_path)).splitlines()
+    lines = tables.findings(committed_records(tmp_path)).splitlines()
     assert len(lines) == 3  # head, rule, one row
     cells = [cell.strip() for cell in lines[2].strip("|").split("|")]
     assert cells[0] == "MNIST" and cells[5] == "85.0" and cells[-1] == "2"
@@ -171,27 +170,28 @@ def test_claims_quote_the_paper_alone() -> None:
     assert all(value in text for value in paper["value"])
 
 
-def test_command_line_writes_both_tables_for_the_clone(tmp_path: Path) -> None:
+def test_command_line_writes_what_the_introduction_includes(tmp_path: Path) -> None:
     for name in ("book", "notebooks", "results"):
         (tmp_path / name).mkdir()
     (tmp_path / "book" / "published.csv").write_text(PUBLISHED.read_text())
     make_record(tmp_path / "results")
-    tables.main(["findings", "--root", str(tmp_path / "notebooks")])
+    includes.main(["--root", str(tmp_path / "notebooks")])
     generated = tmp_path / "book" / "_generated"
     assert "81.2" in (generated / "findings.md").read_text()
     assert "49.41" in (generated / "claims.md").read_text()
+    assert (generated / "verdicts.md").read_text().count("(answer-") == 4
 
 
 def test_project_root_outside_a_clone_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InvalidArgument, match="clone"):
-        tables.project_root(tmp_path)
+        project_root(tmp_path)
 
 
 def test_switched_gallery_shows_the_methods_asked_for(tmp_path: Path) -> None:
     make_record(tmp_path, method="efsgd", seed=1, color="blue")
     make_record(tmp_path, method="efsgd", seed=0, color="red")
     make_record(tmp_path, method="efsgd/no-reconstruction", color="lime")
-    records = tables.committed_records(tmp_path)
+    records = committed_records(tmp_path)
     asked = ("efsgd/no-reconstruction", "efsgd", "gaussian")
     with Image.open(
         io.BytesIO(switched_gallery(records, dataset="mnist", methods=asked, epsilon=10.0))

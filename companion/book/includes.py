@@ -1,0 +1,30 @@
+"""The introduction's generated parts, written to ``book/_generated`` when the book is built."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from companion.book.tables import claims, findings
+from companion.book.verdicts import verdicts
+from companion.studies.committed import committed_records, project_root
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Command line: ``python -m companion.book.includes [--root FOLDER]``."""
+    parser = argparse.ArgumentParser(
+        prog="python -m companion.book.includes", description=main.__doc__
+    )
+    parser.add_argument("--root", type=Path, default=None, help="the clone; default: found")
+    root = project_root(parser.parse_args(arguments).root)
+    target = root / "book" / "_generated"
+    target.mkdir(exist_ok=True)
+    records = committed_records(root / "results")
+    (target / "claims.md").write_text(claims(root / "book" / "published.csv"))
+    (target / "findings.md").write_text(findings(records))
+    (target / "verdicts.md").write_text(verdicts(records))
+
+
+if __name__ == "__main__":
+    main()

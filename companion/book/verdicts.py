@@ -1,0 +1,124 @@
+"""The answers of the introduction: what each of the paper's parts buys, and the best at epsilon 1.
+
+`includes` writes them to ``book/_generated/verdicts.md``. Each is a paragraph with an anchor of its
+own, and its words follow the records.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import pandas as pd
+
+from companion.book.effects import Comparison, Effect, effects, family_note, mean_interval
+from companion.book.measures import FRECHET, G2R, RECALL
+from companion.book.tables import DATASET_TITLES, runs_frame
+from dpgen_core.config.presets import WHOLE
+from dpgen_core.records.record import Record
+
+# The paper's parts: what each is called in a sentence, and the switch that leaves it out.
+PAPER_PARTS = (
+    ("error feedback", "no-error-feedback"),
+    ("the reconstruction loss", "no-reconstruction"),
+    ("noise injection", "no-noise-injection"),
+)
+PART_MEASURES = (G2R, FRECHET, RECALL)
+BUDGET = 10.0  # epsilon at which parts are compared
+_NAMES = {G2R: "g2r", FRECHET: "Frechet distance", RECALL: "recall"}
+_DATASETS = ("mnist", "fashion_mnist")
+
+
+def part_effects(records: Sequence[Record]) -> list[Effect]:
+    """`efsgd` whole minus without a part, for each of the paper's parts: one family.
+
+    Args:
+        records: from `committed_records`.
+    """
+    pairs = [
+        Comparison(dataset, "efsgd", f"efsgd/{switch}", BUDGET)
+        for _, switch in PAPER_PARTS
+        for dataset in _DATASETS
+    ]
+    return effects(runs_frame(records), pairs, PART_MEASURES)
+
+
+def verdicts(records: Sequence[Record]) -> str:
+    """Paragraphs in MyST: each part behind an anchor ``answer-NAME``, the rule, the best at 1."""
+    family = part_effects(records)
+    out = []
+    for name, switch in PAPER_PARTS:
+        of_part = [effect for effect in family if effect.base == f"efsgd/{switch}"]
+        anchor = name.removeprefix("the ").replace(" ", "-")
+        out.append(f"(answer-{anchor})=\n{_part(name, of_part)}\n")
+    out.append(f"{family_note(family)}\n")
+    out.append(f"(answer-best-at-one)=\n{_best_at_one(runs_frame(records))}\n")
+    return "\n".join(out)
+
+
+def summary(of_part: Sequence[Effect]) -> str:
+    """The verdicts on one part in a few words, as "No: worse recall on MNIST"."""
+    good, bad = (
+        [f"{_NAMES[e.measure]} on {DATASET_TITLES[e.dataset]}" for e in of_part if e.verdict == w]
+        for w in ("better", "worse")
+    )
+    if good and bad:
+        return f"At a price: better {_listed(good)}, but worse {_listed(bad)}"
+    if good:
+        return f"Yes: better {_listed(good)}"
+    if bad:
+        return f"No: worse {_listed(bad)}"
+    return "Undecided"
+
+
+def _part(name: str, of_part: Sequence[Effect]) -> str:
+    if not of_part:
+        return f"**Does {name} help?** No record is committed yet."
+    changes = []
+    for measure in PART_MEASURES:
+        found = [
+            f"{e.text()} on {DATASET_TITLES[e.dataset]}" for e in of_part if e.measure == measure
+        ]
+        changes.append(f"{_NAMES[measure]} by {_listed(found)}")
+    return (
+        f"**Does {name} help?** {summary(of_part)}. At epsilon {BUDGET:g} it changes "
+        f"{'; '.join(changes)} (in parentheses: 95 % interval). "
+        "{ref}`See the figure <what-each-part-buys>`."
+    )
+
+
+def _best_at_one(runs: pd.DataFrame) -> str:
+    """The highest mean g2r at epsilon 1 of each data set, and that of real data."""
+    question = "**What is the best accuracy at epsilon 1?**"
+    found = []
+    for dataset in (*_DATASETS, "celeba"):
+        rows = runs[(runs["dataset"] == dataset) & runs["method"].isin(list(WHOLE))]
+        rows = rows[rows["target_epsilon"] == 1.0] if len(rows) else rows
+        if rows.empty:
+            continue
+        best = rows.groupby("method")["g2r_cnn"].mean().idxmax()
+        values = rows.loc[rows["method"] == best, "g2r_cnn"]
+        real = runs.loc[runs["dataset"] == dataset, "real_cnn"].mean()
+        found.append(
+            f"{DATASET_TITLES[dataset]} {_with_interval(values)} by `{best}`"
+            + ("" if math.isnan(real) else f", where real images give {real:.1f} %")
+        )
+    if not found:
+        return f"{question} No record is committed yet."
+    return (
+        f"{question} By g2r, the accuracy on real test images of a classifier trained on generated "
+        f"ones: {'; '.join(found)}. {{ref}}`All methods and budgets <results>`."
+    )
+
+
+def _with_interval(values: pd.Series) -> str:
+    mean, low, high = mean_interval(values.tolist())
+    inside = f"n = {len(values)}"
+    if not math.isnan(low):
+        inside = f"95 % interval {low:.1f} to {high:.1f}, {inside}"
+    return f"{mean:.1f} % ({inside})"
+
+
+def _listed(words: Sequence[str]) -> str:
+    """Words with commas and "and"."""
+    return " and ".join(words) if len(words) < 3 else f"{', '.join(words[:-1])} and {words[-1]}"
