@@ -21,7 +21,12 @@ from torch import Tensor
 
 from dpgen_core.checks import check_int, require
 from dpgen_core.data.sets import ImageData, check_pixels
-from dpgen_core.evaluation.classifiers import ARCHITECTURES, cached_classifier, train_classifier
+from dpgen_core.evaluation.classifiers import (
+    ARCHITECTURES,
+    accuracy,
+    cached_classifier,
+    train_classifier,
+)
 from dpgen_core.evaluation.inception import fid
 from dpgen_core.streams import stream
 
@@ -70,19 +75,17 @@ def evaluate(
     made = _subset(synthetic, settings.synthetic_records, seed)
     real = _subset(real_train, settings.real_records, seed)
     metrics: dict[str, Metric] = {}
-    judges = {}
     protocol: dict[str, Any] = {"num_classes": len(real.class_names), "seed": seed}
     protocol["epochs"] = settings.classifier_epochs
-    for name in ARCHITECTURES:
+    for name in reversed(ARCHITECTURES):  # the CNN last: the metrics below are by it
         judge = cached_classifier(real, architecture=name, cache_dir=cache_dir, **protocol)
         student = train_classifier(made.images, made.labels, architecture=name, **protocol)
+        by_made, by_test = (judge.features(data.images) for data in (made, real_test))
         metrics[f"g2r_{name}"] = student.accuracy(real_test.images, real_test.labels)
-        metrics[f"r2g_{name}"] = judge.accuracy(made.images, made.labels)
-        metrics[f"real_{name}"] = judge.accuracy(real_test.images, real_test.labels)
-        judges[name] = judge
-    cnn, count = judges["cnn"], settings.neighbor_records
-    by_made, by_real, by_test = (cnn.features(data.images) for data in (made, real, real_test))
-    metrics["inception_score"] = inception_score(cnn.logits(made.images).double().softmax(1))
+        metrics[f"r2g_{name}"] = accuracy(judge.logits_of(by_made), made.labels)
+        metrics[f"real_{name}"] = accuracy(judge.logits_of(by_test), real_test.labels)
+    count, by_real = settings.neighbor_records, judge.features(real.images)
+    metrics["inception_score"] = inception_score(judge.logits_of(by_made).double().softmax(1))
     metrics["frechet_distance"] = frechet_distance(by_made, by_test)
     metrics["frechet_floor"] = frechet_distance(by_real, by_test)
     # With test records, as features of training records lie closer together.
