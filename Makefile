@@ -59,7 +59,7 @@ test-oldest: $(BIN)/uv ## Run the tests with the oldest supported versions of th
 	.venv-oldest/bin/python -m pytest --numprocesses 2
 
 test-book: $(STAMP) ## Open every page of the built book in Chromium, with the network off
-	$(BIN)/python -m pytest -m browser tests/test_book_in_a_browser.py
+	$(BIN)/python -m pytest -m browser tests/test_*_in_a_browser.py
 
 links: $(STAMP) ## Check the book's links to other places (needs the network)
 	$(BIN)/jupyter-book build --builder linkcheck .

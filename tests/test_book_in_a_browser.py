@@ -35,7 +35,7 @@ SETTINGS = [
 ]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[object]:
     """Debian's Chromium, or the one `$CHROMIUM` names."""
     sync_api = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")

@@ -43,12 +43,49 @@
     return Math.exp(high);
   }
 
-  function nearest(epsilon) {
-    const whole = records.filter((r) => !r.method.includes("/") && r.dataset === field("dataset").value);
-    const distance = (r) => Math.abs(Math.log(r.epsilon / epsilon));
-    const order = { "efsgd-prior": 0, mixture: 1 };
-    const place = (r) => order[r.method] ?? 2;
-    return whole.sort((a, b) => distance(a) - distance(b) || place(a) - place(b) || a.seed - b.seed)[0];
+  // The record of the paper's method whose settings are those of the sliders, up to a slider's step.
+  const near = (a, b) => Math.abs(Math.log(a / b)) < 0.02;
+  function matching(setting) {
+    return records.find((r) => r.plan && r.method === "efsgd" && r.dataset === field("dataset").value
+      && near(r.epsilon, setting.epsilon)
+      && r.plan.every((value, i) => near(value, [setting.delta, setting.rate, setting.rounds, setting.shards][i])));
+  }
+
+  function showPictures(setting) {
+    const record = matching(setting);
+    const figure = root.querySelector("[data-pictures]");
+    figure.hidden = !record;
+    root.querySelector("[data-no-pictures]").hidden = Boolean(record);
+    if (!record) return;
+    const image = figure.querySelector("img");
+    const source = `../_static/${record.samples}`;
+    if (image.getAttribute("src") !== source) image.setAttribute("src", source);
+    image.alt = `Samples drawn by ${record.method} on ${record.dataset} at epsilon ${record.epsilon}, one row per class.`;
+    const [delta, rate, rounds, shards] = record.plan;
+    figure.querySelector("figcaption").textContent =
+      `A committed record with these settings: ${record.method} on ${record.dataset}, epsilon ${record.spent} at `
+      + `delta ${delta}, q ${rate}, T ${rounds}, K ${shards}. Accuracy of a classifier that learned from it, `
+      + `on real images: ${record.g2r}.`;
+  }
+
+  const grid = Array.from({ length: 51 }, (_, i) => Math.pow(10, i / 10));
+  function drawCurves({ epsilon, delta, rateIndex, rounds, noise }) {
+    const axis = { xRange: [0, 5], xTitle: "rounds T" };
+    const needed = grid.map((t) => [t, calibrate(rateIndex, t, epsilon, delta)]).filter(([, s]) => s !== null);
+    window.DPGEN_DRAW(root.querySelector("[data-curve=noise]"), {
+      ...axis, points: needed, marker: noise === null ? null : [rounds, noise],
+      yRange: [-0.6, 2.4], yTitle: "noise sigma",
+      sentence: noise === null ? `${rounds} rounds need more noise than the table holds.`
+        : `Noise multiplier against rounds: ${rounds} rounds need ${noise.toPrecision(3)}.`,
+    });
+    const spent = noise === null ? []
+      : grid.map((t) => [t, epsilonAt(rateIndex, Math.log(noise), t, delta)]);
+    window.DPGEN_DRAW(root.querySelector("[data-curve=spent]"), {
+      ...axis, points: spent, marker: noise === null ? null : [rounds, epsilon],
+      yRange: [-2, 3], yTitle: "epsilon",
+      sentence: noise === null ? "No curve: the noise is above the table."
+        : `Epsilon against rounds at this noise: ${epsilon.toPrecision(3)} after ${rounds} rounds.`,
+    });
   }
 
   function update() {
@@ -75,23 +112,29 @@
     show("cohort", (rate * shards).toPrecision(3));
     show("signal", noise === null ? "n/a" : (rate * shards / noise).toPrecision(3));
     show("information", noise === null ? "n/a" : (rounds * (rate * shards / noise) ** 2).toExponential(2));
-    const record = nearest(epsilon);
-    const figure = root.querySelector("figure");
-    figure.hidden = !record;
-    if (!record) return;
-    const image = figure.querySelector("img");
-    const source = `../_static/${record.samples}`;
-    if (image.getAttribute("src") !== source) image.setAttribute("src", source);
-    image.alt = `Samples of ${record.method} on ${record.dataset} at epsilon ${record.epsilon}`;
-    figure.querySelector("figcaption").textContent =
-      `Nearest committed record: ${record.dataset}, ${record.method}, epsilon ${record.spent} `
-      + `(delta 1e-5), g2r ${record.g2r} %.`;
+    drawCurves({ epsilon, delta, rateIndex, rounds, noise });
+    showPictures({ epsilon, delta, rate, rounds, shards });
   }
 
-  const names = [...new Set(records.map((r) => r.dataset))];
+  function takeRecorded() {
+    const reach = Math.pow(10, Number(field("epsilon").max));
+    const record = records.find((r) => r.plan && r.method === "efsgd" && r.epsilon <= reach
+      && r.dataset === field("dataset").value);
+    if (!record) return;
+    const [delta, rate, rounds, shards] = record.plan;
+    field("epsilon").value = String(Math.log10(record.epsilon));
+    field("delta").value = String(Math.log10(delta));
+    field("rate").value = String(curves.rates.indexOf(rate));
+    field("rounds").value = String(Math.log10(rounds));
+    field("shards").value = String(Math.log10(shards));
+    update();
+  }
+
+  const names = [...new Set(records.filter((r) => r.plan && r.method === "efsgd").map((r) => r.dataset))];
   for (const name of names) field("dataset").add(new Option(name, name));
   field("rate").max = String(curves.rates.length - 1);
   root.addEventListener("input", update);
+  root.querySelector("[data-recorded]").addEventListener("click", takeRecorded);
   window.DPGEN_EXPLORER = { calibrate, epsilonAt };
   update();
 }());

@@ -1,10 +1,10 @@
 """Data of the book's two interactive pages, written as static files beside them.
 
 ``python -m companion.book.site`` writes ``book/_static/explorer-data.js`` (Renyi curves of one
-round, from `rdp.sampled_gaussian_rdp`) and ``book/_static/browser-data.js`` with the sample sheets
-of the committed records. The pages' scripts, ``explorer.js`` and ``browser.js``, only compose,
-convert and show. There is no server and nothing is fetched, so the pages work from disk and with
-the network off.
+round, from `rdp.sampled_gaussian_rdp`) and ``book/_static/browser-data.js`` with figures of the
+committed records, and small copies of their sheets. The pages' scripts, ``explorer.js`` and
+``browser.js``, only compose, convert and show. There is no server, so the pages work from disk and
+with the network off; a picture is loaded when it is chosen.
 """
 
 from __future__ import annotations
@@ -18,9 +18,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
-from companion.book.tables import DATASET_TITLES, book_order
+from companion.book.tables import DATASET_TITLES, MISSING, book_order
 from companion.studies.committed import committed_records, project_root, write_whole
+from dpgen_core.accounting.ledger import bound_text
 from dpgen_core.accounting.rdp import ORDERS, sampled_gaussian_rdp
 from dpgen_core.config.presets import WHOLE
 from dpgen_core.records.record import UNPUBLISHED, Record
@@ -28,6 +30,8 @@ from dpgen_core.records.record import UNPUBLISHED, Record
 RATES = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
 # Denser where the curves bend: below a multiplier of two they leave their low branch.
 NOISES = tuple(float(x) for x in (*np.geomspace(0.3, 2, 60), *np.geomspace(2, 200, 41)[1:]))
+_WIDTHS = {"samples": 520, "rounds": 900}  # pixels at most of a sheet; a page shows two
+_QUALITY = 45  # of WebP: sheets of small gray images show no loss at it
 _EVERY = 2  # orders kept; a coarser set can only raise epsilon
 
 
@@ -55,7 +59,7 @@ def explorer_data(
 
 
 def browser_data(records: Sequence[Record], folder: Path) -> list[dict[str, Any]]:
-    """Copy the sheets of records whose pictures may be shown; one entry per record.
+    """Small copies of the sheets of records whose pictures may be shown; one entry per record.
 
     Args:
         records: from `committed_records`.
@@ -63,26 +67,51 @@ def browser_data(records: Sequence[Record], folder: Path) -> list[dict[str, Any]
     """
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
+    shown = [r for r in sorted(records, key=_order) if r.config.dataset not in UNPUBLISHED]
     rows = []
-    for record in sorted(records, key=_order):
-        config = record.config
-        if config.dataset in UNPUBLISHED:
-            continue
-        row: dict[str, Any] = {
-            "dataset": DATASET_TITLES[config.dataset],
-            "method": config.method,
-            "epsilon": config.privacy.epsilon,
-            "seed": config.seed,
-            "spent": round(record.privacy["epsilon"]["rdp"], 3),
-            "g2r": round(100 * record.metrics["g2r_cnn"], 1),
-        }
+    for record in shown:
+        row = _figures(record)
         for kind, path in (("samples", record.samples_png), ("rounds", record.rounds_png)):
             if path is not None:
-                name = f"{record.path.name}-{kind}.png"
-                shutil.copy(path, folder / name)
+                name = f"{record.path.name}-{kind}.webp"
+                _shrink(path, folder / name, _WIDTHS[kind])
                 row[kind] = f"{folder.name}/{name}"
         rows.append(row)
     return rows
+
+
+def _figures(record: Record) -> dict[str, Any]:
+    """What the pages print; ``plan`` is (delta, q, T, K), None where rounds are not alone."""
+    config, metrics = record.config, record.metrics
+    privacy = config.privacy
+    alone = privacy.rounds > 0 and not config.prior.modes and privacy.learner == "owners"
+    plan = [privacy.delta, privacy.sampling_rate, privacy.rounds, privacy.num_shards]
+    return {
+        "dataset": DATASET_TITLES[config.dataset],
+        "method": config.method,
+        "epsilon": privacy.epsilon,
+        "seed": config.seed,
+        "spent": bound_text(record.privacy["epsilon"]["rdp"]),
+        "g2r": f"{100 * metrics['g2r_cnn']:.1f} %",
+        "recall": _figure(metrics.get("recall"), 2),
+        "frechet": _figure(metrics.get("frechet_distance"), 1),
+        "plan": plan if alone else None,
+    }
+
+
+def _figure(value: float | None, digits: int) -> str:
+    return MISSING if value is None else f"{value:.{digits}f}"
+
+
+def _shrink(source: Path, target: Path, width: int) -> None:
+    """A small WebP of a sheet: in gray if the sheet is."""
+    with Image.open(source) as sheet:
+        colors = sheet.convert("RGB")
+    gray = colors.convert("L")
+    spread = np.ptp(np.asarray(colors).astype(int), axis=2).max()
+    picture = gray if spread <= 2 else colors
+    picture.thumbnail((width, width))
+    picture.save(target, quality=_QUALITY)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
