@@ -110,7 +110,7 @@ pair: $(STAMP) ## Bring each notebook and its text form in step, without outputs
 
 clean: ## Remove what the build made; records and the environment stay
 	rm -rf _build book/_executed book/_generated book/_static/mathjax
-	rm -rf book/_static/records book/_static/*-data.js
+	rm -rf book/_static/records book/_static/overview book/_static/*-data.js
 	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 distclean: clean ## Remove the environment too

@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
+from companion.book import overview
 from companion.book.tables import claims, findings
 from companion.book.verdicts import verdicts
 from companion.studies.committed import committed_records, project_root
@@ -24,6 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     (target / "claims.md").write_text(claims(root / "book" / "published.csv"))
     (target / "findings.md").write_text(findings(records))
     (target / "verdicts.md").write_text(verdicts(records))
+    overview.write(records, root)
 
 
 if __name__ == "__main__":

@@ -2,8 +2,8 @@
 
 For the README it is ``results/overview.png``, for the introduction ``book/_generated/overview.md``
 with one tile per panel in ``book/_static/overview``; `readme` and `includes` write them. Generated
-images are cut from the records' sample sheets. Real ones are drawn into the book where
-the data are on disk, and are never part of the repository.
+images are cut from the records' sample sheets. Real ones are drawn into the book where the data are
+on disk, and are never part of the repository.
 """
 
 from __future__ import annotations
