@@ -30,8 +30,30 @@
 # + \lambda_{\mathrm{cls}} \underbrace{\textstyle\sum_b \mathrm{CE}(C_k(x_b), y_b)}_{\text{classifier}}
 # \Bigr].
 # $$
+#
+# *After this chapter you can* say what each loss is for, write the reconstruction target, and show why the nearest
+# record is the wrong one.
+
+# %% tags=["parameters"]
+num_records = 1000  # of one owner
+cohort_records = 3000  # dealt to all owners of the cohort
+cohort = 50  # owners
+images_per_class = 30
+steps = 25  # of images towards their targets
+rate = 0.2  # of such a step
+seed = 0
 
 # %% tags=["hide-input"]
+from companion.book.pages import check_parameters
+
+check_parameters(
+    globals(),
+    (
+        *("num_records", "cohort_records", "cohort", "images_per_class"),
+        *("steps", "rate", "seed"),
+    ),
+)
+
 import matplotlib.pyplot as plt
 import pandas as pd
 import torch
@@ -39,19 +61,27 @@ from IPython.display import Image
 
 from companion.book.figures import COLORS, compare_sheets
 from companion.studies.reconstruction_diversity import follow_targets
+from dpgen_core.checks import check_int, check_real
 from dpgen_core.config.make import make_config
 from dpgen_core.config.presets import METHODS
 from dpgen_core.data import sets as data
-from dpgen_core.losses import annealed, gradient_penalty
+from dpgen_core.losses import annealed, class_statistics, gradient_penalty, matched_target
 from dpgen_core.records.sheets import png_bytes
+
+for name in ("num_records", "cohort_records", "images_per_class"):
+    check_int(name, globals()[name], low=10, high=20_000, fix=f"{name}=1000")
+check_int("cohort", cohort, low=1, high=cohort_records // 10, fix="cohort=50")
+check_int("steps", steps, low=1, fix="steps=25")
+check_real("rate", rate, low=0, high=1, low_open=True, fix="rate=0.2")
+check_int("seed", seed, low=0, fix="seed=0")
 
 # %% [markdown]
 # ## A critic with a bounded slope
 #
-# A critic $D$ learns to score real images higher than generated ones. What the generator needs is not the score
-# but its *slope* at the generated images. A classic discriminator that tells the two apart with certainty has no
-# slope left there. The Wasserstein critic maximizes $\mathbb E\, D(\text{real}) - \mathbb E\, D(\text{fake})$ among
-# functions with slope at most one, so it always points from fake to real; the gradient penalty
+# A critic $D$ learns to score real images higher than generated ones. The generator needs not the score but its
+# *slope* at the generated images: which way is up? A classic discriminator that tells the two apart with certainty
+# is flat there. The Wasserstein critic maximizes $\mathbb E\, D(\text{real}) - \mathbb E\, D(\text{fake})$ among
+# functions with slope at most one, so it always points from fake to real. The gradient penalty
 # {cite:p}`gulrajani2017wgangp` asks for slope one between the two:
 #
 # $$
@@ -60,11 +90,12 @@ from dpgen_core.records.sheets import png_bytes
 # \qquad \hat x \text{ between } x \text{ and } \tilde x .
 # $$
 #
-# For privacy this has a second use: slopes near one mean that the image gradients of all owners have about the
-# same norm, so that a clip bound suits them all. {doc}`Clipping bias </book/_executed/clipping_bias>` measures what
-# that buys. The penalty of three linear critics:
+# Does this also make the owners' gradients equally long, so that one clip bound suits them all? They are, but
+# {doc}`clipping bias </book/_executed/clipping_bias>` shows that they are without the penalty too. The penalty of three
+# linear critics:
 
 # %%
+torch.manual_seed(seed)
 real, fake, labels = torch.randn(50, 4), torch.randn(50, 4) + 3, torch.zeros(50, dtype=torch.long)
 direction = torch.tensor([-0.5, -0.5, -0.5, -0.5])
 penalties = {
@@ -84,25 +115,59 @@ pd.Series(penalties, name="penalty").rename_axis("slope").to_frame().round(3)
 # %% [markdown]
 # ## Reconstruction with a public latent
 #
-# A VAE compares a decoded image with *the record that was encoded*. Here that is closed: with a latent made from a
-# record, the generator's Jacobian becomes private ({doc}`sanitization </book/_executed/sanitization>`). So the
-# latent is public, and each owner picks the record that a public image ought to become. Which one?
+# A VAE compares a decoded image with *the record that was encoded*. That way is closed here: a latent made from a
+# record makes the generator's Jacobian private ({doc}`sanitization </book/_executed/sanitization>`). So the latent is
+# public, and each owner picks the record that a public image ought to become. Which one?
 #
 # **The nearest record collapses.** A young generator's images of a class are alike. They share one nearest
-# record, and following it makes them more alike still. **The matched record does not**, for one owner: compare how an image
-# deviates *from its class's mean, in units of its class's spread*, with how records deviate from theirs. Images
-# that differ a little are then sent to records that differ a lot.
+# record, and following it makes them more alike still. **The matched record does not**, for one owner. Write an image
+# as its deviation from its class's mean, in units of its class's spread,
 #
-# To see it without anything else in the way, let images move freely along the gradient of this loss, with neither
-# generator nor noise nor critic. They start as the class means plus a little noise.
+# $$ \text{standing}(x) = \frac{x - \mu_y}{s_y}, \qquad
+#    r_k(x) = \arg\min_{x'\ \text{of class}\ y} \lVert \text{standing}(x) - \text{standing}(x') \rVert , $$
+#
+# where $\mu_y, s_y$ are of the images for images and of the records for records. Images that differ a little are then
+# sent to records that differ a lot:
+
 
 # %%
-records = data.load("glyphs", "train", num_records=1000)
+def standing(x, y):
+    means = torch.stack([x[y == c].mean(0) for c in range(10)])
+    away = x - means[y]
+    spread = torch.stack([away[y == c].square().sum(1).mean().sqrt() for c in range(10)])
+    return away / (spread[y, None] + 1e-6)
+
+
+def reconstruction_target(x, y, records, record_y):
+    distance = torch.cdist(standing(x, y), standing(records, record_y))  # (images, records)
+    distance[y[:, None] != record_y] = torch.inf  # another class's record is no target
+    return records[distance.argmin(1)]
+
+
+# %% [markdown]
+# To see what it does without anything else in the way, let images move freely along the gradient of this loss, with
+# neither generator nor noise nor critic: a step of rate $\eta$ towards the target. They start as the class means plus a
+# little noise.
+
+# %%
+records = data.load("glyphs", "train", num_records=num_records, seed=seed)
+options = {"images": images_per_class, "steps": steps, "rate": rate, "seed": seed}
 runs = {
-    target: follow_targets(records, target=target, images=40) for target in ("nearest", "matched")
+    target: follow_targets(records, target=target, **options) for target in ("nearest", "matched")
 }
 
-# %% mystnb={"figure": {"caption": "Spread within a class, as a share of the records', while images follow the nearest and the matched record.", "name": "fig-collapse"}, "image": {"alt": "One curve falls towards zero, the other rises"}} tags=["hide-input"]
+flat, order = records.images.flatten(1), torch.arange(10).repeat_interleave(images_per_class)
+x = follow_targets(records, target="matched", **options | {"steps": 0, "rate": 1e-9})[0].flatten(1)
+public = class_statistics(x, order, 10)
+packaged, _ = matched_target(x, order, public, flat, records.labels, torch.ones(flat.shape[1]))
+chosen = reconstruction_target(x, order, flat, records.labels)
+same = float((chosen == packaged).all(1).double().mean())
+print(
+    f"share of the first images for which this page and the package choose one record: {same:.3f}"
+)
+assert same == 1
+
+# %% mystnb={"figure": {"caption": "Spread within a class, as a share of the records', while images follow the nearest and the matched record.", "name": "fig-collapse"}, "image": {"alt": "Two curves that start at the same low spread: the one of the nearest record falls towards zero, the one of the matched record rises."}} tags=["hide-input"]
 figure, axis = plt.subplots(figsize=(6.4, 3.0))
 for (name, (_, path)), color in zip(runs.items(), COLORS, strict=False):
     axis.plot(path["step"], path["spread"], color=color, label=name)
@@ -111,8 +176,7 @@ axis.set(xlabel="step", ylabel="spread (records = 1)", ylim=(0, 1.05))
 axis.legend(frameon=False)
 plt.show()
 
-# %% mystnb={"figure": {"caption": "Where the images end: one prototype per class against many.", "name": "fig-collapse-images"}, "image": {"alt": "Two sheets of digits, the left with equal digits in each row"}} tags=["hide-input"]
-order = torch.arange(10).repeat_interleave(40)
+# %% mystnb={"figure": {"caption": "Where the images end: one prototype per class against many.", "name": "fig-collapse-images"}, "image": {"alt": "Two sheets of digits with a row per class. On the left all digits of a row are equal, on the right they differ in slant and stroke."}} tags=["hide-input"]
 Image(
     png_bytes(
         compare_sheets({name: (images, order) for name, (images, _) in runs.items()}, per_class=8)
@@ -125,13 +189,13 @@ Image(
 #
 # That was one owner with all records. A round sums over a cohort of owners with few records each, every one of whom
 # matches an image to a record of its own. The sum pulls the image to the *mean* of these records, which is nearer
-# to the class mean than most of them. The same experiment with one owner, and with the records dealt to fifty:
+# to the class mean than most of them. The same experiment with one owner, and with the records dealt to many:
 
-# %% mystnb={"figure": {"caption": "Spread within a class while images follow the matched records of one owner, and the mean of fifty owners' matches.", "name": "fig-cohort-targets"}, "image": {"alt": "Two rising curves, that of fifty owners below that of one"}} tags=["hide-input"]
-many = data.load("glyphs", "train", num_records=3000)
+# %% mystnb={"figure": {"caption": "Spread within a class while images follow the matched records of one owner, and the mean of a cohort's matches.", "name": "fig-cohort-targets"}, "image": {"alt": "Two rising curves; that of the cohort stays well below that of a single owner."}} tags=["hide-input"]
+many = data.load("glyphs", "train", num_records=cohort_records, seed=seed)
 figure, axis = plt.subplots(figsize=(6.4, 3.0))
-for owners, color in zip((1, 50), COLORS, strict=False):
-    _, path = follow_targets(many, target="matched", owners=owners, images=40)
+for owners, color in zip((1, cohort), COLORS, strict=False):
+    _, path = follow_targets(many, target="matched", owners=owners, **options)
     label = f"{len(many.images) // owners} records each, owners: {owners}"
     axis.plot(path["step"], path["spread"], color=color, label=label)
 axis.axhline(1, color="black", linewidth=0.8, linestyle=":")
@@ -140,7 +204,7 @@ axis.legend(frameon=False)
 plt.show()
 
 # %% [markdown]
-# So a cohort teaches what a class looks like and less of how its members differ, for all the care in matching.
+# So a cohort teaches what a class looks like, and less of how its members differ, however well each owner matches.
 # {doc}`The ablations </book/_executed/ablations>` have whole runs with this loss and without: with it, accuracy is
 # higher and diversity lower.
 #
@@ -151,7 +215,7 @@ plt.show()
 #
 # Reconstruction gives structure early and would blur later. Its weight falls on a straight line:
 
-# %% mystnb={"figure": {"caption": "Weight of the reconstruction loss over a run, for the presets.", "name": "fig-annealing"}, "image": {"alt": "Two falling lines"}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "Weight of the reconstruction loss over a run, for the presets.", "name": "fig-annealing"}, "image": {"alt": "Two falling straight lines; that of efsgd starts far above that of efsgd-prior."}} tags=["hide-input"]
 figure, axis = plt.subplots(figsize=(6.4, 2.6))
 for method, color in zip(("efsgd", "efsgd-prior"), COLORS, strict=False):
     config = make_config(dataset="glyphs", method=method, profile="quick")
@@ -186,6 +250,13 @@ pd.Series(
 
 # %% [markdown]
 # What each loss buys, with its spread over seeds, is in {doc}`the ablations </book/_executed/ablations>`.
+#
+# ## Summary
+#
+# * The critic's slope says which way is more real. Its penalty keeps the slope from vanishing.
+# * The latent is public and the reconstruction *target* is private. Matching by standing keeps one owner's images
+#   apart; a cohort's mean draws them together again.
+# * All terms are added before the clip, and cost one release.
 #
 # ## Exercises
 #

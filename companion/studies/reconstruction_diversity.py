@@ -12,6 +12,7 @@ from typing import Literal
 import pandas as pd
 import torch
 from torch import Tensor
+from torch.func import vmap
 
 from dpgen_core.checks import check_choice, check_int
 from dpgen_core.data.sets import ImageData
@@ -39,7 +40,8 @@ def follow_targets(
         data: the records.
         target: ``matched`` (deviations from the class mean in units of the class spread,
             `losses.matched_target`) or ``nearest`` (the record closest in pixels).
-        owners: number of owners the records are dealt to; an image follows their mean target.
+        owners: number of owners the records are dealt to, equally many each (a remainder is left
+            out); an image follows their mean target.
         images: number per class.
         start_spread: deviation of the first images from the class mean, as a share of the records'.
         steps: gradient steps.
@@ -62,19 +64,15 @@ def follow_targets(
     noise = torch.randn(len(labels), records.shape[1], generator=stream(seed, "start"))
     away = start_spread * spread[labels, None] * noise / records.shape[1] ** 0.5
     made, rows = means[labels] + away, []
-    scale = records.new_ones(records.shape[1])
-    dealt = [slice(k, None, owners) for k in range(owners)]
+    each = len(records) // owners
+    dealt = torch.arange(owners * each).view(each, owners).T  # (owners, each)
+    match = vmap(_matched if target == "matched" else _nearest, in_dims=(None, None, None, 0, 0))
     for step in range(steps + 1):
         statistics = class_statistics(made, labels, classes)
-        total, votes = torch.zeros_like(made), made.new_zeros(len(made))
-        for own in dealt:
-            theirs = records[own], data.labels[own]
-            if target == "matched":
-                goal, mask = matched_target(made, labels, statistics, *theirs, scale)
-            else:
-                goal, mask = _nearest(made, labels, *theirs)
-            total, votes = total + mask[:, None] * goal, votes + mask
-        goal, mask = total / votes.clamp(min=1)[:, None], (votes > 0).to(made)
+        goals, masks = match(made, labels, statistics, records[dealt], data.labels[dealt])
+        votes = masks.sum(0)  # goals (owners, n, d), masks (owners, n)
+        goal = torch.einsum("kn,knd->nd", masks, goals) / votes.clamp(min=1)[:, None]
+        mask = (votes > 0).to(made)
         different = [len(goal[labels == k].unique(dim=0)) / images for k in range(classes)]
         rows.append(
             {
@@ -89,9 +87,20 @@ def follow_targets(
     return made.reshape(-1, *data.images.shape[1:]).clamp(0, 1), pd.DataFrame(rows)
 
 
-def _nearest(
-    made: Tensor, labels: Tensor, records: Tensor, record_labels: Tensor
+Statistics = tuple[Tensor, Tensor]
+
+
+def _matched(
+    made: Tensor, labels: Tensor, public: Statistics, records: Tensor, record_labels: Tensor
 ) -> tuple[Tensor, Tensor]:
+    scale = records.new_ones(records.shape[1])
+    return matched_target(made, labels, public, records, record_labels, scale)
+
+
+def _nearest(
+    made: Tensor, labels: Tensor, public: Statistics, records: Tensor, record_labels: Tensor
+) -> tuple[Tensor, Tensor]:
+    del public
     distance = torch.cdist(made, records)
     same = labels[:, None] == record_labels[None, :]
     return records[torch.where(same, distance, torch.inf).argmin(1)], same.any(1).to(made)
