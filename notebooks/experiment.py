@@ -38,7 +38,7 @@ accountant = "rdp"  # "pld" is tighter
 seed = 0
 num_records = None  # None takes all of them
 results_dir = "results/local"
-wanted = dataset  # the data set the page is about, should it run on a stand-in
+wanted = None  # set by the book: the data set its page is about, should it run on another
 
 # %% [markdown]
 # The settings are checked before anything is run or written. The noise follows from the budget.
@@ -61,8 +61,10 @@ config = make_config(
 
 # %% tags=["hide-input"]
 from companion.book.pages import banner
+from companion.book.stand_in import committed_instead
 
-banner(config.dataset, config.profile, wanted)
+instead = committed_instead(config, wanted)  # None where the data are at hand
+banner(config, instead)
 
 # %% [markdown]
 # ## The run
@@ -79,7 +81,15 @@ print(forecast_here(config) or "no forecast: nothing like it was measured")
 # %% tags=["remove-stderr"]
 from dpgen_core.experiment import run_experiment
 
-record = run_experiment(config, results_dir=results_dir)
+ran = None
+if instead is None or instead.config.dataset != config.dataset:
+    ran = run_experiment(config, results_dir=results_dir)
+record = instead or ran
+
+# %% tags=["hide-input"]
+from companion.book.stand_in import stand_in_note
+
+stand_in_note(ran, record)
 
 # %% [markdown]
 # ## What it cost

@@ -58,9 +58,10 @@ def execute(root: Path, profile: str) -> None:
     """Run every notebook into ``book/_executed``, in the current environment.
 
     A notebook that declares the parameters ``profile``, ``dataset`` or ``wanted`` gets them. A
-    data set that is not on disk and cannot be downloaded is replaced by `glyphs`. The experiment
-    becomes one page per data set (`EXPERIMENT_PAGES`). A page whose code, records and data are as
-    in the last build is not run again (`executed.Kept`); the others run `SIDE_BY_SIDE`.
+    data set that is not on disk and cannot be downloaded is replaced by its committed record, and
+    on the first page by a run on `glyphs` too. The experiment becomes one page per data set
+    (`EXPERIMENT_PAGES`). A page whose code, records and data are as in the last build is not run
+    again (`executed.Kept`); the others run `SIDE_BY_SIDE`.
 
     Raises:
         PapermillExecutionError: a cell failed; the notebook with the error is left in place.
@@ -104,7 +105,8 @@ def _pages(root: Path, profile: str) -> list[_Page]:
         declared = papermill.inspect_notebook(str(source))
         offered = {
             "profile": profile,
-            "dataset": wanted if usable[wanted] else "glyphs",
+            # Without data, one page runs on what is built in; all show their committed record.
+            "dataset": "glyphs" if wanted == BOOK_DATASET and not usable[wanted] else wanted,
             "wanted": wanted,
         }
         parameters = {name: value for name, value in offered.items() if name in declared}

@@ -15,6 +15,7 @@ from IPython.display import Image, Markdown
 from companion.book.figures import plot_diagnostics, plot_history
 from companion.book.tables import DATASET_TITLES
 from dpgen_core.checks import require
+from dpgen_core.config.schema import ExperimentConfig
 from dpgen_core.records.record import UNPUBLISHED, Record
 from dpgen_core.records.sheets import png_bytes
 from dpgen_core.records.statement import privacy_statement
@@ -65,48 +66,60 @@ def check_parameters(
         require(False, "parameter", name, rule, f"-p {likely} VALUE")
 
 
-def banner(dataset: str, profile: str, wanted: str = BOOK_DATASET) -> Markdown | None:
-    """A notice when the page shows less than it should; None otherwise.
+def banner(config: ExperimentConfig, instead: Record | None = None) -> Markdown | None:
+    """A notice when the page shows less than a run of its own; None otherwise.
 
     Args:
-        dataset: what the notebook ran on.
-        profile: how much work it spent.
-        wanted: the data set that the page is about.
+        config: what the page runs, if its data are there.
+        instead: the committed record that is shown in its place, from `committed_instead`.
     """
-    notices = []
-    if dataset == "glyphs" and wanted != "glyphs":
-        title = DATASET_TITLES[wanted]
-        notices.append(
-            f"This page shows <code>glyphs</code>, the built-in data set, and <b>not {title}</b>. "
-            f"The book falls back to it when {title} is not on disk and cannot be downloaded. Set "
-            f"<code>DPGEN_DATA</code> to a folder that holds {title}, or go online, and run "
-            "<code>make book</code> again."
+    if instead is not None:
+        title, run = DATASET_TITLES[instead.config.dataset], instead.run
+        also = ""
+        if config.dataset != instead.config.dataset:
+            also = (
+                f" The run on this page is on <code>{config.dataset}</code>, the built-in data set."
+            )
+        heading, notice = (
+            "Not run here: a committed record",
+            f"<b>The figures and pictures below are those of the committed record</b> on {title} "
+            f"(profile <code>{instead.config.profile}</code>, {run['device']}, "
+            f"{run['threads']} of {run['cores']} cores). {title} was not on disk when this page "
+            f"was made and could not be downloaded.{also} Put it into the folder that "
+            "<code>DPGEN_DATA</code> names, and the page runs the experiment itself. "
+            f"<code>make verify RECORD=results/{instead.path.name}</code> checks the record.",
         )
-    if profile == "smoke":
-        notices.append(
+    elif config.profile == "smoke":
+        heading, notice = (
+            "This page is not the full result",
             "This page was built with the <code>smoke</code> profile, which only shows that the "
             "code runs: <b>pictures and figures mean nothing</b>. <code>make book</code> uses "
-            "<code>quick</code>."
+            "<code>quick</code>.",
         )
-    if not notices:
+    else:
         return None
-    body = "".join(f"<p>{notice}</p>" for notice in notices)
-    title = '<p class="admonition-title">This page is not the full result</p>'
-    return Markdown(f'<div class="admonition warning">{title}{body}</div>')
+    title = f'<p class="admonition-title">{heading}</p>'
+    return Markdown(f'<div class="admonition warning">{title}<p>{notice}</p></div>')
 
 
 def history_image(record: Record) -> Image | None:
     """Public figures per round as a picture; None for a method without rounds."""
     if record.history.empty:
         return None
-    return Image(png_bytes(plot_history(record.history)), alt="Epsilon and norms per round")
+    return Image(
+        png_bytes(plot_history(record.history)),
+        alt=f"Curves over the rounds: epsilon spent, and the norm of the releases{_drawn_by(record)}",
+    )
 
 
 def diagnostics_image(record: Record) -> Image | None:
     """Private figures per round as a picture; None for a method without rounds."""
     if record.diagnostics.empty:
         return None
-    return Image(png_bytes(plot_diagnostics(record.diagnostics)), alt="Clipping per round")
+    return Image(
+        png_bytes(plot_diagnostics(record.diagnostics)),
+        alt=f"Curves over the rounds: what clipping does to the contributions{_drawn_by(record)}",
+    )
 
 
 def samples_image(record: Record) -> Image | Markdown:
@@ -117,7 +130,7 @@ def samples_image(record: Record) -> Image | Markdown:
             "pictures learned from it are treated alike. They are in the record's folder "
             "`private/`.*"
         )
-    return Image(filename=str(record.samples_png), alt=f"Samples of {record.config.method}")
+    return Image(filename=str(record.samples_png), alt=f"Samples{_drawn_by(record)}")
 
 
 def rounds_image(record: Record) -> Image | Markdown | None:
@@ -126,7 +139,8 @@ def rounds_image(record: Record) -> Image | Markdown | None:
         return None
     if record.config.dataset in UNPUBLISHED:
         return Markdown("*Withheld, as above.*")
-    return Image(filename=str(record.rounds_png), alt="The same latents after ever more rounds")
+    alt = f"The same latents after ever more rounds{_drawn_by(record)}"
+    return Image(filename=str(record.rounds_png), alt=alt)
 
 
 def caveats(record: Record) -> Markdown:
@@ -138,15 +152,15 @@ def caveats(record: Record) -> Markdown:
 
 
 def statement_block(records: Sequence[Record]) -> Markdown:
-    """The privacy statement of the default method on MNIST, its headings in bold.
+    """The privacy statement of the default run: method, budget and seed of `make_config`, on MNIST.
 
     Args:
         records: from `committed_records`.
     """
-    wanted = ("mnist", "efsgd-prior", 0)
+    wanted = ("mnist", "efsgd-prior", 10.0, 0)
     for record in records:
         config = record.config
-        if (config.dataset, config.method, config.seed) == wanted:
+        if (config.dataset, config.method, config.privacy.epsilon, config.seed) == wanted:
             return statement_markdown(record)
     return Markdown("No record of the default method is committed yet.")
 
@@ -155,6 +169,13 @@ def statement_markdown(record: Record) -> Markdown:
     """A record's privacy statement, its headings in bold."""
     text = privacy_statement(config=record.config, run=record.run, privacy=record.privacy)
     return Markdown(re.sub(r"^#+ (.+)$", r"**\1**", text, flags=re.MULTILINE))
+
+
+def _drawn_by(record: Record) -> str:
+    """The end of a sentence that says what a picture shows."""
+    config = record.config
+    title, epsilon = DATASET_TITLES.get(config.dataset, "own data"), config.privacy.epsilon
+    return f", by {config.method} on {title} at epsilon {epsilon:g}."
 
 
 def _closest(name: str, allowed: Collection[str]) -> str:

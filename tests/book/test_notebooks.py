@@ -15,7 +15,12 @@ import pytest
 from papermill.exceptions import PapermillExecutionError
 
 from companion.book.build import EXPERIMENT_PAGES, check_pairs, copy_mathjax, execute, main
-from companion.book.pages import EXPERIMENT_PARAMETERS, banner, check_parameters
+from companion.book.pages import (
+    BOOK_DATASET,
+    EXPERIMENT_PARAMETERS,
+    banner,
+    check_parameters,
+)
 from dpgen_core.checks import InvalidArgument
 from dpgen_core.config.make import make_config
 from dpgen_core.config.presets import method_names
@@ -177,12 +182,12 @@ def test_experiment_page_shows_banner_tables_and_pictures(tmp_path: Path) -> Non
     results = tmp_path / "results"
     executed = run(EXPERIMENT, tmp_path, **SMOKE | {"results_dir": str(results), "epsilon": 3})
     (record,) = load_records(results)
-    assert record.config.privacy.epsilon == 3
+    assert record.config.privacy.epsilon == 3 and record.config.dataset == "glyphs"
     assert max(record.privacy["epsilon"].values()) <= 3
     last = [cell for cell in executed.cells if cell.cell_type == "code"][-1]
     assert str(record.path) in str(last.outputs)
     data = [o.data for c in executed.cells for o in c.get("outputs", []) if "data" in o]
-    assert any("<code>glyphs</code>" in d.get("text/markdown", "") for d in data)
+    assert any("pictures and figures mean nothing" in d.get("text/markdown", "") for d in data)
     assert sum("image/png" in d for d in data) == 4  # samples, rounds, public and private curves
     tables = [d["text/html"] for d in data if "<table" in d.get("text/html", "")]
     assert len(tables) == 2 and f"{record.privacy['epsilon']['pld']:.3f}" in tables[0]
@@ -192,14 +197,13 @@ def test_experiment_page_shows_banner_tables_and_pictures(tmp_path: Path) -> Non
 
 
 def test_banner_appears_only_when_the_page_shows_less_than_it_should() -> None:
-    assert banner("mnist", "quick") is None
-    assert banner("fashion_mnist", "paper") is None
-    assert "not MNIST" in banner("glyphs", "quick").data  # type: ignore[union-attr]
-    assert "smoke" in banner("mnist", "smoke").data  # type: ignore[union-attr]
+    full = make_config(dataset="glyphs", method="gaussian")
+    assert banner(full) is None
+    assert "smoke" in banner(make_config(**SMOKE)).data  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize("there", [True, False])
-def test_the_book_falls_back_on_glyphs(
+def test_without_data_one_page_runs_on_glyphs(
     there: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     planted_pair(tmp_path)
@@ -216,7 +220,8 @@ def test_the_book_falls_back_on_glyphs(
     assert {call["profile"] for call in asked} == {"smoke"}
     assert sorted(call["wanted"] for call in asked) == sorted(n for _, n, _ in EXPERIMENT_PAGES)
     for call in asked:
-        assert call["dataset"] == (call["wanted"] if there else "glyphs")
+        first = call["wanted"] == BOOK_DATASET
+        assert call["dataset"] == ("glyphs" if first and not there else call["wanted"])
 
 
 def test_a_failing_notebook_fails_the_build(
