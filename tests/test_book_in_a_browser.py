@@ -7,6 +7,7 @@ built book.
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,6 +21,16 @@ ROOT = Path(__file__).parents[1]
 BUILT = ROOT / "_build" / "html"
 PAGES = sorted(str(path.relative_to(BUILT)) for path in BUILT.glob("book/**/*.html"))
 PHONE = {"width": 390, "height": 844}
+DESK = {"width": 1280, "height": 800}
+# The introduction's questions: words of the link, and the element that answers.
+ANSWERS = {
+    "Does error feedback help?": "#answer-error-feedback",
+    "Does the reconstruction loss?": "#answer-reconstruction-loss",
+    "Does noise injection?": "#answer-noise-injection",
+    "What exactly is guaranteed?": ".admonition.important",
+    "What is the best accuracy at epsilon 1?": "#answer-best-at-one",
+}
+PAGE_BYTES, SITE_BYTES = 2_000_000, 30_000_000
 # value of each control: epsilon, delta and rounds as powers of ten, the rate as its place in the list
 SETTINGS = [
     (1.0, -5, 6, 2.48),
@@ -76,14 +87,39 @@ def visit(browser):
         context.close()
 
 
+def cut_without_a_sign(page) -> list[str]:
+    """Tables wider than their box, folded ones too, above which nothing says so."""
+    page.evaluate("() => document.querySelectorAll('details').forEach(d => { d.open = true; })")
+    page.wait_for_timeout(100)  # the observer of sizes
+    return page.evaluate(
+        """() => [...document.querySelectorAll('article table')].filter(t => {
+            const hint = t.previousElementSibling;
+            const said = hint?.classList.contains('dpgen-wide-hint') && hint.offsetHeight > 0;
+            const edge = t.parentElement.getBoundingClientRect().right;
+            const cut = t.scrollWidth > t.clientWidth + 1 || t.getBoundingClientRect().right > edge + 1;
+            return cut && !said;
+        }).map(t => t.textContent.trim().slice(0, 60))"""
+    )
+
+
+def without_a_sentence(page) -> list[str]:
+    """Alternative texts of pictures that do not say what is seen."""
+    texts = page.evaluate(
+        "() => [...document.querySelectorAll('article img')].map(i => i.alt ?? '')"
+    )
+    return [t for t in texts if len(t.split()) < 4 or re.search(r"\.(png|svg)\b", t)]
+
+
 @pytest.mark.parametrize("name", PAGES or ["no built book"])
 def test_a_page_is_whole_without_a_network(visit, name: str) -> None:
     page = visit(name)
-    for image in page.locator("article img").all():
-        image.scroll_into_view_if_needed() if image.is_visible() else None
     broken = page.evaluate(
-        "() => [...document.images].filter(i => i.getAttribute('src') && !(i.complete && i.naturalWidth))"
-        ".map(i => i.src)"
+        """async () => {
+            const shown = [...document.images].filter(i => i.getAttribute('src'));
+            shown.forEach(i => { i.loading = 'eager'; });  // also those below the fold and folded
+            await Promise.allSettled(shown.map(i => i.decode()));
+            return shown.filter(i => !i.naturalWidth).map(i => i.src);
+        }"""
     )
     assert not broken, f"missing images: {broken}"
     formulas = page.evaluate(
@@ -96,7 +132,56 @@ def test_a_page_is_whole_without_a_network(visit, name: str) -> None:
         ".filter(text => text.startsWith('| ') && text.endsWith(' |'))"
     )
     assert not raw, f"tables left as text: {raw[:3]}"
+    assert not without_a_sentence(page)
+    assert not cut_without_a_sign(page)
     assert not page.problems
+
+
+@pytest.mark.parametrize("viewport", [DESK, PHONE], ids=["desk", "phone"])
+@pytest.mark.parametrize("question", ANSWERS)
+def test_a_question_is_answered_within_one_click(visit, question: str, viewport: dict) -> None:
+    page = visit("book/intro.html", viewport=viewport)
+    page.locator("article").get_by_role("link", name=question, exact=True).click()
+    page.wait_for_load_state("load")
+    page.wait_for_timeout(300)  # the jump to the anchor
+    answer = page.locator(ANSWERS[question]).first
+    box, words = answer.evaluate(
+        """e => {  // the anchor of a paragraph may be an empty element before it
+            const shown = e.textContent.trim() ? e : e.nextElementSibling ?? e.closest('p');
+            const box = shown.getBoundingClientRect();
+            return [[box.top, box.bottom], shown.textContent];
+        }"""
+    )
+    assert len(words.split()) >= 12, "no answer"
+    assert box[0] >= 0 and box[1] <= viewport["height"], f"out of view: {box}"
+
+
+def test_the_first_figure_is_on_the_first_screen(visit) -> None:
+    page = visit("book/intro.html", viewport=DESK)
+    tops = page.locator(".dpgen-overview img").evaluate_all(
+        "images => images.map(i => i.getBoundingClientRect().bottom)"
+    )
+    assert len(tops) >= 6 and max(tops) <= DESK["height"]
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_a_page_is_light(name: str) -> None:
+    """Its HTML, and all pictures and scripts that it and no other page loads."""
+    text = (BUILT / name).read_text()
+    folder = (BUILT / name).parent
+    named = {folder / link.split("?")[0] for link in re.findall(r'src="([^":]+)"', text)}
+    shared = {path for path in named if re.search("_static/scripts|mathjax|searchindex", str(path))}
+    sizes = {path.name: path.stat().st_size for path in named - shared if path.is_file()}
+    heavy = sorted(sizes, key=lambda key: -sizes[key])[:3]
+    total = len(text.encode()) + sum(sizes.values())
+    assert total < PAGE_BYTES, f"{total:,} bytes, most of it in {heavy}"
+
+
+def test_the_site_is_light() -> None:
+    if not PAGES:
+        pytest.skip("no built book: run `make book` first")
+    total = sum(path.stat().st_size for path in BUILT.rglob("*") if path.is_file())
+    assert total < SITE_BYTES, f"{total:,} bytes"
 
 
 @pytest.mark.parametrize("name", PAGES or ["no built book"])
@@ -108,6 +193,7 @@ def test_no_page_scrolls_sideways_on_a_phone(visit, name: str) -> None:
         ".filter(e => e.getBoundingClientRect().right > 391).slice(0, 5).map(e => e.outerHTML.slice(0, 90))"
     )
     assert wide <= PHONE["width"], culprits
+    assert not cut_without_a_sign(page)
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

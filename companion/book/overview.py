@@ -78,7 +78,7 @@ def released(records: Sequence[Record], dataset: str) -> list[Panel]:
     by_method = table.groupby("method")["g2r_cnn"]
     mean, runs = by_method.mean(), by_method.size()
     best = str(mean[runs >= runs[BASELINE]].idxmax())
-    shown = {BASELINE: "the baseline", PAPER: "the paper's parts", best: "our best"}
+    shown = {BASELINE: "baseline", PAPER: "paper's parts", best: "our best"}
     first = {r.config.method: r for r in sorted(at, key=lambda r: -r.config.seed)}
     return [
         Panel(
@@ -152,7 +152,8 @@ def page(rows: Sequence[Sequence[Panel]], folder: Path) -> str:
 def caption(rows: Sequence[Sequence[Panel]]) -> str:
     """How to read the figure."""
     generated = [panel for panels in rows for panel in panels[1:]]
-    runs, delta = min(p.runs for p in generated), max(p.delta for p in generated)
+    counts, delta = sorted({p.runs for p in generated}), max(p.delta for p in generated)
+    runs = " to ".join(str(count) for count in (counts[0], counts[-1])[: len(counts)])
     return (
         f"At epsilon {EPSILON:g} (delta {delta:g}, neighbors differ in one record): the accuracy, on "
         f"real test images, of a classifier trained on such images; the mean of {runs} seeds. "

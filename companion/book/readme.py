@@ -6,86 +6,116 @@ records, so that no figure in it is typed.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from companion.book.tables import book_order
+from companion.book import overview
+from companion.book.measures import G2R
+from companion.book.tables import DATASET_TITLES, runs_frame
+from companion.book.verdicts import PAPER_PARTS, best_at_one, part_effects, summary
 from companion.studies import clone_timings
 from companion.studies.committed import committed_records, project_root, write_whole
-from dpgen_core.accounting.ledger import bound_text
 from dpgen_core.checks import require
-from dpgen_core.config.presets import WHOLE
 from dpgen_core.records.record import Record
 
 BEGIN, END = "<!-- figures: begin (make results) -->", "<!-- figures: end -->"
+_PURPOSE = {
+    "make book": "this book, at `_build/html/index.html`",
+    "make test": "the parts proved",
+    overview.BASELINE: "the baseline",
+    overview.PAPER: "the paper's parts",
+}
 
 
 def figures(records: Sequence[Record], root: Path) -> str:
-    """The block between the markers: a picture with its epsilon, and one row per whole method.
+    """The block between the markers: the first figure, what was found, and the commands.
 
     Args:
         records: from `committed_records`.
-        root: the clone; the picture is linked relative to it.
+        root: the clone; its measured minutes are shown.
     """
-    lines = _timings(root)
-    chosen = [r for r in records if _headline(r)]
-    if not chosen:
-        return "\n".join([*lines, "No record is committed yet."]) + "\n"
-    refined = [r for r in chosen if r.config.method.startswith("efsgd-prior")]
-    if refined:
-        # The name with a switch comes last, and its picture first.
-        record = max(refined, key=lambda r: (r.config.privacy.epsilon, r.config.method))
-        where = record.samples_png.relative_to(root)
-        spent = record.privacy["epsilon"]
-        lines += [
-            f"![Generated digits, one row per class]({where})",
-            "",
-            f"*MNIST digits generated at epsilon {bound_text(spent['rdp'], 2)} by Renyi accounting "
-            f"({bound_text(spent['pld'], 2)} by PLD), delta {record.privacy['delta']:g}, "
-            "replace-one.*",
-            "",
-        ]
-    lines += [
-        "| command | epsilon (RDP / PLD) | g2r CNN | training | evaluation | memory | hardware |",
-        "|---|---|---|---|---|---|---|",
+    rows = overview.panels(records, root / "no-data")  # real images are not committed
+    if not rows:
+        return "No record is committed yet.\n"
+    alt = " ".join(panel.alt for panels in rows for panel in panels[1:])
+    lines = [
+        overview.sentence(rows),
+        "",
+        f"![{alt}]({overview.PICTURE})",
+        "",
+        f"*{overview.caption(rows)}*",
+        "",
+        *_found(records),
+        "",
+        "| command | what it gives | minutes | accuracy |",
+        "|---|---|---|---|",
+        *_timings(root),
+        *(_command(record) for record in _runs(records)),
+        "",
+        f"Minutes on {_hardware(records)}; set-up is part of the first two, on a fresh clone.",
     ]
-    for record in sorted(chosen, key=_row_order):
-        config, metrics, spent = record.config, record.metrics, record.privacy["epsilon"]
-        lines.append(
-            f"| `make experiment METHOD={config.method} EPSILON={config.privacy.epsilon:g}` "
-            f"| {bound_text(spent['rdp'], 2)} / {bound_text(spent['pld'], 2)} "
-            f"| {metrics['g2r_cnn']:.3f} "
-            f"| {metrics['training_seconds'] / 60:.1f} min "
-            f"| {metrics['evaluation_seconds'] / 60:.1f} min "
-            f"| {metrics['peak_memory_gb']:.1f} GB "
-            f"| {record.run['device']}, {record.run['cores']} cores |"
-        )
     return "\n".join(lines) + "\n"
 
 
-def _headline(record: Record) -> bool:
-    """Whole methods on MNIST at the two budgets of the paper; the book has the rest."""
-    config = record.config
-    whole = config.dataset == "mnist" and config.method in WHOLE
-    return whole and config.seed == 0 and config.privacy.epsilon in (1.0, 10.0)
+def _found(records: Sequence[Record]) -> list[str]:
+    """A sentence on each of the paper's parts, and one on the best accuracy at epsilon 1."""
+    family = part_effects(records)
+    lines = []
+    for name, switch in PAPER_PARTS:
+        of_part = [effect for effect in family if effect.base == f"efsgd/{switch}"]
+        accuracy = [
+            f"{effect.text()} points on {DATASET_TITLES[effect.dataset]}"
+            for effect in of_part
+            if effect.measure == G2R
+        ]
+        lines.append(
+            f"* **Does {name} help?** {summary(of_part)}. Accuracy changes by "
+            f"{' and '.join(accuracy)} (95 % interval)."
+        )
+    return [*lines, f"* {_plain(best_at_one(runs_frame(records)))}"]
 
 
-def _row_order(record: Record) -> tuple[object, ...]:
-    config = record.config
-    return book_order("mnist", config.method), config.privacy.epsilon, config.seed
+def _runs(records: Sequence[Record]) -> list[Record]:
+    """The runs behind the figure: the panels' methods, lowest seed, on the first data set."""
+    wanted = [panel.method for panel in overview.released(records, overview.SHOWN[0])]
+    found = [
+        record
+        for record in records
+        if record.config.dataset == overview.SHOWN[0]
+        and record.config.privacy.epsilon == overview.EPSILON
+        and record.config.seed == 0
+        and record.config.method in wanted
+    ]
+    return sorted(found, key=lambda record: wanted.index(record.config.method))
+
+
+def _command(record: Record) -> str:
+    config, metrics = record.config, record.metrics
+    minutes = (metrics["training_seconds"] + metrics["evaluation_seconds"]) / 60
+    return (
+        f"| `make experiment METHOD={config.method} EPSILON={config.privacy.epsilon:g}` "
+        f"| {_PURPOSE.get(config.method, 'our best')}, {DATASET_TITLES[config.dataset]} "
+        f"| {minutes:.1f} | {100 * metrics['g2r_cnn']:.1f} % |"
+    )
 
 
 def _timings(root: Path) -> list[str]:
-    """Minutes of the two commands on a fresh clone, where they were measured."""
-    rows = clone_timings.read(root / "results")
-    shown = [
-        f"`{row['command']}`: {row['minutes']:g} minutes on {row['cores']} cores "
-        f"({row['system']}, no GPU)"
-        for row in rows
+    """Rows of the commands that were measured on a fresh clone."""
+    return [
+        f"| `{row['command']}` | {_PURPOSE[row['command']]} | {row['minutes']:g} | |"
+        for row in clone_timings.read(root / "results")
     ]
-    if not shown:
-        return []
-    return [f"On a fresh clone, one after the other, set-up included: {'; '.join(shown)}.", ""]
+
+
+def _hardware(records: Sequence[Record]) -> str:
+    runs = {f"{r.run['device']}, {r.run['cores']} cores" for r in _runs(records)}
+    return " or ".join(sorted(runs))
+
+
+def _plain(text: str) -> str:
+    """MyST without its references, which GitHub does not know."""
+    return re.sub(r"\s*\{ref\}`[^`]*`\.?", "", text)
 
 
 def updated(text: str, block: str) -> str:
@@ -102,10 +132,12 @@ def updated(text: str, block: str) -> str:
 
 
 def main() -> None:
-    """Rewrite the README of the current clone."""
+    """Rewrite the README of the current clone, and its picture."""
     root = project_root()
     readme = root / "README.md"
-    block = figures(committed_records(root / "results"), root)
+    records = committed_records(root / "results")
+    block = figures(records, root)
+    (root / overview.PICTURE).write_bytes(overview.picture(overview.panels(records)))
     write_whole(readme, updated(readme.read_text(), block))
 
 

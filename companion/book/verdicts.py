@@ -25,7 +25,7 @@ PAPER_PARTS = (
 )
 PART_MEASURES = (G2R, FRECHET, RECALL)
 BUDGET = 10.0  # epsilon at which parts are compared
-_NAMES = {G2R: "g2r", FRECHET: "Frechet distance", RECALL: "recall"}
+NAMES = {G2R: "g2r", FRECHET: "Frechet distance", RECALL: "recall"}
 _DATASETS = ("mnist", "fashion_mnist")
 
 
@@ -52,22 +52,22 @@ def verdicts(records: Sequence[Record]) -> str:
         anchor = name.removeprefix("the ").replace(" ", "-")
         out.append(f"(answer-{anchor})=\n{_part(name, of_part)}\n")
     out.append(f"{family_note(family)}\n")
-    out.append(f"(answer-best-at-one)=\n{_best_at_one(runs_frame(records))}\n")
+    out.append(f"(answer-best-at-one)=\n{best_at_one(runs_frame(records))}\n")
     return "\n".join(out)
 
 
 def summary(of_part: Sequence[Effect]) -> str:
     """The verdicts on one part in a few words, as "No: worse recall on MNIST"."""
     good, bad = (
-        [f"{_NAMES[e.measure]} on {DATASET_TITLES[e.dataset]}" for e in of_part if e.verdict == w]
+        [f"{NAMES[e.measure]} on {DATASET_TITLES[e.dataset]}" for e in of_part if e.verdict == w]
         for w in ("better", "worse")
     )
     if good and bad:
-        return f"At a price: better {_listed(good)}, but worse {_listed(bad)}"
+        return f"At a price: better {listed(good)}, but worse {listed(bad)}"
     if good:
-        return f"Yes: better {_listed(good)}"
+        return f"Yes: better {listed(good)}"
     if bad:
-        return f"No: worse {_listed(bad)}"
+        return f"No: worse {listed(bad)}"
     return "Undecided"
 
 
@@ -79,7 +79,7 @@ def _part(name: str, of_part: Sequence[Effect]) -> str:
         found = [
             f"{e.text()} on {DATASET_TITLES[e.dataset]}" for e in of_part if e.measure == measure
         ]
-        changes.append(f"{_NAMES[measure]} by {_listed(found)}")
+        changes.append(f"{NAMES[measure]} by {listed(found)}")
     return (
         f"**Does {name} help?** {summary(of_part)}. At epsilon {BUDGET:g} it changes "
         f"{'; '.join(changes)} (in parentheses: 95 % interval). "
@@ -87,13 +87,13 @@ def _part(name: str, of_part: Sequence[Effect]) -> str:
     )
 
 
-def _best_at_one(runs: pd.DataFrame) -> str:
+def best_at_one(runs: pd.DataFrame) -> str:
     """The highest mean g2r at epsilon 1 of each data set, and that of real data."""
     question = "**What is the best accuracy at epsilon 1?**"
     found = []
     for dataset in (*_DATASETS, "celeba"):
         rows = runs[(runs["dataset"] == dataset) & runs["method"].isin(list(WHOLE))]
-        rows = rows[rows["target_epsilon"] == 1.0] if len(rows) else rows
+        rows = rows[rows["target_epsilon"] == 1.0]
         if rows.empty:
             continue
         best = rows.groupby("method")["g2r_cnn"].mean().idxmax()
@@ -119,6 +119,6 @@ def _with_interval(values: pd.Series) -> str:
     return f"{mean:.1f} % ({inside})"
 
 
-def _listed(words: Sequence[str]) -> str:
+def listed(words: Sequence[str]) -> str:
     """Words with commas and "and"."""
     return " and ".join(words) if len(words) < 3 else f"{', '.join(words[:-1])} and {words[-1]}"
