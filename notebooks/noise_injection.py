@@ -37,10 +37,9 @@
 # %%
 import matplotlib.pyplot as plt
 import torch
-from IPython.display import Image
 
-from companion.book.aggregate import ablation
-from companion.book.gallery import switched_gallery
+from companion.book.aggregate import ablation, captioned
+from companion.book.gallery import gallery
 from companion.studies.committed import committed_records, project_root
 from dpgen_core.models.generators import ConvGenerator
 from dpgen_core.streams import stream
@@ -87,19 +86,17 @@ plt.show()
 
 # %% tags=["hide-input"]
 records = committed_records(project_root() / "results")
-ablation(
-    [r for r in records if r.config.method in ("efsgd", "efsgd/no-noise-injection")],
-    dataset="mnist",
-    base="efsgd",
-    epsilon=10.0,
-)
-
-# %% mystnb={"image": {"alt": "Samples with and without noise injection"}} tags=["hide-input"]
-Image(
-    switched_gallery(
-        records, dataset="mnist", methods=("efsgd", "efsgd/no-noise-injection"), epsilon=10.0
+captioned(
+    ablation(
+        [r for r in records if r.config.method in ("efsgd", "efsgd/no-noise-injection")],
+        dataset="mnist",
+        base="efsgd",
+        epsilon=10.0,
     )
 )
+
+# %% tags=["hide-input"]
+gallery(records, dataset="mnist", methods=("efsgd", "efsgd/no-noise-injection"), epsilon=10.0)
 
 # %% [markdown]
 # (appearance-noise)=
@@ -147,14 +144,10 @@ plt.show()
 from companion.book.conclusions import switched_table
 from dpgen_core.config.presets import VARIED
 
-switched_table(records, VARIED)
+captioned(switched_table(records, VARIED))
 
-# %% mystnb={"image": {"alt": "Samples with and without appearance noise"}} tags=["hide-input"]
-Image(
-    switched_gallery(
-        records, dataset="fashion_mnist", methods=("efsgd", "efsgd/with-appearance"), epsilon=10.0
-    )
-)
+# %% tags=["hide-input"]
+gallery(records, dataset="fashion_mnist", methods=("efsgd", "efsgd/with-appearance"), epsilon=10.0)
 
 # %% [markdown]
 # ## Exercises

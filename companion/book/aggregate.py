@@ -1,16 +1,17 @@
 """Means over seeds, and the effect of each part: tables that compare settings rather than runs.
 
-A difference counts as decided when it is larger than its own standard deviation, estimated from
-the seeds. Otherwise, and with fewer than two seeds, the table says "undecided".
+Verdicts follow the rule of `effects`; each table is a family of its own and says how large it is.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-import numpy as np
 import pandas as pd
+from pandas.io.formats.style import Styler
 
+from companion.book.effects import Comparison, Effect, effects, family_note
+from companion.book.measures import FRECHET, G2R, MEASURES, RECALL, SPREAD
 from companion.book.tables import MISSING, runs_frame
 from dpgen_core.accounting.ledger import bound_text
 from dpgen_core.checks import check_choice
@@ -18,16 +19,6 @@ from dpgen_core.config.presets import WHOLE
 from dpgen_core.data.sets import DATASETS
 from dpgen_core.records.record import Record
 
-# raw column, title, decimals, whether more is better
-MEASURES: tuple[tuple[str, str, int, bool], ...] = (
-    ("g2r_cnn", "g2r CNN (%)", 1, True),
-    ("g2r_mlp", "g2r MLP (%)", 1, True),
-    ("r2g_cnn", "r2g CNN (%)", 1, True),
-    ("frechet_distance", "Frechet distance", 1, False),
-    ("inception_score", "inception score", 2, True),
-    ("recall", "recall", 2, True),
-    ("spread", "spread (real = 1)", 2, True),
-)
 _KEYS = ["dataset", "method", "target_epsilon"]
 
 
@@ -44,7 +35,7 @@ def settings(records: Sequence[Record]) -> pd.DataFrame:
     table = runs_frame(records)
     if table.empty:
         return pd.DataFrame(columns=[*_KEYS, "runs"])
-    names = [name for name, *_ in MEASURES]
+    names = [measure.column for measure in MEASURES]
     groups = table.groupby(_KEYS, sort=False)[[*names, "epsilon_rdp", "epsilon_pld", "minutes"]]
     out = groups.mean().join(groups.std()[names].add_suffix("_std"))
     out["runs"] = groups.size()
@@ -72,7 +63,7 @@ def comparison(records: Sequence[Record], *, dataset: str) -> pd.DataFrame:
             {
                 "epsilon (RDP / PLD)": " / ".join(spent),
                 "method": row["method"],
-                **{title: cell(row, name, digits) for name, title, digits, _ in MEASURES},
+                **{m.title: cell(row, m.column, m.digits) for m in MEASURES},
                 "runs": str(int(row["runs"])),
             }
         )
@@ -89,8 +80,8 @@ def ablation(records: Sequence[Record], *, dataset: str, base: str, epsilon: flo
         epsilon: target budget.
 
     Returns:
-        The base's row first, then one row per switch: mean, and the change with its verdict
-        "better", "worse" or "undecided".
+        The base's row first, then one row per switch: mean ± std, and the change against the base
+        with its 95 % interval and verdict; `captioned` shows the rule.
     """
     check_choice("dataset", dataset, DATASETS)
     table = settings(records)
@@ -99,36 +90,37 @@ def ablation(records: Sequence[Record], *, dataset: str, base: str, epsilon: flo
     if whole.empty:
         return indexed([])
     base_row: pd.Series = whole.iloc[0]
-    chosen = [m for m in MEASURES if m[0] in ("g2r_cnn", "frechet_distance", "recall", "spread")]
-    rows = [{"method": base} | {t: cell(base_row, name, digits) for name, t, digits, _ in chosen}]
-    for _, row in table[table["method"].str.startswith(base + "/")].iterrows():
+    chosen = (G2R, FRECHET, RECALL, SPREAD)
+    rows = [{"method": base} | {m.title: cell(base_row, m.column, m.digits) for m in chosen}]
+    switched = table[table["method"].str.startswith(base + "/")]
+    pairs = [Comparison(dataset, name, base, epsilon) for name in switched["method"]]
+    family = effects(runs_frame(records), pairs, chosen)
+    found = {(effect.method, effect.measure): effect for effect in family}
+    for _, row in switched.iterrows():
         cells = {"method": row["method"].removeprefix(base + "/")}
-        for name, title, digits, more in chosen:
-            change, word = verdict(row, base_row, name, more)
-            cells[title] = f"{cell(row, name, digits)} ({change:+.{digits}f}, {word})"
+        for measure in chosen:
+            effect = found.get((row["method"], measure))
+            change = f"; {judged(effect)}" if effect else ""
+            cells[measure.title] = cell(row, measure.column, measure.digits) + change
         rows.append(cells)
-    return indexed(rows)
+    return noted(indexed(rows), family)
 
 
-def verdict(row: pd.Series, base: pd.Series, name: str, more_is_better: bool) -> tuple[float, str]:
-    """Change of a measure against `base`, and whether the seeds decide it.
+def judged(effect: Effect) -> str:
+    """An effect with its interval and verdict, as ``+1.2 (+0.3 to +2.1), better``."""
+    return f"{effect.text()}, {effect.verdict}"
 
-    Args:
-        row: a row of `settings`.
-        base: the row it is compared with.
-        name: the measure's column.
-        more_is_better: its direction.
 
-    Returns:
-        The difference of the means, and "better", "worse" or "undecided". The difference is held
-        against the standard deviation between single runs, root of the sum of both variances, not
-        against the standard error of the means: a part that matters shows in a single run.
-    """
-    change = float(row[name] - base[name])
-    deviation = float(np.hypot(row[f"{name}_std"], base[f"{name}_std"]))
-    if not abs(change) > deviation:  # NaN, with a single seed, is undecided too
-        return change, "undecided"
-    return change, "better" if (change > 0) == more_is_better else "worse"
+def noted(table: pd.DataFrame, family: Sequence[Effect]) -> pd.DataFrame:
+    """The table with the rule of its verdicts, which `captioned` shows."""
+    table.attrs["note"] = family_note(family)
+    return table
+
+
+def captioned(table: pd.DataFrame) -> Styler:
+    """The table with its note as a caption, for a notebook."""
+    style = table.style.set_table_attributes('class="dataframe"')
+    return style.set_caption(table.attrs.get("note", "No record is committed yet."))
 
 
 def indexed(rows: Sequence[Mapping[str, object]], index: str = "method") -> pd.DataFrame:

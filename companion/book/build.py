@@ -26,6 +26,7 @@ import nbformat
 import papermill
 from papermill.exceptions import PapermillExecutionError
 
+from companion.book.alt_text import keep_alt
 from companion.book.executed import Kept
 from companion.book.launch import repository, with_links
 from companion.book.pages import BOOK_DATASET
@@ -128,6 +129,7 @@ def _run(page: _Page, root: Path, target: Path, kept: Kept) -> None:
             cwd=str(root),
             progress_bar=False,
         )
+    keep_alt(executed)
     kept.keep(kept.path(page.name, page.notebook, page.parameters), executed)
 
 

@@ -1,6 +1,7 @@
 """Conclusions from the records: tables and sentences whose figures and verdicts are computed.
 
-A sentence appears only when its records exist, and its verdict follows their figures.
+A sentence appears only when its records exist, and its verdict follows their figures by the rule of
+`effects`. The paper's own parts have a figure and `verdicts` of their own.
 """
 
 from __future__ import annotations
@@ -11,8 +12,17 @@ from types import MappingProxyType
 
 import pandas as pd
 
-from companion.book.aggregate import cell, indexed, settings, verdict
-from companion.book.tables import DATASET_TITLES, runs_frame
+from companion.book.aggregate import cell, indexed, judged, noted, settings
+from companion.book.effects import (
+    Comparison,
+    Effect,
+    effects,
+    family_note,
+    mean_interval,
+    signed,
+)
+from companion.book.measures import FRECHET, G2R
+from companion.book.tables import DATASET_TITLES, MISSING, runs_frame
 from companion.studies.campaign import NON_PRIVATE
 from dpgen_core.config.presets import EXTRAS, WHOLE
 from dpgen_core.records.record import Record
@@ -32,7 +42,9 @@ TARGETS: Mapping[tuple[str, float, str | None], tuple[float, float]] = MappingPr
         ("fashion_mnist", 10.0, "efsgd"): (70.0, 80.0),
     }
 )
-_G2R, _FRECHET = ("g2r_cnn", True), ("frechet_distance", False)
+# The whole with a prior without one part, no noise, and the lineage's settings against ours.
+_ON_PRIOR, _PRESETS = "efsgd-prior", ("gs-wgan", "dp-gan-dpac")
+_SHOWN = ("mnist", "fashion_mnist")
 
 
 def targets_table(records: Sequence[Record]) -> pd.DataFrame:
@@ -88,29 +100,38 @@ def compared_table(records: Sequence[Record], method: str, *others: str) -> pd.D
 
 def _against(records: Sequence[Record], pairs: Sequence[tuple[str, str]]) -> pd.DataFrame:
     """The first method of each pair against the second at the same budget, with verdicts."""
-    table, rows = settings(records), []
-    for ours, base in pairs:
-        for dataset in DATASET_TITLES:
-            for epsilon in (10.0, 1.0):
-                found = [_rows(table, dataset, epsilon, [name]) for name in (ours, base)]
-                if any(row.empty for row in found):
-                    continue
-                one, theirs = (row.iloc[0] for row in found)
-                accuracy, by_accuracy = verdict(one, theirs, *_G2R)
-                distance, by_distance = verdict(one, theirs, *_FRECHET)
-                share = distance / float(theirs["frechet_distance"])
-                rows.append(
-                    {
-                        "against": base,
-                        "data set": DATASET_TITLES[dataset],
-                        "epsilon": f"{epsilon:g}",
-                        "g2r CNN (%)": f"{accuracy:+.1f}, {by_accuracy}",
-                        "Frechet distance": f"{distance:+.1f} ({share:+.0%}), {by_distance}",
-                        "recall": f"{theirs['recall']:.2f} to {one['recall']:.2f}",
-                        "runs": f"{int(one['runs'])} and {int(theirs['runs'])}",
-                    }
-                )
-    return indexed(rows, "against")
+    runs, table, rows = runs_frame(records), settings(records), []
+    asked = [
+        Comparison(dataset, ours, base, epsilon)
+        for ours, base in pairs
+        for dataset in DATASET_TITLES
+        for epsilon in (10.0, 1.0)
+    ]
+    family = effects(runs, asked, (G2R, FRECHET))
+    found = {(_pair(effect), effect.measure): effect for effect in family}
+    for pair in asked:
+        accuracy, distance = (found.get((pair, measure)) for measure in (G2R, FRECHET))
+        if accuracy is None:
+            continue
+        one, theirs = (
+            _rows(table, pair.dataset, pair.epsilon, [name]).iloc[0] for name in pair[1:3]
+        )
+        rows.append(
+            {
+                "against": pair.base,
+                "data set": DATASET_TITLES[pair.dataset],
+                "epsilon": f"{pair.epsilon:g}",
+                G2R.title: judged(accuracy),
+                FRECHET.title: MISSING if distance is None else judged(distance),
+                "recall": f"{theirs['recall']:.2f} to {one['recall']:.2f}",
+                "seeds": str(accuracy.n),
+            }
+        )
+    return noted(indexed(rows, "against"), family)
+
+
+def _pair(effect: Effect) -> Comparison:
+    return Comparison(effect.dataset, effect.method, effect.base, effect.epsilon)
 
 
 def conclusions(records: Sequence[Record]) -> str:
@@ -120,34 +141,45 @@ def conclusions(records: Sequence[Record]) -> str:
 
 
 def _sentences(records: Sequence[Record]) -> Iterator[str]:
-    table = settings(records)
-    for dataset in ("mnist", "fashion_mnist"):
-        for base in ("efsgd", "efsgd-prior"):
-            yield from _parts(table, dataset, base)
+    table, runs = settings(records), runs_frame(records)
+    family = effects(runs, _comparisons(table), (G2R, FRECHET))
+    by_pair: dict[Comparison, list[Effect]] = {}
+    for effect in family:
+        by_pair.setdefault(_pair(effect), []).append(effect)
+    for dataset in _SHOWN:
+        yield from _parts(by_pair, dataset)
     yield from _clipping(records)
-    for dataset in ("mnist", "fashion_mnist"):
-        yield from _noise(table, dataset)
-        yield from _presets(table, dataset)
+    for dataset in _SHOWN:
+        yield from _noise(runs, dataset)
+        yield from _presets(by_pair, table, dataset)
     yield from _ceiling(records, table)
+    if family:
+        yield f"**The rule.** {family_note(family)}"
 
 
-def _parts(table: pd.DataFrame, dataset: str, base: str) -> Iterator[str]:
-    """The effect of removing each part, by accuracy and by distance."""
-    whole = _rows(table, dataset, 10.0, [base])
-    switched = _at(table, dataset, 10.0)
-    switched = switched[switched["method"].str.startswith(base + "/no-")]
-    if whole.empty or switched.empty:
-        return
+def _comparisons(table: pd.DataFrame) -> list[Comparison]:
+    """All that the sentences compare: one family."""
+    found = []
+    for dataset in _SHOWN:
+        at_ten = [str(name) for name in _at(table, dataset, 10.0)["method"]]
+        parts = [name for name in at_ten if name.startswith(f"{_ON_PRIOR}/no-")]
+        found += [Comparison(dataset, _ON_PRIOR, name, 10.0) for name in parts]
+        found += [Comparison(dataset, name, "efsgd", 10.0) for name in _PRESETS]
+    return found
+
+
+def _parts(by_pair: Mapping[Comparison, Sequence[Effect]], dataset: str) -> Iterator[str]:
+    """What each part buys on top of the prior, by accuracy and by distance."""
     parts = [
-        f"{row['method'].removeprefix(base + '/no-').replace('-', ' ')}: "
-        f"{_change(row, whole.iloc[0])}"
-        for _, row in switched.iterrows()
+        f"{pair.base.removeprefix(_ON_PRIOR + '/no-').replace('-', ' ')}: {_change(changes)}"
+        for pair, changes in by_pair.items()
+        if (pair.dataset, pair.method) == (dataset, _ON_PRIOR)
     ]
-    title = DATASET_TITLES[dataset]
-    yield (
-        f"**Without one part**, `{base}` on {title} at epsilon 10 changes as follows. "
-        f"{'; '.join(parts)}."
-    )
+    if parts:
+        yield (
+            f"**On top of the prior**, in `{_ON_PRIOR}` on {DATASET_TITLES[dataset]} at epsilon "
+            f"10, each part buys, with minus without: {'; '.join(parts)}."
+        )
 
 
 def _clipping(records: Sequence[Record]) -> Iterator[str]:
@@ -175,44 +207,52 @@ def _clipping(records: Sequence[Record]) -> Iterator[str]:
         )
 
 
-def _noise(table: pd.DataFrame, dataset: str) -> Iterator[str]:
-    """What is gained without noise."""
+def _noise(runs: pd.DataFrame, dataset: str) -> Iterator[str]:
+    """What is gained without noise. The budgets differ by design, so there is no verdict."""
+    rows = runs[runs["dataset"] == dataset]
     for method in ("efsgd", "efsgd-prior"):
-        noisy, free = (_rows(table, dataset, e, [method]) for e in (10.0, NON_PRIVATE))
-        if noisy.empty or free.empty:
+        free, noisy = (
+            rows[(rows["method"] == method) & (rows["target_epsilon"] == epsilon)]
+            .set_index(["profile", "seed"])["g2r_cnn"]
+            .dropna()
+            for epsilon in (NON_PRIVATE, 10.0)
+        )
+        gain, low, high = mean_interval((free - noisy).dropna().tolist())
+        if gain != gain:
             continue
-        one, other = free.iloc[0], noisy.iloc[0]
-        gain, word = verdict(one, other, *_G2R)
+        inside = "" if low != low else f", 95 % interval {signed(low, 1)} to {signed(high, 1)}"
         yield (
             f"**The cost of noise** for `{method}` on {DATASET_TITLES[dataset]}: next to none "
-            f"gives g2r {one['g2r_cnn']:.1f} %, epsilon 10 gives {other['g2r_cnn']:.1f} % "
-            f"({gain:+.1f}, {word})."
+            f"gives g2r {free.mean():.1f} %, epsilon 10 gives {noisy.mean():.1f} % "
+            f"({signed(gain, 1)}{inside}, n = {len((free - noisy).dropna())})."
         )
 
 
-def _presets(table: pd.DataFrame, dataset: str) -> Iterator[str]:
+def _presets(
+    by_pair: Mapping[Comparison, Sequence[Effect]], table: pd.DataFrame, dataset: str
+) -> Iterator[str]:
     """What the lineage's settings reach under a valid accounting, compared with ours."""
-    found = _rows(table, dataset, 10.0, ["gs-wgan", "dp-gan-dpac"])
-    ours = _rows(table, dataset, 10.0, ["efsgd"])
-    if found.empty or ours.empty:
-        return
-    figures = [
-        f"`{row['method']}` reaches g2r {row['g2r_cnn']:.1f} % at a recall of {row['recall']:.2f}; "
-        f"against `efsgd`, with a recall of {ours.iloc[0]['recall']:.2f}: "
-        f"{_change(row, ours.iloc[0])}"
-        for _, row in found.iterrows()
-    ]
-    yield (
-        f"**The lineage's settings under a valid accounting**, on {DATASET_TITLES[dataset]} at "
-        f"epsilon 10. {'. '.join(figures)}."
-    )
+    figures = []
+    for name in _PRESETS:
+        changes = by_pair.get(Comparison(dataset, name, "efsgd", 10.0))
+        if not changes:
+            continue
+        row, ours = (_rows(table, dataset, 10.0, [each]).iloc[0] for each in (name, "efsgd"))
+        figures.append(
+            f"`{name}` reaches g2r {row['g2r_cnn']:.1f} % at a recall of {row['recall']:.2f}; "
+            f"against `efsgd`, with a recall of {ours['recall']:.2f}: {_change(changes)}"
+        )
+    if figures:
+        yield (
+            f"**The lineage's settings under a valid accounting**, on {DATASET_TITLES[dataset]} at "
+            f"epsilon 10. {'. '.join(figures)}."
+        )
 
 
-def _change(row: pd.Series, base: pd.Series) -> str:
-    """How one method differs from another, by accuracy and by distance, with verdicts."""
-    accuracy, by_accuracy = verdict(row, base, *_G2R)
-    distance, by_distance = verdict(row, base, *_FRECHET)
-    return f"g2r {accuracy:+.1f} ({by_accuracy}), Frechet distance {distance:+.1f} ({by_distance})"
+def _change(changes: Sequence[Effect]) -> str:
+    """How one method differs from another, with intervals and verdicts."""
+    names = {G2R: "g2r", FRECHET: "Frechet distance"}
+    return " and ".join(f"{names[one.measure]} {judged(one)}" for one in changes)
 
 
 def _ceiling(records: Sequence[Record], table: pd.DataFrame) -> Iterator[str]:

@@ -94,14 +94,12 @@ def effect(pair: Comparison, measure: Measure, change: pd.Series) -> Effect:
     mean, low, high = mean_interval(change.tolist())
     p = math.nan
     if not math.isnan(low):
-        p = float(2 * stats.t.sf(abs(mean) / change.sem(), len(change) - 1))
+        p = float(2 * stats.t.sf(abs(mean) / _error(change), len(change) - 1))
     return Effect(*pair, measure, len(change), mean, low, high, p)
 
 
 def differences(runs: pd.DataFrame, pair: Comparison, column: str) -> pd.Series:
     """Method minus base for each profile and seed that both have, without missing values."""
-    if runs.empty:
-        return pd.Series(dtype=float)
     same = runs[(runs["dataset"] == pair.dataset) & (runs["target_epsilon"] == pair.epsilon)]
     by_seed = same.set_index(["profile", "seed"])
     one, other = (by_seed.loc[by_seed["method"] == name, column] for name in pair[1:3])
@@ -140,7 +138,7 @@ def family_note(family: Sequence[Effect]) -> str:
     over = f"{seeds[0]}" if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}"
     return (
         f"Differences are paired by seed (n = {over}) with 95 % t intervals; a verdict holds after "
-        f"Holm's correction for {tested} comparisons."
+        f"Holm's correction for {tested} comparison{'' if tested == 1 else 's'}."
     )
 
 
@@ -159,5 +157,10 @@ def mean_interval(values: Sequence[float]) -> tuple[float, float, float]:
     mean = float(data.mean())
     if len(data) < 2 or float(data.std()) <= 1e-9 * max(1.0, float(data.abs().max())):
         return mean, math.nan, math.nan
-    half = float(stats.t.isf(LEVEL / 2, len(data) - 1) * data.sem())
+    half = float(stats.t.isf(LEVEL / 2, len(data) - 1)) * _error(data)
     return mean, mean - half, mean + half
+
+
+def _error(values: pd.Series) -> float:
+    """Standard error of the mean."""
+    return float(values.std()) / math.sqrt(len(values))

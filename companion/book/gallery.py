@@ -1,4 +1,4 @@
-"""Picture sheets of the book: the records' sample sheets side by side.
+"""Picture sheets of the book: what methods generate at one budget, side by side.
 
 CelebA's license forbids sharing its images, and pictures learned from it are treated alike: no
 sheet of that data set is shown.
@@ -6,96 +6,73 @@ sheet of that data set is shown.
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 
-from PIL import Image, ImageDraw
+import numpy as np
+from IPython.display import Image as Shown
+from matplotlib.figure import Figure
+from PIL import Image
 
-from companion.book.tables import book_order
+from companion.book.alt_text import shown
+from companion.book.overview import images_of
+from companion.book.tables import DATASET_TITLES, runs_frame
 from dpgen_core.checks import check_choice
 from dpgen_core.config.presets import WHOLE
 from dpgen_core.data.sets import DATASETS
 from dpgen_core.records.record import UNPUBLISHED, Record
+from dpgen_core.records.sheets import new_figure
+
+_ACROSS, _PER_CLASS = 2, 4  # sheets beside each other; images of a class below each other
+_GRAYS = 24  # shades of the PNG
 
 
-def gallery(records: Sequence[Record], *, dataset: str, per_row: int = 3) -> bytes:
-    """The sample sheets of one data set side by side, as one PNG.
+def gallery(
+    records: Sequence[Record], *, dataset: str, epsilon: float, methods: Sequence[str] = WHOLE
+) -> Shown:
+    """Sample sheets of one data set at one budget, with mean g2r and recall over the seeds.
 
-    One sheet per method, profile and budget, that of the lowest seed, so that none is picked by
-    eye. Runs with a switched part are left out.
+    A sheet is that of the lowest seed, so that none is picked by eye.
 
     Args:
         records: from `committed_records`.
         dataset: a key of `DATASETS`, but none whose pictures may not be published.
-        per_row: sheets beside each other.
+        epsilon: target budget.
+        methods: in this order; those without a record are left out.
 
     Raises:
         InvalidArgument: CelebA, or an unknown data set.
     """
-    allowed = [name for name in DATASETS if name not in UNPUBLISHED]
-    check_choice("dataset", dataset, allowed)
-    chosen: dict[tuple[int, str, str, float], Record] = {}
-    for record in sorted(records, key=lambda r: r.config.seed):
-        config = record.config
-        if config.dataset == dataset and config.method in WHOLE:
-            place = book_order(dataset, config.method)[1]
-            chosen.setdefault(
-                (place, config.method, config.profile, config.privacy.epsilon), record
-            )
-    sheets = []
-    for _, record in sorted(chosen.items()):
-        with Image.open(record.samples_png) as sheet:
-            sheets.append(sheet.convert("RGB"))
-    return _png(_tiled(sheets, per_row) if sheets else _notice(f"no committed record: {dataset}"))
-
-
-def switched_gallery(
-    records: Sequence[Record], *, dataset: str, methods: Sequence[str], epsilon: float
-) -> bytes:
-    """The lowest seed's sheets of some methods side by side, in the order asked for, as one PNG.
-
-    Args:
-        records: from `committed_records`.
-        dataset: see `gallery`.
-        methods: names as in the records, with or without a switch; those without a record are
-            left out.
-        epsilon: target budget.
-
-    Raises:
-        InvalidArgument: see `gallery`.
-    """
     check_choice("dataset", dataset, [name for name in DATASETS if name not in UNPUBLISHED])
-    sheets = []
-    for method in methods:
-        wanted = (dataset, method, epsilon)
-        found = [
-            r
-            for r in records
-            if (r.config.dataset, r.config.method, r.config.privacy.epsilon) == wanted
-        ]
-        if found:
-            with Image.open(min(found, key=lambda r: r.config.seed).samples_png) as sheet:
-                sheets.append(sheet.convert("RGB"))
-    return _png(_tiled(sheets, 3) if sheets else _notice(f"no committed record: {dataset}"))
+    at = [r for r in records if (r.config.dataset, r.config.privacy.epsilon) == (dataset, epsilon)]
+    first = {r.config.method: r for r in sorted(at, key=lambda r: -r.config.seed)}
+    found = [name for name in methods if name in first]
+    what = f"{DATASET_TITLES[dataset]} at epsilon {epsilon:g}"
+    if not found:
+        return shown(_notice(what), f"A notice: no record of {what} is committed.")
+    table = runs_frame([r for r in at if r.config.method in found])
+    means = table.groupby("method")[["g2r_cnn", "recall"]].mean()
+    rows = -(-len(found) // _ACROSS)
+    figure = new_figure(6.4, 1.82 * rows)
+    for place, name in enumerate(found):
+        axes = figure.add_subplot(rows, _ACROSS, place + 1)
+        with Image.open(first[name].samples_png) as sheet:
+            axes.imshow(_tile(images_of(sheet)), cmap="gray", vmin=0, vmax=255)
+        accuracy, recall = means.loc[name]
+        figures = f"g2r {accuracy:.1f} %" + ("" if recall != recall else f", recall {recall:.2f}")
+        axes.set_title(f"{name}\n{figures}", fontsize=11)
+        axes.set_axis_off()
+    listed = ", ".join(found)
+    alt = f"Sheets of generated {what}, {_PER_CLASS} images of each class by each method: {listed}."
+    return shown(figure, alt, colors=_GRAYS)
 
 
-def _tiled(sheets: Sequence[Image.Image], per_row: int) -> Image.Image:
-    """Sheets in rows of `per_row`, each cell as large as the largest sheet."""
-    across = min(per_row, len(sheets))
-    wide, high = max(s.width for s in sheets), max(s.height for s in sheets)
-    board = Image.new("RGB", (across * wide, -(-len(sheets) // across) * high), "white")
-    for index, sheet in enumerate(sheets):
-        board.paste(sheet, (index % across * wide, index // across * high))
-    return board
+def _tile(images: np.ndarray) -> np.ndarray:
+    """A column per class, with its first images below each other."""
+    columns = [np.concatenate(list(of_class[:_PER_CLASS])) for of_class in images]
+    return np.concatenate(columns, axis=1)
 
 
-def _notice(text: str) -> Image.Image:
-    board = Image.new("RGB", (480, 60), "white")
-    ImageDraw.Draw(board).text((12, 22), text, fill="black")
-    return board
-
-
-def _png(image: Image.Image) -> bytes:
-    buffer = io.BytesIO()
-    image.save(buffer, format="PNG")
-    return buffer.getvalue()
+def _notice(what: str) -> Figure:
+    figure = new_figure(5.0, 0.6)
+    figure.text(0.5, 0.5, f"no committed record: {what}", ha="center", va="center")
+    return figure

@@ -80,6 +80,8 @@ VIEWS: Mapping[str, Columns] = MappingProxyType(
     }
 )
 
+_ALWAYS = ("dataset", "target_epsilon", "real_cnn")  # beside what is viewed, even without records
+
 _FRONT_DOOR = (
     "dataset",
     "method",
@@ -158,7 +160,8 @@ def runs_frame(records: Sequence[Record]) -> pd.DataFrame:
     set, method, profile, epsilon, seed.
     """
     rows = [_row(record) for record in records]
-    columns = list(rows[0]) if rows else ["dataset", "method", "profile"]
+    viewed = (name for view in VIEWS.values() for name, *_ in view)
+    columns = list(rows[0]) if rows else list(dict.fromkeys([*_ALWAYS, *viewed]))
     table = pd.DataFrame(rows, columns=columns)
     if table.empty:
         return table
@@ -197,7 +200,7 @@ def published_table(path: Path, *, dataset: str) -> pd.DataFrame:
         dataset: a key of `DATASETS`.
     """
     check_choice("dataset", dataset, DATASETS)
-    table = _published(path)
+    table = published_figures(path)
     table = table[table["dataset"] == dataset].copy()
     table["metric"] = table["metric"].map(lambda name: _METRICS.get(name, name))
     return table.rename(columns=_PUBLISHED)[list(_PUBLISHED.values())].reset_index(drop=True)
@@ -216,7 +219,7 @@ def findings(records: Sequence[Record]) -> str:
 
 def claims(path: Path, *, key: str = "ma2026efsgd") -> str:
     """What the paper reports, as a Markdown table from ``book/published.csv``."""
-    table = _published(path)
+    table = published_figures(path)
     table = table[table["bibkey"] == key].copy()
     table["dataset"] = table["dataset"].map(lambda name: DATASET_TITLES.get(name, name))
     table["dataset"] = table["dataset"].str.replace(" 32x32 subset", "")  # theirs is not ours
@@ -305,8 +308,8 @@ def _plain(value: object) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def _published(path: Path) -> pd.DataFrame:
-    """All cells as text; unchecked figures are dropped."""
+def published_figures(path: Path) -> pd.DataFrame:
+    """Rows of ``book/published.csv``, all cells as text; unchecked figures are dropped."""
     table = pd.read_csv(path, dtype=str, keep_default_na=False)
     return table[table["checked"] != "no"]
 
