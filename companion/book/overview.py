@@ -191,8 +191,11 @@ def write(records: Sequence[Record], root: Path) -> None:
         root: the clone.
     """
     rows, generated = panels(records), root / "book" / "_generated"
-    write_whole(generated / "overview.md", page(rows, root / "book" / "_static" / "overview"))
-    write_whole(generated / "overview-sentence.md", f"{sentence(rows)}\n")
+    shown = told = "No record is committed yet."
+    if rows:
+        shown, told = page(rows, root / "book" / "_static" / "overview"), sentence(rows)
+    write_whole(generated / "overview.md", shown)
+    write_whole(generated / "overview-sentence.md", f"{told}\n")
 
 
 def _cut(record: Record) -> Image.Image:

@@ -22,6 +22,7 @@ def test_names_in_the_margin_do_not_touch() -> None:
     axes = figure.add_axes((0.1, 0.1, 0.5, 0.8))
     axes.set(xlim=(0, 1), ylim=(0, 1))
     label_margin(axes, [Label(0.5, 0.5 + 0.001 * i, f"method {i}", "black") for i in range(8)])
+    figure.canvas.draw()  # places them
     boxes = [Text.get_window_extent(text) for text in axes.texts]  # without the lines
     pairs = [(a, b) for i, a in enumerate(boxes) for b in boxes[i + 1 :]]
     assert len(boxes) == 8 and not any(a.overlaps(b) for a, b in pairs)
