@@ -31,8 +31,8 @@ max_grad_norm = 1.0  # C1, the clip bound of the three points
 learning_rate = 0.05  # eta
 steps = 1000  # of descent on the three points
 classifier_clip = 0.2  # the clip bound of the classifier
-classifier_steps = 150
-bias_rounds = 4  # rounds of the mechanism in each setting
+classifier_steps = 100
+bias_rounds = 3  # rounds of the mechanism in each setting
 seed = 0
 
 # %% tags=["hide-input"]
@@ -64,8 +64,8 @@ check_real("max_grad_norm", max_grad_norm, low=0, low_open=True, fix="max_grad_n
 check_real("learning_rate", learning_rate, low=0, high=0.5, low_open=True, fix="learning_rate=0.05")
 check_real("classifier_clip", classifier_clip, low=0, low_open=True, fix="classifier_clip=0.2")
 check_int("steps", steps, low=1, fix="steps=1000")
-check_int("classifier_steps", classifier_steps, low=1, fix="classifier_steps=150")
-check_int("bias_rounds", bias_rounds, low=1, fix="bias_rounds=4")
+check_int("classifier_steps", classifier_steps, low=1, fix="classifier_steps=100")
+check_int("bias_rounds", bias_rounds, low=1, fix="bias_rounds=3")
 check_int("seed", seed, low=0, fix="seed=0")
 pd.set_option("display.max_rows", None)  # a row that is not shown was not reported
 

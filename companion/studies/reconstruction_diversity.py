@@ -1,7 +1,7 @@
 """The effect of the reconstruction loss on diversity: images that follow their targets.
 
-A demonstration for the chapter on losses, without generator, noise or privacy. A class's images
-move freely along the gradient of the reconstruction loss, towards the nearest or the matched
+A demonstration for the chapter on losses, without generator, noise or privacy. A class's images, as
+codes of the public basis, move freely along the gradient of the reconstruction loss, towards the nearest or the matched
 record, of one owner or of many whose gradients are summed.
 """
 
@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.func import vmap
 
 from dpgen_core.checks import check_choice, check_int
+from dpgen_core.codes.basis import FrequencyBasis
 from dpgen_core.data.sets import ImageData
 from dpgen_core.losses import class_statistics, matched_target, reconstruction_loss
 from dpgen_core.streams import stream
@@ -39,7 +40,7 @@ def follow_targets(
     Args:
         data: the records.
         target: ``matched`` (deviations from the class mean in units of the class spread,
-            `losses.matched_target`) or ``nearest`` (the record closest in pixels).
+            `losses.matched_target`) or ``nearest`` (the record with the closest code).
         owners: number of owners the records are dealt to, equally many each (a remainder is left
             out); an image follows their mean target.
         images: number per class.
@@ -58,7 +59,9 @@ def follow_targets(
     """
     check_choice("target", target, TARGETS)
     check_int("owners", owners, low=1, high=len(data.images), fix="owners=1")
-    records, classes = data.images.flatten(1), len(data.class_names)
+    side, classes = data.images.shape[2], len(data.class_names)
+    basis = FrequencyBasis((data.images.shape[1], side, side), side // 2)
+    records = basis.encode(data.images)
     means, spread = class_statistics(records, data.labels, classes)
     labels = torch.arange(classes).repeat_interleave(images)
     noise = torch.randn(len(labels), records.shape[1], generator=stream(seed, "start"))
@@ -84,7 +87,7 @@ def follow_targets(
         moving = made.clone().requires_grad_()
         (slope,) = torch.autograd.grad(reconstruction_loss(moving, goal, mask), moving)
         made = made - rate * slope
-    return made.reshape(-1, *data.images.shape[1:]).clamp(0, 1), pd.DataFrame(rows)
+    return basis.decode(made).clamp(0, 1), pd.DataFrame(rows)
 
 
 Statistics = tuple[Tensor, Tensor]
