@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import nbformat
 import pytest
+import yaml
 
 from companion.book import launch
 from dpgen_core.checks import InvalidArgument
@@ -62,6 +66,54 @@ def test_copies_get_the_clone_first(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         nbformat.validate(notebook)
         first = notebook.cells[0].source
         assert "clone" in first and "some-one/dpgen" in first and "abc123" in first
+
+
+def test_binder_and_make_install_the_clone_so_that_notebooks_find_the_companion() -> None:
+    """A plain editable install maps the package alone; notebooks do not run from the root there."""
+    root = Path(__file__).parents[2]
+    environment = yaml.safe_load((root / "environment.yml").read_text())
+    (pip,) = [entry["pip"] for entry in environment["dependencies"] if isinstance(entry, dict)]
+    (line,) = [line for line in pip if line.startswith("--editable")]
+    assert (
+        "editable_mode=compat" in line and "editable_mode=compat" in (root / "Makefile").read_text()
+    )
+    code = "import companion.book.pages, companion.studies.committed as c; print(c.project_root())"
+    command = [sys.executable, "-c", code]
+    clean = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    ran = subprocess.run(
+        command, cwd=root / "notebooks", env=clean, capture_output=True, text=True, check=True
+    )
+    assert Path(ran.stdout.strip()) == root
+
+
+def test_the_set_up_cell_runs(tmp_path: Path) -> None:
+    """Its own lines, in a shell: the clone is made and checked out at the commit that is named."""
+    origin = tmp_path / "origin"
+    git = ["git", "-c", "user.name=x", "-c", "user.email=x@example.org", "-C", str(origin)]
+    origin.mkdir()
+    for words in (["init", "-q"], ["commit", "-q", "--allow-empty", "-m", "one"]):
+        subprocess.run([*git, *words], check=True)
+    head = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=True)
+    commit = head.stdout.strip()
+    cell = launch.with_setup(_notebook(), "some-one/dpgen", commit).cells[0].source
+    lines = [line.lstrip("!%") for line in cell.splitlines() if not line.startswith("#")]
+    assert lines.pop() == "pip install --quiet ."
+    redirect = {
+        "GIT_CONFIG_COUNT": "1",
+        "GIT_CONFIG_KEY_0": f"url.{origin.as_uri()}.insteadOf",
+        "GIT_CONFIG_VALUE_0": "https://github.com/some-one/dpgen",
+    }
+    script = " && ".join([*lines, "git rev-parse HEAD"])
+    ran = subprocess.run(
+        script,
+        shell=True,
+        cwd=tmp_path,
+        env=os.environ | redirect,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert ran.stdout.strip() == commit
 
 
 def test_copies_need_a_repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
