@@ -21,6 +21,7 @@ ROOT = Path(__file__).parents[1]
 BUILT = ROOT / "_build" / "html"
 PAGES = sorted(str(path.relative_to(BUILT)) for path in BUILT.glob("book/**/*.html"))
 PHONE = {"width": 390, "height": 844}
+PAPER = {"width": 680, "height": 980}  # A4 without its margins, at 96 dots an inch
 DESK = {"width": 1280, "height": 800}
 # The introduction's questions: words of the link, and the element that answers.
 ANSWERS = {
@@ -194,6 +195,14 @@ def test_no_page_scrolls_sideways_on_a_phone(visit, name: str) -> None:
     )
     assert wide <= PHONE["width"], culprits
     assert not cut_without_a_sign(page)
+
+
+@pytest.mark.parametrize("name", PAGES or ["no built book"])
+def test_nothing_is_cut_off_in_print(visit, name: str) -> None:
+    page = visit(name, viewport=PAPER)
+    page.emulate_media(media="print")
+    page.wait_for_timeout(300)  # formulas are set anew
+    assert page.evaluate("() => document.documentElement.scrollWidth") <= PAPER["width"]
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -24,7 +24,7 @@ function mark(table) {
   if (wide && !hint) {
     const line = document.createElement("p");
     line.className = "dpgen-wide-hint";
-    line.textContent = "This table is wider than the page: scroll it sideways \u2192";
+    line.textContent = "Wider than the page: scroll sideways \u2192";
     table.before(line);
   } else if (!wide && hint) hint.remove();
 }
