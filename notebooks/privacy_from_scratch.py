@@ -20,11 +20,26 @@
 # This chapter builds the notion this book rests on out of one question: *how well can somebody who
 # sees the output tell which of two data sets went in?* It needs no background beyond the normal
 # distribution. Every figure is computed on this page.
+#
+# *After this chapter you can* say what epsilon and delta bound, compute both for Gaussian noise, and explain
+# composition, amplification and post-processing in a sentence each.
+
+# %% tags=["parameters"]
+noise = 2.0  # standard deviation of the curator's noise
+threshold = 3.0  # above it, one guesses D
+delta = 1e-5
+sampling_rounds = 300
+sampling_noise = 2.5  # noise multiplier of these rounds
 
 # %% tags=["hide-input"]
+from companion.book.pages import check_parameters
+
+check_parameters(globals(), ("noise", "threshold", "delta", "sampling_rounds", "sampling_noise"))
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+from scipy.optimize import brentq
 from scipy.stats import norm
 
 from companion.book.figures import COLORS
@@ -34,26 +49,30 @@ from dpgen_core.accounting import (
     epsilon_of_events,
     epsilon_spent,
 )
-from dpgen_core.accounting.calibration import total_variation
+from dpgen_core.checks import check_int, check_real
 
-setting = {"delta": 1e-5, "relation": "replace-one"}
+for name in ("noise", "sampling_noise"):
+    check_real(name, globals()[name], low=0, low_open=True, fix=f"{name}=2.0")
+check_real("threshold", threshold, low=-100, high=100, fix="threshold=3.0")
+check_real("delta", delta, low=0, high=1, low_open=True, high_open=True, fix="delta=1e-5")
+check_int("sampling_rounds", sampling_rounds, low=1, fix="sampling_rounds=300")
+setting = {"delta": delta, "relation": "replace-one"}
 
 # %% [markdown]
 # ## Two worlds
 #
 # A curator holds $N$ records and publishes the number of those with some property, plus Gaussian
-# noise of standard deviation 2. You know all records but one. In world $D$ the unknown record has
+# noise. You know all records but one. In world $D$ the unknown record has
 # the property, in world $D'$ it does not, so the published number is centered at some count or at
 # that count less one. Up to a shift that you know, it is a draw from one of two normal
 # distributions.
 
-# %% mystnb={"figure": {"caption": "Output in the two worlds, shaded: the false-alarm probability of guessing D above 3.", "name": "fig-two-worlds"}, "image": {"alt": "Two overlapping bell curves one unit apart"}} tags=["hide-input"]
-noise = 2.0
-x = np.linspace(-6, 7, 400)
+# %% mystnb={"figure": {"caption": "Output in the two worlds, shaded: the false-alarm probability of guessing D above the threshold.", "name": "fig-two-worlds"}, "image": {"alt": "Two bell curves one unit apart that overlap almost wholly; the right tail of the left one is shaded."}} tags=["hide-input"]
+x = np.linspace(-3 * noise, 1 + 3 * noise, 400)
 figure, axis = plt.subplots(figsize=(6.4, 3.0))
 axis.plot(x, norm.pdf(x, 1, noise), color=COLORS[0], label="world D")
 axis.plot(x, norm.pdf(x, 0, noise), color=COLORS[1], linestyle="--", label="world D'")
-axis.fill_between(x, norm.pdf(x, 0, noise), where=x > 3, color=COLORS[1], alpha=0.3)
+axis.fill_between(x, norm.pdf(x, 0, noise), where=x > threshold, color=COLORS[1], alpha=0.3)
 axis.set(xlabel="published number, less what you know", ylabel="density")
 axis.legend(frameon=False)
 plt.show()
@@ -85,13 +104,17 @@ plt.show()
 #
 # A guarantee is therefore a *curve*, and a single pair is one point of it.
 
-# %% mystnb={"figure": {"caption": "The privacy curve of one Gaussian release, for three noise multipliers m.", "name": "fig-curves"}, "image": {"alt": "Delta falls with epsilon, the more steeply the more noise"}} tags=["hide-input"]
+
+# %%
+def smallest_delta(epsilon, m):
+    return norm.cdf(0.5 / m - epsilon * m) - np.exp(epsilon) * norm.cdf(-0.5 / m - epsilon * m)
+
+
+# %% mystnb={"figure": {"caption": "The privacy curve of one Gaussian release, for three noise multipliers m.", "name": "fig-curves"}, "image": {"alt": "Three curves of delta that fall with epsilon on a logarithmic axis, the more steeply the more noise there is."}} tags=["hide-input"]
 epsilons = np.linspace(0, 8, 200)
 figure, axis = plt.subplots(figsize=(6.4, 3.2))
 for color, m in zip(COLORS, (0.5, 1.0, 2.0), strict=False):
-    first = norm.cdf(0.5 / m - epsilons * m)
-    deltas = first - np.exp(epsilons) * norm.cdf(-0.5 / m - epsilons * m)
-    axis.semilogy(epsilons, deltas, color=color, label=f"m = {m:g}")
+    axis.semilogy(epsilons, smallest_delta(epsilons, m), color=color, label=f"m = {m:g}")
 axis.set(xlabel=r"$\varepsilon$", ylabel=r"$\delta$", ylim=(1e-10, 1))
 axis.legend(frameon=False)
 plt.show()
@@ -105,15 +128,19 @@ plt.show()
 # bounds how often you are right: true positives $\le e^{\varepsilon} \times$ false positives $+\
 # \delta$.
 
-# %% tags=["hide-input"]
+# %%
 rows = []
 for m in (0.5, 1.0, 2.0, 4.0):
+    ours = brentq(lambda epsilon, m=m: smallest_delta(epsilon, m) - delta, 0, 100)
     event = [GaussianEvent("count", m)]
+    packaged = epsilon_of_events(event, accountant="pld", **setting)
+    assert abs(ours - packaged) < 0.01 * ours
     rows.append(
         {
             "noise over sensitivity": m,
-            "epsilon at delta 1e-5": epsilon_of_events(event, accountant="pld", **setting),
-            "best guess is right with probability": (1 + total_variation(event)) / 2,
+            f"epsilon at delta {delta:g}": ours,
+            "the same by the package": packaged,
+            "best guess is right with probability": (1 + smallest_delta(0.0, m)) / 2,
         }
     )
 pd.DataFrame(rows).set_index("noise over sensitivity").round(3)
@@ -139,10 +166,17 @@ pd.DataFrame(rows).set_index("noise over sensitivity").round(3)
 # $$
 #
 # the moments of the loss, which add up over adaptive releases and turn into $(\varepsilon, \delta)$
-# at the end; or one composes the whole distribution of the loss numerically (PLD). The next cell
-# checks the two against what we just derived for Gaussians.
+# at the end; or one composes the whole distribution of the loss numerically (PLD). For one Gaussian
+# release the integral is $\rho(\alpha) = \alpha / (2 m^2)$, and the conversion takes the best order:
+
 
 # %%
+def epsilon_by_renyi(k, m):
+    alpha = np.linspace(1.01, 100, 10_000)
+    conversion = np.log1p(-1 / alpha) - (np.log(delta) + np.log(alpha)) / (alpha - 1)
+    return (k * alpha / (2 * m**2) + conversion).min()
+
+
 composition = []
 for k in (1, 4, 16):
     many = [GaussianEvent("count", 4.0, k)]
@@ -150,6 +184,7 @@ for k in (1, 4, 16):
     composition.append(
         {
             "releases": k,
+            "together, these lines": epsilon_by_renyi(k, 4.0),
             "together, RDP": epsilon_of_events(many, accountant="rdp", **setting),
             "together, PLD": epsilon_of_events(many, accountant="pld", **setting),
             "one of m / sqrt(k), PLD": epsilon_of_events(one, accountant="pld", **setting),
@@ -166,13 +201,17 @@ pd.DataFrame(composition).set_index("releases").round(4)
 # accounting goes wrong, since it asks that the coin be *fresh, hidden, and independent of everybody
 # else's*.
 
-# %% mystnb={"figure": {"caption": "Epsilon of 300 rounds against the sampling rate, noise multiplier 2.5, replace-one, delta 1e-5. At q = 1 there is no amplification.", "name": "fig-amplification"}, "image": {"alt": "Epsilon grows with the sampling rate"}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "Epsilon of many rounds against the sampling rate, replace-one. At q = 1 there is no amplification.", "name": "fig-amplification"}, "image": {"alt": "Two curves close to each other: epsilon rises steeply with the sampling rate on logarithmic axes."}} tags=["hide-input"]
 rates = [0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0]
 figure, axis = plt.subplots(figsize=(6.4, 3.2))
 for color, accountant in zip(COLORS, ("rdp", "pld"), strict=False):
     spent = [
         epsilon_spent(
-            noise_multiplier=2.5, sampling_rate=q, rounds=300, accountant=accountant, **setting
+            noise_multiplier=sampling_noise,
+            sampling_rate=q,
+            rounds=sampling_rounds,
+            accountant=accountant,
+            **setting,
         )
         for q in rates
     ]
@@ -204,6 +243,12 @@ pd.Series(
 ).rename_axis("epsilon").to_frame().round(3)
 
 # %% [markdown]
+# ## Summary
+#
+# * Epsilon and delta bound how much an output can say about one record, whatever else is known.
+# * Losses add up over releases, a hidden coin makes them smaller, and what is computed from outputs is free.
+# * A figure without its relation says nothing. Here it is replace-one.
+#
 # ## Exercises
 #
 # :::{admonition} Exercise 1
@@ -242,5 +287,5 @@ pd.Series(
 # \mid x_1)$. Bound the moment of the second term for every $x_1$ first, then that of the first.
 # :::
 #
-# **Read next:** {doc}`accounting </book/_executed/accounting>` for the mechanism of this book, and
+# **Read next:** {ref}`the whole method in 60 lines <whole-method>`, and
 # {cite:t}`dwork2014algorithmic` for the theory at length.
