@@ -30,6 +30,7 @@ from companion.book.alt_text import keep_alt
 from companion.book.executed import Kept
 from companion.book.launch import repository, with_links
 from companion.book.pages import BOOK_DATASET
+from companion.book.weight import lighten
 from companion.studies.committed import project_root
 from dpgen_core.checks import require
 from dpgen_core.config.presets import PROFILES
@@ -130,6 +131,7 @@ def _run(page: _Page, root: Path, target: Path, kept: Kept) -> None:
             progress_bar=False,
         )
     keep_alt(executed)
+    nbformat.write(lighten(nbformat.read(executed, as_version=4)), executed)
     kept.keep(kept.path(page.name, page.notebook, page.parameters), executed)
 
 
