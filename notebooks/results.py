@@ -17,14 +17,43 @@
 # (results)=
 # # Results
 #
-# Every figure on this page is read from the records in `results/` when the page is built. A
-# record holds its whole configuration, its ledger of releases and its metrics, so each row below
-# can be checked and made again. What the figures say is in {doc}`the ablations
-# </book/_executed/ablations>`; figures that other people published stand apart, in {doc}`the
-# literature </book/_executed/literature>`.
+# One mark per method at $\varepsilon = 10$, the mean over its seeds: how well a classifier does that learned from its
+# images (**g2r**), against how near these are to real ones (**Frechet distance**). What each part of a method buys is in
+# {doc}`the ablations </book/_executed/ablations>`, what others published in {doc}`the literature
+# </book/_executed/literature>`.
+
+# %% tags=["hide-input"]
+import pandas as pd
+from IPython.display import Markdown
+
+from companion.book.alt_text import shown
+from companion.book.gallery import gallery
+from companion.book.measures import FRECHET, RECALL
+from companion.book.scatter import tradeoff, tradeoff_alt
+from companion.book.tables import results_table, runs_frame
+from companion.book.verdicts import best_at_one
+from companion.studies.committed import committed_records, project_root
+
+pd.set_option("display.max_rows", None)  # a row that is not shown was not reported
+records = committed_records(project_root() / "results")
+runs = runs_frame(records)
+
+# %% mystnb={"figure": {"caption": "MNIST: accuracy of a classifier trained on generated images, against their distance to real ones.", "name": "fig-tradeoff-mnist"}} tags=["hide-input"]
+at = {"dataset": "mnist", "measure": FRECHET, "epsilon": 10.0}
+shown(tradeoff(runs, **at), tradeoff_alt(runs, **at))
+
+# %% tags=["hide-input"]
+Markdown(best_at_one(runs))
+
+# %% [markdown]
+# ## How to read figures and tables
 #
-# How to read the tables:
+# Every figure on this page is read from the records in `results/` when the page is built. A record holds its whole
+# configuration, its ledger of releases and its metrics, so each row can be checked and made again. The tables are folded;
+# each lists every run.
 #
+# :::{admonition} The measures
+# :class: dropdown
 # - **epsilon** is what the run spent, under replace-one, by Renyi accounting and by the tighter
 #   PLD accountant; both are upper bounds ({ref}`what is guaranteed <privacy>`).
 # - **g2r** is the accuracy on *real* test images of a classifier trained on *generated* images.
@@ -41,58 +70,74 @@
 # - **Precision** is the share of generated images that lie among the real ones in the same features, **recall** the share
 #   of real images that lie among the generated ones.
 # - **Spread** is the mean distance of two images of a class, over that of two real images.
+# - *sigma* is the noise of the rounds in units of the contribution bound, *prior noise* that of the
+#   one-shot prior in units of its joint sensitivity, *q* the sampling rate, *T* the rounds, *K* the
+#   shards. *Seeded* noise can be repeated and is therefore not fit for private data.
+# - A run that was interrupted has fewer rounds *T* than its epsilon charges: what was released and then lost is
+#   charged, too.
 # - A method with a slash has one part switched ({ref}`the parts <method>`).
 # - Metrics are computed with real data and are outside the guarantee.
-# - A table without rows says that no record for it is committed yet.
+# :::
+#
+# ## MNIST
+#
+# Recall tells methods apart that accuracy does not:
+
+# %% mystnb={"figure": {"caption": "MNIST: accuracy against the share of real images that lie among the generated ones.", "name": "fig-recall-mnist"}} tags=["hide-input"]
+at = {"dataset": "mnist", "measure": RECALL, "epsilon": 10.0}
+shown(tradeoff(runs, **at), tradeoff_alt(runs, **at))
+
+# %% [markdown]
+# The first images of each class, by method, always of the lowest seed. At $\varepsilon = 10$:
 
 # %% tags=["hide-input"]
-import pandas as pd
-from IPython.display import Image
-
-from companion.book.gallery import gallery
-from companion.book.tables import results_table
-from companion.studies.committed import committed_records, project_root
-
-pd.set_option("display.max_rows", None)  # a row that is not shown was not reported
-records = committed_records(project_root() / "results")
+gallery(records, dataset="mnist", epsilon=10.0)
 
 # %% [markdown]
-# ## MNIST
+# At $\varepsilon = 1$:
 
-# %% tags=["hide-input", "output_scroll"]
+# %% tags=["hide-input"]
+gallery(records, dataset="mnist", epsilon=1.0)
+
+# %% mystnb={"code_prompt_show": "Show quality, every run on MNIST"} tags=["hide-cell", "output_scroll"]
 results_table(records, dataset="mnist", view="quality")
 
-# %% [markdown]
-# Samples, one sheet per method and budget, always of the lowest seed. A sheet's rows are classes;
-# the budget spent is above it.
-
-# %% mystnb={"image": {"alt": "Generated MNIST digits, by method"}} tags=["hide-input"]
-Image(gallery(records, dataset="mnist"))
-
-# %% tags=["hide-input", "output_scroll"]
+# %% mystnb={"code_prompt_show": "Show privacy, every run on MNIST"} tags=["hide-cell", "output_scroll"]
 results_table(records, dataset="mnist", view="privacy")
 
-# %% [markdown]
-# *sigma* is the noise of the rounds in units of the contribution bound, *prior noise* that of the
-# one-shot prior in units of its joint sensitivity, *q* the sampling rate, *T* the rounds, *K* the
-# shards. *Seeded* noise can be repeated and is therefore not fit for private data.
-
-# %% tags=["hide-input", "output_scroll"]
+# %% mystnb={"code_prompt_show": "Show cost and commands, every run on MNIST"} tags=["hide-cell", "output_scroll"]
 results_table(records, dataset="mnist", view="cost")
 
 # %% [markdown]
 # ## Fashion-MNIST
 
-# %% tags=["hide-input", "output_scroll"]
+# %% mystnb={"figure": {"caption": "Fashion-MNIST: accuracy against distance to real images.", "name": "fig-tradeoff-fashion"}} tags=["hide-input"]
+at = {"dataset": "fashion_mnist", "measure": FRECHET, "epsilon": 10.0}
+shown(tradeoff(runs, **at), tradeoff_alt(runs, **at))
+
+# %% mystnb={"figure": {"caption": "Fashion-MNIST: accuracy against recall.", "name": "fig-recall-fashion"}} tags=["hide-input"]
+at = {"dataset": "fashion_mnist", "measure": RECALL, "epsilon": 10.0}
+shown(tradeoff(runs, **at), tradeoff_alt(runs, **at))
+
+# %% [markdown]
+# At $\varepsilon = 10$:
+
+# %% tags=["hide-input"]
+gallery(records, dataset="fashion_mnist", epsilon=10.0)
+
+# %% [markdown]
+# At $\varepsilon = 1$:
+
+# %% tags=["hide-input"]
+gallery(records, dataset="fashion_mnist", epsilon=1.0)
+
+# %% mystnb={"code_prompt_show": "Show quality, every run on Fashion-MNIST"} tags=["hide-cell", "output_scroll"]
 results_table(records, dataset="fashion_mnist", view="quality")
 
-# %% mystnb={"image": {"alt": "Generated Fashion-MNIST clothes, by method"}} tags=["hide-input"]
-Image(gallery(records, dataset="fashion_mnist"))
-
-# %% tags=["hide-input", "output_scroll"]
+# %% mystnb={"code_prompt_show": "Show privacy, every run on Fashion-MNIST"} tags=["hide-cell", "output_scroll"]
 results_table(records, dataset="fashion_mnist", view="privacy")
 
-# %% tags=["hide-input", "output_scroll"]
+# %% mystnb={"code_prompt_show": "Show cost and commands, every run on Fashion-MNIST"} tags=["hide-cell", "output_scroll"]
 results_table(records, dataset="fashion_mnist", view="cost")
 
 # %% [markdown]
@@ -103,13 +148,17 @@ results_table(records, dataset="fashion_mnist", view="cost")
 # identity has five, so these are not guarantees for a person. CelebA's license forbids passing
 # pictures on, so none are shown.
 
-# %% tags=["hide-input", "output_scroll"]
+# %% mystnb={"figure": {"caption": "CelebA, 32 x 32 subset: accuracy against distance to real images.", "name": "fig-tradeoff-celeba"}} tags=["hide-input"]
+at = {"dataset": "celeba", "measure": FRECHET, "epsilon": 10.0}
+shown(tradeoff(runs, **at), tradeoff_alt(runs, **at))
+
+# %% mystnb={"code_prompt_show": "Show quality, every run on CelebA"} tags=["hide-cell", "output_scroll"]
 results_table(records, dataset="celeba", view="quality")
 
-# %% tags=["hide-input", "output_scroll"]
+# %% mystnb={"code_prompt_show": "Show privacy, every run on CelebA"} tags=["hide-cell", "output_scroll"]
 results_table(records, dataset="celeba", view="privacy")
 
-# %% tags=["hide-input", "output_scroll"]
+# %% mystnb={"code_prompt_show": "Show cost and commands, every run on CelebA"} tags=["hide-cell", "output_scroll"]
 results_table(records, dataset="celeba", view="cost")
 
 # %% [markdown]

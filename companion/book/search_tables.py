@@ -12,6 +12,7 @@ from matplotlib.ticker import LogLocator
 from companion.book.figures import COLORS
 from companion.studies.search_space import COLOR_STEPS, NEXT_TO_NO_NOISE
 from companion.studies.settings_search import TUNING_FILE
+from dpgen_core.records.sheets import new_figure
 
 
 def tuning_table(results: Path) -> pd.DataFrame:
@@ -86,24 +87,9 @@ def compute_curve(results: Path, *, floor: float) -> Figure:
         results: the folder that holds `TUNING_FILE`.
         floor: the accuracy asked for, in percent.
     """
-    table = pd.read_csv(results / TUNING_FILE)
-    table = table[table["method"] == "efsgd"]
-    changed = table["overrides"].map(json.loads)
-    framed = changed.map(lambda fields: fields.get("rounds_frame", False))
-    varied = changed.map(lambda fields: fields.get("appearance_noise", False))
-    free = table["epsilon"] > NEXT_TO_NO_NOISE
-    figure = Figure(figsize=(6.4, 3.4), layout="constrained")
+    figure = new_figure(6.2, 4.2)
     axis = figure.subplots()
-    for color, (label, rows) in zip(
-        COLORS,
-        {
-            "epsilon 10": table[~free & ~varied & ~framed],
-            "epsilon 10, with frames": table[~free & framed],
-            "epsilon 10, with appearance noise": table[~free & varied],
-            "next to no privacy noise": table[free],
-        }.items(),
-        strict=False,
-    ):
+    for color, (label, rows) in zip(COLORS, _trials(results).items(), strict=False):
         axis.plot(rows["minutes"], 100 * rows["g2r"], "o", color=color, label=label)
     axis.axhline(floor, color="gray", lw=1, ls="--", label="asked for")
     axis.set_xscale("log")
@@ -111,8 +97,34 @@ def compute_curve(results: Path, *, floor: float) -> Figure:
     axis.xaxis.set_major_formatter("{x:g}")
     axis.minorticks_off()
     axis.set(xlabel="minutes of one core (log scale)", ylabel="g2r, held-out records (%)")
-    axis.legend(frameon=False)
+    figure.legend(frameon=False, loc="outside upper center", ncols=2, fontsize=9)
     return figure
+
+
+def compute_alt(results: Path, *, floor: float) -> str:
+    """What is seen in `compute_curve`: how many trials of each kind lie above the line."""
+    seen = [
+        f"{label}: {(100 * rows['g2r'] >= floor).sum()} of {len(rows)}"
+        for label, rows in _trials(results).items()
+        if len(rows)
+    ]
+    return f"Trials by time and accuracy. On or above the dashed line: {'; '.join(seen)}."
+
+
+def _trials(results: Path) -> dict[str, pd.DataFrame]:
+    """The trials of `efsgd` by what was changed."""
+    table = pd.read_csv(results / TUNING_FILE)
+    table = table[table["method"] == "efsgd"]
+    changed = table["overrides"].map(json.loads)
+    framed = changed.map(lambda fields: fields.get("rounds_frame", False)).astype(bool)
+    varied = changed.map(lambda fields: fields.get("appearance_noise", False)).astype(bool)
+    free = table["epsilon"] > NEXT_TO_NO_NOISE
+    return {
+        "epsilon 10": table[~free & ~varied & ~framed],
+        "epsilon 10, with frames": table[~free & framed],
+        "epsilon 10, with appearance noise": table[~free & varied],
+        "next to no privacy noise": table[free],
+    }
 
 
 def _added(step: int) -> str:

@@ -48,12 +48,22 @@ def verdicts(records: Sequence[Record]) -> str:
     family = part_effects(records)
     out = []
     for name, switch in PAPER_PARTS:
-        of_part = [effect for effect in family if effect.base == f"efsgd/{switch}"]
         anchor = name.removeprefix("the ").replace(" ", "-")
-        out.append(f"(answer-{anchor})=\n{_part(name, of_part)}\n")
+        link = "{ref}`See the figure <what-each-part-buys>`."
+        out.append(f"(answer-{anchor})=\n{_part(name, switch, family)} {link}\n")
     out.append(f"{family_note(family)}\n")
     out.append(f"(answer-best-at-one)=\n{best_at_one(runs_frame(records))}\n")
     return "\n".join(out)
+
+
+def answers(family: Sequence[Effect]) -> str:
+    """A Markdown list: the verdict on each part with its intervals, and the rule.
+
+    Args:
+        family: from `part_effects`.
+    """
+    parts = [f"- {_part(name, switch, family)}" for name, switch in PAPER_PARTS]
+    return "\n".join([*parts, "", family_note(family), ""])
 
 
 def summary(of_part: Sequence[Effect]) -> str:
@@ -71,7 +81,8 @@ def summary(of_part: Sequence[Effect]) -> str:
     return "Undecided"
 
 
-def _part(name: str, of_part: Sequence[Effect]) -> str:
+def _part(name: str, switch: str, family: Sequence[Effect]) -> str:
+    of_part = [effect for effect in family if effect.base == f"efsgd/{switch}"]
     if not of_part:
         return f"**Does {name} help?** No record is committed yet."
     changes = []
@@ -82,8 +93,7 @@ def _part(name: str, of_part: Sequence[Effect]) -> str:
         changes.append(f"{NAMES[measure]} by {listed(found)}")
     return (
         f"**Does {name} help?** {summary(of_part)}. At epsilon {BUDGET:g} it changes "
-        f"{'; '.join(changes)} (in parentheses: 95 % interval). "
-        "{ref}`See the figure <what-each-part-buys>`."
+        f"{'; '.join(changes)} (in parentheses: 95 % interval)."
     )
 
 

@@ -88,3 +88,5 @@ def test_the_curve_holds_every_trial_of_efsgd(tmp_path: Path) -> None:
     assert framed.get_ydata().tolist() == [91]
     assert varied.get_ydata().tolist() == [88]
     assert free.get_ydata().tolist() == [90] and list(asked.get_ydata()) == [88.0, 88.0]
+    text = search_tables.compute_alt(tmp_path, floor=88.0)
+    assert "epsilon 10: 0 of 3; epsilon 10, with frames: 1 of 1" in text

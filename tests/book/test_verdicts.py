@@ -6,7 +6,7 @@ from pathlib import Path
 
 from made_records import make_record
 
-from companion.book.verdicts import PAPER_PARTS, part_effects, verdicts
+from companion.book.verdicts import PAPER_PARTS, answers, part_effects, verdicts
 from companion.studies.committed import committed_records
 
 STEPS = (0.0, 0.011, 0.019, 0.03, 0.042)
@@ -60,6 +60,9 @@ def test_part_effects_are_with_minus_without(tmp_path: Path) -> None:
     assert set(by_base) == {switch for _, switch in PAPER_PARTS}
     assert by_base["no-error-feedback"].mean > 4.9
     assert all(effect.method == "efsgd" for effect in family)
+    first, *_ = lines = answers(family).splitlines()
+    assert first.startswith("- **Does error feedback help?** Yes: better g2r on MNIST.")
+    assert sum(line.startswith("- ") for line in lines) == 3 and "{ref}" not in "".join(lines)
 
 
 def test_without_records_every_anchor_stays() -> None:
