@@ -138,7 +138,7 @@ def privacy_loss_of_a_run(record_is_there):
 there = np.array([privacy_loss_of_a_run(True) for _ in range(runs)])
 away = np.array([privacy_loss_of_a_run(False) for _ in range(runs)])
 
-# %% mystnb={"figure": {"caption": "Privacy loss of whole runs, with the record and without. Dotted: the published epsilon.", "name": "fig-played-losses"}, "image": {"alt": "Two separate bell-shaped histograms: runs with the record lie far to the right of the dotted line of the published epsilon, runs without it to the left of zero."}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "Privacy loss of whole runs, with the record and without. Dotted: the published epsilon.", "name": "fig-played-losses"}, "image": {"alt": "Two histograms far apart: runs without the record lie in a narrow peak below zero, runs with it spread wide and far to the right of the dotted line of the published epsilon."}} tags=["hide-input"]
 claim = lineage_accounting.claimed_epsilon(
     num_discriminators=discriminators,
     noise_multiplier=noise_multiplier,

@@ -43,7 +43,7 @@ sampling_rate = 0.2  # q, the chance that an owner joins a round
 feedback_decay = 0.5  # of the error memory; 0 is no memory
 adversarial_weight = 1.0  # of what the critic says
 reconstruction_weight = 0.5  # of the pull towards real records
-max_epsilon = 10.0  # the budget, at delta = 1e-5
+max_epsilon = 10.0  # the budget
 rounds = 40  # T
 num_shards = 400  # K, owners
 num_records = 4000  # N, over all owners
