@@ -39,7 +39,7 @@ from companion.book.figures import budget_curve
 from companion.book.forest import forest, forest_alt
 from companion.book.gallery import gallery
 from companion.book.tables import runs_frame
-from companion.book.verdicts import answers, part_effects
+from companion.book.verdicts import answers, part_effects, short_answers
 from companion.studies.campaign import NON_PRIVATE, missing
 from companion.studies.committed import committed_records, project_root
 from dpgen_core.config.presets import COLORED, PRIOR_FRAMED, REFINED, ROUNDS_FRAMED, VARIED
@@ -48,9 +48,10 @@ pd.set_option("display.max_rows", None)  # a row that is not shown was not repor
 pd.set_option("display.max_colwidth", None)  # nor is a setting that is cut off
 root = project_root()
 records = committed_records(root / "results")
+family = part_effects(records)
+Markdown(short_answers(family))
 
 # %% mystnb={"figure": {"caption": "What the paper's parts buy: with minus without, mean and 95 % interval over paired seeds. Filled: decided after correction for the number of comparisons.", "name": "fig-forest"}} tags=["hide-input"]
-family = part_effects(records)
 shown(forest(family), forest_alt(family))
 
 # %% tags=["hide-input"]
@@ -143,7 +144,7 @@ captioned(compared_table(records, "dp-sgd-critic", *owners, "efsgd-critic"))
 # %% [markdown]
 # What that memory buys, at its price, against the same without:
 
-# %% tags=["hide-input", "output_scroll"]
+# %% tags=["hide-input"]
 captioned(compared_table(records, "efsgd-critic", "efsgd-critic/no-error-feedback"))
 
 # %% [markdown]
@@ -154,7 +155,7 @@ captioned(compared_table(records, "efsgd-critic", "efsgd-critic/no-error-feedbac
 # below, came before these runs: on digits, on digits in frames, on clothes. Against the critic without a prior, against owners on
 # the same kind of prior, and against such a release alone, which has the whole budget:
 
-# %% tags=["hide-input", "output_scroll"]
+# %% tags=["hide-input"]
 captioned(compared_table(records, REFINED, "dp-sgd-critic", "efsgd-prior", "mixture"))
 
 # %% tags=["hide-input"]
@@ -341,7 +342,7 @@ captioned(switched_table(records, *COLORED))
 # What was asked for before anything was run, beside what was reached. Then `efsgd-prior` against what a single release does
 # with the whole budget: against `gaussian`, and against `mixture`, the kind of release it starts from.
 
-# %% tags=["hide-input", "output_scroll"]
+# %% tags=["hide-input"]
 targets_table(records)
 
 # %% mystnb={"code_prompt_show": "Show efsgd-prior against one release"} tags=["hide-cell", "output_scroll"]

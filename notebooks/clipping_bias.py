@@ -290,16 +290,23 @@ pd.DataFrame({name: vars(bias) for name, bias in measured.items()}).T.rename(
 # Clipping image by image does some more harm, since an owner that lacks a class contributes little
 # about it.
 #
-# The full runs whose records are in the repository logged the same figures in every round. Medians
-# over the rounds:
+# The full runs whose records are in the repository logged the same figures in every round:
 
-# %% tags=["output_scroll"]
-recorded_bias(committed_records(project_root() / "results"))
+# %% mystnb={"figure": {"caption": "Full runs by how far the clip, or clip and memory, turn the sum of contributions: one minus the cosine, median over the rounds (log axis).", "name": "fig-clip-cosines"}}
+from companion.book.alt_text import shown
+from companion.book.clip_cosines import clip_cosines, cosine_alt, cosine_histogram
+
+records = committed_records(project_root() / "results")
+cosines = clip_cosines(records)
+shown(cosine_histogram(cosines), cosine_alt(cosines))
+
+# %% mystnb={"code_prompt_show": "Show every run"} tags=["hide-cell", "output_scroll"]
+recorded_bias(records)
 
 # %% [markdown]
 # Without a memory the cosine is that of the clip alone: with one clip per owner there is next to
-# nothing to repair. The penalty on the critic's gradient norm is not the reason, as the table above
-# shows: the norms are about as even without it. With the memory on, the released sum also holds
+# nothing to repair. The penalty on the critic's gradient norm is not the reason, as the table of
+# settings above shows: the norms are about as even without it. With the memory on, the released sum also holds
 # what was left over from earlier rounds, and that counts as a deviation here, so the cosine is
 # lower. Since every contribution is clipped in every round, the owners' vectors are always long,
 # and their memories are never emptied. Whether error feedback helps in this setting is measured in

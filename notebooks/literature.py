@@ -21,7 +21,7 @@
 # it. Hollow marks are others' figures: each has another accounting, another neighboring relation or another protocol, so
 # the chart shows where they lie and draws no ranking.
 
-# %% tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "g2r (%) against epsilon. Lines: means over seeds of what was measured here, under replace-one. Hollow: as published, each by its own accounting and protocol; *bench* is DPImageBench.", "name": "fig-published"}} tags=["hide-input"]
 import pandas as pd
 
 from companion.book.aggregate import comparison
@@ -38,7 +38,6 @@ root = project_root()
 records = committed_records(root / "results")
 published = root / "book" / "published.csv"
 
-# %% mystnb={"figure": {"caption": "g2r (%) against epsilon. Lines: means over seeds of what was measured here, under replace-one. Hollow: as published, each by its own accounting and protocol; *bench* is DPImageBench.", "name": "fig-published"}} tags=["hide-input"]
 runs = runs_frame(records)
 shown(against_published(runs, published), against_published_alt(runs, published))
 

@@ -38,12 +38,11 @@ pd.set_option("display.max_rows", None)  # a row that is not shown was not repor
 records = committed_records(project_root() / "results")
 runs = runs_frame(records)
 
+Markdown(best_at_one(runs))
+
 # %% mystnb={"figure": {"caption": "MNIST: accuracy of a classifier trained on generated images, against their distance to real ones.", "name": "fig-tradeoff-mnist"}} tags=["hide-input"]
 at = {"dataset": "mnist", "measure": FRECHET, "epsilon": 10.0}
 shown(tradeoff(runs, **at), tradeoff_alt(runs, **at))
-
-# %% tags=["hide-input"]
-Markdown(best_at_one(runs))
 
 # %% [markdown]
 # ## How to read figures and tables

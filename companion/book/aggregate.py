@@ -119,7 +119,7 @@ def noted(table: pd.DataFrame, family: Sequence[Effect]) -> pd.DataFrame:
 
 def captioned(table: pd.DataFrame) -> Styler:
     """The table with its note as a caption, for a notebook."""
-    style = table.style.set_table_attributes('class="dataframe"')
+    style = table.reset_index().style.hide().set_table_attributes('class="dataframe"')
     return style.set_caption(table.attrs.get("note", "No record is committed yet."))
 
 

@@ -47,7 +47,7 @@ def label_margin(axes: Axes, labels: Sequence[Label], *, left: bool = False) -> 
     shares = [float(to_share.transform((label.x, label.y))[1]) for label in labels]
     places = apart(shares, _LINE * _FONT / height)
     over = max(max(places) - 1.02, 0.0) + min(min(places) + 0.02, 0.0)
-    edge, side = (-0.17, "right") if left else (1.05, "left")
+    edge, side, near = (-0.17, "right", 1.0) if left else (1.05, "left", 0.0)
     for label, place in zip(labels, places, strict=True):
         axes.annotate(
             label.text,
@@ -64,6 +64,7 @@ def label_margin(axes: Axes, labels: Sequence[Label], *, left: bool = False) -> 
                 "color": label.color,
                 "alpha": 0.45,
                 "linewidth": 0.6,
+                "relpos": (near, 0.5),
                 "shrinkA": 1,
                 "shrinkB": 3,
             },

@@ -66,8 +66,17 @@ def answers(family: Sequence[Effect]) -> str:
     return "\n".join([*parts, "", family_note(family), ""])
 
 
+def short_answers(family: Sequence[Effect]) -> str:
+    """One line of Markdown: the verdict on each part, without figures."""
+    found = [
+        f"**{name.removeprefix('the ').capitalize()}**: {summary(_of(switch, family))}."
+        for name, switch in PAPER_PARTS
+    ]
+    return " ".join(found)
+
+
 def summary(of_part: Sequence[Effect]) -> str:
-    """The verdicts on one part in a few words, as "No: worse recall on MNIST"."""
+    """The verdicts on one part in a few words, as "Only its cost is decided: worse recall on MNIST"."""
     good, bad = (
         [f"{NAMES[e.measure]} on {DATASET_TITLES[e.dataset]}" for e in of_part if e.verdict == w]
         for w in ("better", "worse")
@@ -77,12 +86,12 @@ def summary(of_part: Sequence[Effect]) -> str:
     if good:
         return f"Yes: better {listed(good)}"
     if bad:
-        return f"No: worse {listed(bad)}"
+        return f"Only its cost is decided: worse {listed(bad)}"
     return "Undecided"
 
 
 def _part(name: str, switch: str, family: Sequence[Effect]) -> str:
-    of_part = [effect for effect in family if effect.base == f"efsgd/{switch}"]
+    of_part = _of(switch, family)
     if not of_part:
         return f"**Does {name} help?** No record is committed yet."
     changes = []
@@ -95,6 +104,10 @@ def _part(name: str, switch: str, family: Sequence[Effect]) -> str:
         f"**Does {name} help?** {summary(of_part)}. At epsilon {BUDGET:g} it changes "
         f"{'; '.join(changes)} (in parentheses: 95 % interval)."
     )
+
+
+def _of(switch: str, family: Sequence[Effect]) -> list[Effect]:
+    return [effect for effect in family if effect.base == f"efsgd/{switch}"]
 
 
 def best_at_one(runs: pd.DataFrame) -> str:

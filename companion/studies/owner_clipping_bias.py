@@ -128,13 +128,14 @@ def recorded_bias(records: Sequence[Record]) -> pd.DataFrame:
         if table.empty:
             continue
         config = record.config
+        memory = "on" if config.contribution.feedback_decay else "off"
         rows.append(
             {
                 "data set": config.dataset,
                 "method": config.method,
                 "epsilon": f"{config.privacy.epsilon:g}",
                 "clip": config.contribution.clip_mode,
-                "memory": "on" if config.contribution.feedback_decay else "off",
+                "memory": memory if config.privacy.learner == "owners" else "none",
                 "cosine": table["clip_cosine"].median(),
                 "lowest cosine": table["clip_cosine"].min(),
                 "norm spread": table["norm_spread"].median(),

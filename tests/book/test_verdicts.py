@@ -6,7 +6,13 @@ from pathlib import Path
 
 from made_records import make_record
 
-from companion.book.verdicts import PAPER_PARTS, answers, part_effects, verdicts
+from companion.book.verdicts import (
+    PAPER_PARTS,
+    answers,
+    part_effects,
+    short_answers,
+    verdicts,
+)
 from companion.studies.committed import committed_records
 
 STEPS = (0.0, 0.011, 0.019, 0.03, 0.042)
@@ -44,7 +50,7 @@ def test_each_part_gets_its_verdict_interval_and_anchor(tmp_path: Path) -> None:
     assert feedback.startswith("(answer-error-feedback)=\n**Does error feedback help?** Yes: ")
     assert "better g2r on MNIST." in feedback and "g2r by +5.0 (+4.9 to +5.0) on MNIST" in feedback
     assert loss.startswith("(answer-reconstruction-loss)=\n")
-    assert "No: worse recall on MNIST." in loss
+    assert "Only its cost is decided: worse recall on MNIST." in loss
     assert noise.startswith("(answer-noise-injection)=\n") and "help?** Undecided." in noise
     tested = sum(effect.p == effect.p for effect in part_effects(records))
     assert f"for {tested} comparisons" in rule and "n = 5" in rule
@@ -60,6 +66,7 @@ def test_part_effects_are_with_minus_without(tmp_path: Path) -> None:
     assert set(by_base) == {switch for _, switch in PAPER_PARTS}
     assert by_base["no-error-feedback"].mean > 4.9
     assert all(effect.method == "efsgd" for effect in family)
+    assert short_answers(family).startswith("**Error feedback**: Yes: better g2r on MNIST. **Recon")
     first, *_ = lines = answers(family).splitlines()
     assert first.startswith("- **Does error feedback help?** Yes: better g2r on MNIST.")
     assert sum(line.startswith("- ") for line in lines) == 3 and "{ref}" not in "".join(lines)
