@@ -425,7 +425,7 @@ print(len(missing(root / "results")))
 #
 # :::{admonition} Exercise 1
 # Over three seeds a part changes g2r by 0.9, 0.2 and 1.3 points. What is the interval? And how often does this rule fire
-# without any effect: "decided, if the means of two settings differ by more than the root of the sum of their variances"?
+# without any effect: "decided, if the means of two settings differ by more than the root of the sum of the variances between runs"?
 # :::
 #
 # :::{admonition} Solution
