@@ -45,8 +45,8 @@ adversarial_weight = 1.0  # of what the critic says
 reconstruction_weight = 0.5  # of the pull towards real records
 max_epsilon = 10.0  # the budget
 rounds = 40  # T
-num_shards = 400  # K, owners
-num_records = 4000  # N, over all owners
+num_shards = 300  # K, owners
+num_records = 3000  # N, over all owners
 critic_steps = 1  # in each round that an owner joins
 seed = 0
 
@@ -204,7 +204,7 @@ z, y = latents("round", 0)
 x = encode(generate(theta, z, y, stream(seed, "injection", 0)))  # (40, 196), public
 pool = (x.detach(), y)  # stands in for the pool of fakes until the rounds begin
 
-# %% mystnb={"figure": {"caption": "Above: ten records of one owner. Below: ten images of the untrained generator.", "name": "fig-whole-start"}, "image": {"alt": "A row of clean white digits on black above a row of gray blotches without any shape"}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "Above: ten records of one owner. Below: ten images of the untrained generator.", "name": "fig-whole-start"}, "image": {"alt": "A row of clean white digits on black above a row of gray blotches without any shape."}} tags=["hide-input"]
 figure, axes = plt.subplots(2, 10, figsize=(6.4, 1.4), layout="constrained")
 for row, codes_shown in zip(axes, (codes[0, :10], x.detach()[y.argsort()[::4]]), strict=True):
     for axis, code in zip(row, codes_shown, strict=True):
@@ -287,12 +287,14 @@ def contribution(k, x, y, pool, t):
 train(0, pool, t=0)  # owner 0 has a look, before the rounds begin
 goal, found = target(0, x.detach(), y, pool)
 u = contribution(0, x, y, pool, t=0)  # (40, 196), private
+by_class = y.argsort()[::4]  # an image of each class
+some = torch.cat([by_class[found[by_class]][:4], by_class[~found[by_class]][:1]])
 
-# %% mystnb={"figure": {"caption": "Five images of the generator, the records that owner 0 would have them become, and the direction it wants (minus its gradient). Blank where it has no record of the class.", "name": "fig-whole-gradient"}, "image": {"alt": "Three rows of five small pictures: gray blotches, sharp digits, and red and blue maps in which the strokes of the digits above stand out"}} tags=["hide-input"]
-figure, axes = plt.subplots(3, 5, figsize=(4.6, 2.8), layout="constrained")
+# %% mystnb={"figure": {"caption": "Images of the generator, the records that owner 0 would have them become, and the direction it wants (minus its gradient). Blank: it has no record of the class, and only its critic speaks.", "name": "fig-whole-gradient"}, "image": {"alt": "Three rows of small pictures: gray blotches, sharp digits, and red and blue maps in which the strokes of the digits above stand out. In the last column the digit is missing and the map has no shape."}} tags=["hide-input"]
+figure, axes = plt.subplots(3, len(some), figsize=(4.6, 2.8), layout="constrained", squeeze=False)
 names = ("image", "target", "wanted")
 for row, name, shown in zip(axes, names, (x.detach(), found[:, None] * goal, -u), strict=True):
-    for axis, code in zip(row, shown, strict=False):
+    for axis, code in zip(row, shown[some], strict=True):
         picture = modes.T @ code.view(14, 14) @ modes
         signed = {"cmap": "RdBu_r", "vmin": -picture.abs().max(), "vmax": picture.abs().max()}
         axis.imshow(
@@ -373,7 +375,7 @@ def affordable(t):
     return epsilon_spent(rounds=t + 1, **setting) <= max_epsilon
 
 
-# %% mystnb={"figure": {"caption": "Epsilon after each round, and the budget (dotted).", "name": "fig-whole-ledger"}, "image": {"alt": "A curve that rises quickly at first, then ever more slowly, and ends close to a dotted horizontal line"}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "Epsilon after each round, and the budget (dotted).", "name": "fig-whole-ledger"}, "image": {"alt": "A curve that rises quickly at first, then ever more slowly, and ends close to a dotted horizontal line."}} tags=["hide-input"]
 figure, axis = plt.subplots(figsize=(5.2, 2.0), layout="constrained")
 axis.plot(
     range(1, rounds + 1),
@@ -426,7 +428,7 @@ for t in filter(affordable, range(rounds)):
     releases.append(release(kept, x.shape, t))
     follow(x, releases[-1], t)
 
-# %% mystnb={"figure": {"caption": "Last round. Left: the sum of the clipped contributions for one image, which nobody outside sees. Middle: the release, on the same color scale. Right: the image itself.", "name": "fig-whole-noise"}, "image": {"alt": "Three panels: a pale red and blue map, the same kind of map in much stronger colors and without any shape, and a blurred gray digit"}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "Last round. Left: the sum of the clipped contributions for one image, which nobody outside sees. Middle: the release, on the same color scale. Right: the image itself.", "name": "fig-whole-noise"}, "image": {"alt": "Three panels: a pale red and blue map with faint strokes, a map in much stronger colors in which no shape can be seen, and a blurred gray digit."}} tags=["hide-input"]
 figure, axes = plt.subplots(1, 3, figsize=(5.2, 1.9), layout="constrained")
 clean = sum(kept)[0] if kept else torch.zeros(codes.shape[2])
 noisy = releases[-1][0].double()
@@ -450,7 +452,7 @@ plt.show()
 # The noise is far larger than the signal, in every number of every round. But it points elsewhere
 # each time, and the owners keep pulling the same way. That is what the generator learned:
 
-# %% mystnb={"figure": {"caption": "Images of the trained generator, a column per digit.", "name": "fig-whole-samples"}, "image": {"alt": "Four rows of ten small blurred white shapes on black; some can be read as the digit of their column, many are blobs"}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "Images of the trained generator, a column per digit.", "name": "fig-whole-samples"}, "image": {"alt": "Four rows of ten small blurred white shapes on black; some can be read as the digit of their column, many are blobs."}} tags=["hide-input"]
 figure, axes = plt.subplots(4, 10, figsize=(6.4, 2.7), layout="constrained")
 with torch.no_grad():
     wanted = torch.arange(10).repeat(4)

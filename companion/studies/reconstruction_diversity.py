@@ -1,8 +1,8 @@
 """The effect of the reconstruction loss on diversity: images that follow their targets.
 
 A demonstration for the chapter on losses, without generator, noise or privacy. A class's images, as
-codes of the public basis, move freely along the gradient of the reconstruction loss, towards the nearest or the matched
-record, of one owner or of many whose gradients are summed.
+codes of the public basis, move freely along the gradient of the reconstruction loss, towards the
+nearest or the matched record, of one owner or of many whose gradients are summed.
 """
 
 from __future__ import annotations
