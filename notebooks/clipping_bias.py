@@ -292,7 +292,7 @@ pd.DataFrame({name: vars(bias) for name, bias in measured.items()}).T.rename(
 #
 # The full runs whose records are in the repository logged the same figures in every round:
 
-# %% mystnb={"figure": {"caption": "Full runs by how far the clip, or clip and memory, turn the sum of contributions: one minus the cosine, median over the rounds (log axis).", "name": "fig-clip-cosines"}}
+# %% mystnb={"figure": {"caption": "Full runs by how far the clip, or clip and memory, turn the sum of contributions: one minus the cosine, median over the rounds (log axis). A cosine of one, where nothing is clipped, is drawn at the left edge.", "name": "fig-clip-cosines"}}
 from companion.book.alt_text import shown
 from companion.book.clip_cosines import clip_cosines, cosine_alt, cosine_histogram
 
