@@ -186,7 +186,7 @@ def _check_data(config: ExperimentConfig, pool: ImageData) -> None:
 
 def _write_outcome(session: Session, test: ImageData, target: Path, *, fingerprint: str) -> Record:
     """Sample, evaluate and write the record; `fingerprint` identifies settings and data."""
-    config = session.config
+    config, trained = session.config, session.seconds
     labels = torch.arange(config.evaluation.synthetic_records) % config.num_classes
     images = session.trainer.sample(labels)
     names = session.real.class_names
@@ -200,7 +200,7 @@ def _write_outcome(session: Session, test: ImageData, target: Path, *, fingerpri
         cache_dir=target.parent / ".work" / "classifiers",
     )
     metrics |= {
-        "training_seconds": round(session.seconds, 1),
+        "training_seconds": round(trained, 1),
         "evaluation_seconds": round(time.perf_counter() - started, 1),
         "peak_memory_gb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20, 2),
     }

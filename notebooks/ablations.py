@@ -19,7 +19,7 @@
 # # What each part buys
 #
 # The paper's three parts in `efsgd`, with minus without, at one budget: everything else stays as it is, the noise is
-# calibrated anew, and runs of the same seed are compared. A mark is the mean of the differences, a bar its 95 % interval.
+# calibrated anew, and runs of the same seed are compared. A mark is the mean of the differences, a bar its confidence interval.
 
 # %% tags=["hide-input"]
 import pandas as pd

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from dpgen_core import experiment
 from dpgen_core.checks import InvalidArgument
 from dpgen_core.config.make import make_config
 from dpgen_core.config.presets import COLORED, method_names
+from dpgen_core.evaluation.metrics import evaluate
 from dpgen_core.experiment import run_experiment
 from dpgen_core.records.record import Record, load_records
 from dpgen_core.training.workspace import JournalLine
@@ -26,6 +28,20 @@ def test_two_runs_with_one_seed_are_identical_and_other_seeds_differ(tmp_path: P
     same(first, second)
     other = run(small(seed=1), tmp_path / "a")
     assert not other.history["release_norm"].equals(first.history["release_norm"])
+
+
+def test_training_time_ends_before_the_evaluation(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = time.perf_counter
+
+    def slow(*sets: Any, **options: Any) -> Any:
+        monkeypatch.setattr(time, "perf_counter", lambda: clock() + 1000)
+        return evaluate(*sets, **options)
+
+    monkeypatch.setattr(experiment, "evaluate", slow)
+    metrics = run(small(), tmp_path).metrics
+    assert metrics["evaluation_seconds"] >= 1000 > metrics["training_seconds"]
 
 
 def test_record_holds_what_was_promised(tmp_path: Path) -> None:
