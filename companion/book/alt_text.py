@@ -6,15 +6,15 @@ A page's renderer takes it from the metadata of the *cell*, Jupyter puts it with
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import Any
 
-import nbformat
 from IPython.display import Image
 from matplotlib.figure import Figure
 
 from dpgen_core.checks import require
 from dpgen_core.records.sheets import png_bytes
 
+Notebook = Any  # nbformat has no types
 _COLORS = 256  # of a chart, with the shades of smoothed lines and letters
 
 
@@ -33,12 +33,11 @@ def shown(figure: Figure, alt: str, *, colors: int = _COLORS) -> Image:
     return Image(png_bytes(figure, colors=colors), format="png", alt=alt)
 
 
-def keep_alt(path: Path) -> None:
-    """Copy each picture's text to its cell, in an executed notebook."""
-    notebook = nbformat.read(path, as_version=4)
+def keep_alt(notebook: Notebook) -> Notebook:
+    """The executed notebook with each picture's text copied to its cell, changed in place."""
     for cell in notebook.cells:
         for output in cell.get("outputs", []):
             alt = output.get("metadata", {}).get("image/png", {}).get("alt")
             if alt:
                 cell.metadata.setdefault("mystnb", {}).setdefault("image", {})["alt"] = alt
-    nbformat.write(notebook, path)
+    return notebook

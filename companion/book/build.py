@@ -130,8 +130,8 @@ def _run(page: _Page, root: Path, target: Path, kept: Kept) -> None:
             cwd=str(root),
             progress_bar=False,
         )
-    keep_alt(executed)
-    nbformat.write(lighten(nbformat.read(executed, as_version=4)), executed)
+    notebook = nbformat.read(executed, as_version=4)
+    nbformat.write(lighten(keep_alt(notebook)), executed)
     kept.keep(kept.path(page.name, page.notebook, page.parameters), executed)
 
 

@@ -23,6 +23,7 @@ from companion.book.effects import (
 )
 from companion.book.measures import FRECHET, G2R
 from companion.book.tables import DATASET_TITLES, MISSING, runs_frame
+from companion.book.verdicts import NAMES
 from companion.studies.campaign import NON_PRIVATE
 from dpgen_core.config.presets import EXTRAS, WHOLE
 from dpgen_core.records.record import Record
@@ -251,8 +252,7 @@ def _presets(
 
 def _change(changes: Sequence[Effect]) -> str:
     """How one method differs from another, with intervals and verdicts."""
-    names = {G2R: "g2r", FRECHET: "Frechet distance"}
-    return " and ".join(f"{names[one.measure]} {judged(one)}" for one in changes)
+    return " and ".join(f"{NAMES[one.measure]} {judged(one)}" for one in changes)
 
 
 def _ceiling(records: Sequence[Record], table: pd.DataFrame) -> Iterator[str]:

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from companion.book.alt_text import shown
-from companion.book.overview import images_of
+from companion.book.overview import first_by_method, images_of
 from companion.book.tables import DATASET_TITLES, runs_frame
 from dpgen_core.checks import check_choice
 from dpgen_core.config.presets import WHOLE
@@ -44,7 +44,7 @@ def gallery(
     """
     check_choice("dataset", dataset, [name for name in DATASETS if name not in UNPUBLISHED])
     at = [r for r in records if (r.config.dataset, r.config.privacy.epsilon) == (dataset, epsilon)]
-    first = {r.config.method: r for r in sorted(at, key=lambda r: -r.config.seed)}
+    first = first_by_method(at)
     found = [name for name in methods if name in first]
     what = f"{DATASET_TITLES[dataset]} at epsilon {epsilon:g}"
     if not found:

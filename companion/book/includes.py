@@ -9,7 +9,7 @@ from pathlib import Path
 from companion.book import overview
 from companion.book.tables import claims, findings
 from companion.book.verdicts import verdicts
-from companion.studies.committed import committed_records, project_root
+from companion.studies.committed import committed_records, project_root, write_whole
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -22,9 +22,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     target = root / "book" / "_generated"
     target.mkdir(exist_ok=True)
     records = committed_records(root / "results")
-    (target / "claims.md").write_text(claims(root / "book" / "published.csv"))
-    (target / "findings.md").write_text(findings(records))
-    (target / "verdicts.md").write_text(verdicts(records))
+    write_whole(target / "claims.md", claims(root / "book" / "published.csv"))
+    write_whole(target / "findings.md", findings(records))
+    write_whole(target / "verdicts.md", verdicts(records))
     overview.write(records, root)
 
 

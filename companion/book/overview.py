@@ -79,7 +79,7 @@ def released(records: Sequence[Record], dataset: str) -> list[Panel]:
     mean, runs = by_method.mean(), by_method.size()
     best = str(mean[runs >= runs[BASELINE]].idxmax())
     shown = {BASELINE: "baseline", PAPER: "paper's parts", best: "our best"}
-    first = {r.config.method: r for r in sorted(at, key=lambda r: -r.config.seed)}
+    first = first_by_method(at)
     return [
         Panel(
             dataset,
@@ -110,6 +110,11 @@ def real(records: Sequence[Record], dataset: str, folder: Path | None = None) ->
         chosen = [data.images[data.labels == label][:_PER_CLASS, 0] for label in range(_CLASSES)]
         tile = _tile(np.stack([np.asarray(255 * images, dtype=np.uint8) for images in chosen]))
     return Panel(dataset, "real images", "", float(known.mean()), len(known), 0.0, tile)
+
+
+def first_by_method(records: Sequence[Record]) -> dict[str, Record]:
+    """The record of the lowest seed of each method: its pictures are shown, and none is picked."""
+    return {r.config.method: r for r in sorted(records, key=lambda r: -r.config.seed)}
 
 
 def images_of(sheet: Image.Image) -> np.ndarray:

@@ -21,6 +21,7 @@ import numpy as np
 from PIL import Image
 
 from companion.book.tables import DATASET_TITLES, MISSING, book_order
+from companion.book.weight import is_gray
 from companion.studies.committed import committed_records, project_root, write_whole
 from dpgen_core.accounting.ledger import bound_text
 from dpgen_core.accounting.rdp import ORDERS, sampled_gaussian_rdp
@@ -107,9 +108,7 @@ def _shrink(source: Path, target: Path, width: int) -> None:
     """A small WebP of a sheet: in gray if the sheet is."""
     with Image.open(source) as sheet:
         colors = sheet.convert("RGB")
-    gray = colors.convert("L")
-    spread = np.ptp(np.asarray(colors).astype(int), axis=2).max()
-    picture = gray if spread <= 2 else colors
+    picture = colors.convert("L") if is_gray(colors, within=2) else colors
     picture.thumbnail((width, width))
     picture.save(target, quality=_QUALITY)
 

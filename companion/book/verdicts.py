@@ -14,15 +14,13 @@ import pandas as pd
 from companion.book.effects import Comparison, Effect, effects, family_note, mean_interval
 from companion.book.measures import FRECHET, G2R, RECALL
 from companion.book.tables import DATASET_TITLES, runs_frame
+from companion.studies.campaign import PAPER_SWITCHES
 from dpgen_core.config.presets import WHOLE
 from dpgen_core.records.record import Record
 
 # The paper's parts: what each is called in a sentence, and the switch that leaves it out.
-PAPER_PARTS = (
-    ("error feedback", "no-error-feedback"),
-    ("the reconstruction loss", "no-reconstruction"),
-    ("noise injection", "no-noise-injection"),
-)
+_PARTS = ("error feedback", "the reconstruction loss", "noise injection")
+PAPER_PARTS = tuple(zip(_PARTS, PAPER_SWITCHES, strict=True))
 PART_MEASURES = (G2R, FRECHET, RECALL)
 BUDGET = 10.0  # epsilon at which parts are compared
 NAMES = {G2R: "g2r", FRECHET: "Frechet distance", RECALL: "recall"}

@@ -46,8 +46,7 @@ def lightened(png: bytes) -> bytes:
     if picture.width > MAX_WIDTH:
         height = round(picture.height * MAX_WIDTH / picture.width)
         picture = picture.resize((MAX_WIDTH, height), Image.Resampling.LANCZOS)
-    spread = np.ptp(np.asarray(picture), axis=2)
-    gray = bool(spread.max() <= _GRAY_WITHIN)
+    gray = is_gray(picture, _GRAY_WITHIN)
     if gray:
         picture = picture.convert("L").convert("RGB")
     buffer = io.BytesIO()
@@ -55,3 +54,8 @@ def lightened(png: bytes) -> bytes:
     small = picture.quantize(_GRAYS if gray else _COLORS, dither=dither)
     small.save(buffer, format="PNG", optimize=True)
     return min(png, buffer.getvalue(), key=len)
+
+
+def is_gray(picture: Image.Image, within: int) -> bool:
+    """Whether the channels of no pixel of an RGB picture are more than `within` of 255 apart."""
+    return bool(np.ptp(np.asarray(picture), axis=2).max() <= within)
