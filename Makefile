@@ -33,10 +33,7 @@ help: ## List the targets
 
 book: $(STAMP) ## Run the notebooks and build the book (PROFILE=smoke, quick or paper)
 	$(BIN)/python -m companion.book.build execute --profile $(PROFILE)
-	$(BIN)/python -m companion.book.build mathjax
-	$(BIN)/python -m companion.book.includes
-	$(BIN)/python -m companion.book.site
-	$(BIN)/python -m companion.book.status
+	$(BIN)/python -m companion.book.build static
 	$(BIN)/jupyter-book build -W -n --keep-going .
 	@echo "Open _build/html/index.html"
 

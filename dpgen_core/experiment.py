@@ -22,6 +22,7 @@ from dpgen_core.config.budget import LEARNERS, planned_events
 from dpgen_core.config.schema import ExperimentConfig
 from dpgen_core.data import folders, sets
 from dpgen_core.data.sets import ImageData
+from dpgen_core.evaluation.classifiers import machine_cache
 from dpgen_core.evaluation.metrics import evaluate
 from dpgen_core.records.provenance import provenance
 from dpgen_core.records.record import Record, note_key_removed, write_record
@@ -197,7 +198,7 @@ def _write_outcome(session: Session, test: ImageData, target: Path, *, fingerpri
         test,
         settings=config.evaluation,
         seed=config.seed,
-        cache_dir=target.parent / ".work" / "classifiers",
+        cache_dir=_judges(config, target.parent),
     )
     metrics |= {
         "training_seconds": round(trained, 1),
@@ -235,6 +236,12 @@ def _write_outcome(session: Session, test: ImageData, target: Path, *, fingerpri
         statement=True,
         fingerprint=fingerprint,
     )
+
+
+def _judges(config: ExperimentConfig, results: Path) -> Path:
+    """Models trained on one's own images stay in the private folder; others serve all runs."""
+    own = config.dataset in folders.SHAPES
+    return results / ".work" / "classifiers" if own else machine_cache()
 
 
 def _thinned(rows: list[dict[str, float]]) -> pd.DataFrame:

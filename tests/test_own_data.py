@@ -19,6 +19,7 @@ from dpgen_core.config.presets import COLORED
 from dpgen_core.config.schema import ExperimentConfig
 from dpgen_core.data import folders, sets as data
 from dpgen_core.data.glyphs import draw_glyphs
+from dpgen_core.evaluation.classifiers import machine_cache
 from dpgen_core.experiment import run_experiment
 from dpgen_core.records.record import Record
 from dpgen_core.training.workspace import Workspace, work_folder
@@ -202,6 +203,20 @@ def test_an_empty_class_is_no_error(glyph_folder: Path, tmp_path: Path) -> None:
             assert list((released / "rare").glob("*.png"))
     finally:
         (glyph_folder / "rare").rmdir()
+
+
+def test_judges_of_private_images_stay_beside_their_results(
+    glyph_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "home"))
+    config = _smoke(glyph_folder)
+    run_experiment(config, results_dir=tmp_path / "results", root=glyph_folder, progress=False)
+    assert list((tmp_path / "results/.work/classifiers").iterdir())
+    assert not machine_cache().exists()
+    public = make_config(dataset="glyphs", method="gaussian", profile="smoke", num_records=600)
+    run_experiment(public, results_dir=tmp_path / "public", progress=False)
+    assert list(machine_cache().iterdir())
+    assert not (tmp_path / "public/.work/classifiers").exists()
 
 
 @pytest.mark.parametrize("noise_source", ["secret", "seeded"])

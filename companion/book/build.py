@@ -2,7 +2,8 @@
 
 * ``execute --profile quick`` runs the notebooks with papermill into ``book/_executed``;
 * ``check-pairs`` says whether each notebook agrees with its text form;
-* ``mathjax`` copies MathJax beside the book, for reading with the network off.
+* ``static`` writes what the pages show beside the notebooks: the included parts, the data of the
+  interactive pages, the status, and MathJax, for reading with the network off.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ import nbformat
 import papermill
 from papermill.exceptions import PapermillExecutionError
 
+from companion.book import includes, site, status
 from companion.book.alt_text import keep_alt
 from companion.book.executed import Kept
 from companion.book.launch import repository, with_links
@@ -42,6 +44,7 @@ EXPERIMENT_PAGES = (
     ("experiment_fashion_mnist", "fashion_mnist", "Experiment: Fashion-MNIST"),
     ("experiment_celeba", "celeba", "Experiment: CelebA faces"),
 )
+LONG_PAGES = (*(page for page, _, _ in EXPERIMENT_PAGES[::-1]), "whole_method")  # started first
 SIDE_BY_SIDE = 2  # notebooks at a time; each takes about a gigabyte
 _MATHJAX_FILES = ("tex-mml-chtml.js", "output/chtml/fonts", "input/tex/extensions")
 
@@ -97,7 +100,7 @@ def _pages(root: Path, profile: str) -> list[_Page]:
     usable = {name: data.available(name) for name in wanted_sets}
     sources = [path.stem for path in (root / "notebooks").glob("*.ipynb")]
     found = []
-    for page in sorted({*sources, *pages}, key=lambda name: (name not in pages, name)):
+    for page in sorted({*sources, *pages}, key=_started):
         source = root / "notebooks" / f"{'experiment' if page in pages else page}.ipynb"
         wanted, heading = pages.get(page, (BOOK_DATASET, ""))
         notebook = nbformat.read(source, as_version=4)
@@ -114,6 +117,10 @@ def _pages(root: Path, profile: str) -> list[_Page]:
         parameters = {name: value for name, value in offered.items() if name in declared}
         found.append(_Page(page, notebook, parameters))
     return found
+
+
+def _started(name: str) -> tuple[int, str]:
+    return (LONG_PAGES.index(name) if name in LONG_PAGES else len(LONG_PAGES)), name
 
 
 def _run(page: _Page, root: Path, target: Path, kept: Kept) -> None:
@@ -203,13 +210,15 @@ def copy_mathjax(root: Path) -> Path:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Command line; returns the exit status."""
     parser = argparse.ArgumentParser(prog="python -m companion.book.build")
-    parser.add_argument("action", choices=["execute", "check-pairs", "mathjax"])
+    parser.add_argument("action", choices=["execute", "check-pairs", "static"])
     parser.add_argument("--profile", choices=list(PROFILES), default="quick")
     parser.add_argument("--root", type=Path, default=None, help="the clone; default: found")
     options = parser.parse_args(arguments)
     root = project_root(options.root)
-    if options.action == "mathjax":
+    if options.action == "static":
         copy_mathjax(root)
+        for part in (includes, site, status):
+            part.main(["--root", str(root)])
     elif options.action == "check-pairs":
         wrong = check_pairs(root)
         print("\n".join(wrong or ["every notebook agrees with its text form"]))
