@@ -189,6 +189,7 @@ def _write_outcome(session: Session, test: ImageData, target: Path, *, fingerpri
     """Sample, evaluate and write the record; `fingerprint` identifies settings and data."""
     config, trained = session.config, session.seconds
     labels = torch.arange(config.evaluation.synthetic_records) % config.num_classes
+    session.trainer.forget()
     images = session.trainer.sample(labels)
     names = session.real.class_names
     started = time.perf_counter()

@@ -36,6 +36,8 @@ class CriticTrainer(LearnerBase):
     arguments are those of `LearnerBase`; there is one process, as there are no shards to part.
     """
 
+    _private = ("_codes", "_labels", "_optimizers", "feedback")
+
     def _take(self, data: ImageData) -> None:
         self._codes = self.encode(data.images, torch.arange(len(data.images)))  # (N, d)
         self._labels = data.labels.to(self.device)  # (N,)

@@ -29,6 +29,8 @@ class OwnerTrainer(LearnerBase):
     the owners, and all call the same methods in the same order.
     """
 
+    _private = ("ensemble", "memory")
+
     def _take(self, data: ImageData) -> None:
         config, privacy = self.config, self.config.privacy
         own = self.ranks.part(privacy.num_shards)

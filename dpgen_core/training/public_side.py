@@ -7,7 +7,7 @@ post-processing and covered by the guarantee. A trainer adds the private side (`
 from __future__ import annotations
 
 import copy
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -135,7 +135,7 @@ class PublicSide:
     @torch.no_grad()
     def sample(self, labels: Tensor, *, stream_name: str = "samples") -> Tensor:
         """Synthetic images in [0, 1] for `labels` (n,), (n, c, h, w); seeded, post-processing."""
-        made = []
+        made = torch.empty(len(labels), *self.config.image_shape)
         for start in range(0, len(labels), 500):
             where = (self.config.seed, stream_name, start)
             batch = labels[start : start + 500].to(self.device)
@@ -149,8 +149,8 @@ class PublicSide:
                 images = self.prior.sample(latents, batch)
                 if self.config.prior.contrast:
                     images = generators.with_contrast(images)
-            made.append(images.clamp(0, 1).cpu())
-        return torch.cat(made)
+            made[start : start + 500] = images.clamp(0, 1)
+        return made
 
     def _build_generator(self) -> ConvGenerator | RefinerGenerator:
         settings = self.config.generator
@@ -171,6 +171,8 @@ class LearnerBase(PublicSide):
     `config` is the only place sigma, q, T, C and K come from; `key` is the secret key of coins and
     noise. `public` are ``device``, ``prior`` and ``ranks`` of `PublicSide`.
     """
+
+    _private: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, config: ExperimentConfig, data: ImageData, key: str, **public: Any) -> None:
         super().__init__(config, **public)
@@ -193,8 +195,13 @@ class LearnerBase(PublicSide):
         coins = HiddenStream(self._key, "coins", round_index, attempt).uniform(count)
         return coins < self.config.privacy.sampling_rate
 
+    def forget(self) -> None:
+        """Drop the private attributes: they take as much memory as the metrics that follow."""
+        for name in self._private:
+            vars(self).pop(name, None)  # a method without rounds has none
+
     def _take(self, data: ImageData) -> None:
-        """Keep what the learner needs of the private records."""
+        """Keep what the learner needs of the private records, in the attributes `_private`."""
         raise NotImplementedError
 
 

@@ -53,6 +53,9 @@ class Trainer(Protocol):
     def load_tensors(self, state: dict[str, Tensor]) -> None:
         """Restore what `tensors` gave."""
 
+    def forget(self) -> None:
+        """Drop what was taken from the records: only `sample` may follow."""
+
     def sample(self, labels: Tensor, *, stream_name: str = "samples") -> Tensor:
         """Synthetic images in [0, 1] for the given labels, (n, c, h, w)."""
 
