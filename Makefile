@@ -87,8 +87,8 @@ mutants: $(STAMP) ## Mutation score of the accounting, the mechanism and its noi
 bench: $(STAMP) ## Measure speed: against a loop, Opacus, across processes; fit the forecast
 	$(BIN)/python -m companion.studies.benchmarks
 
-timings: $(STAMP) ## Time `make test` and `make book` on a fresh clone
-	$(BIN)/python -m companion.studies.clone_timings
+timings: $(STAMP) ## Time `make test` and `make book` on a fresh clone (an hour)
+	$(BIN)/python -m companion.studies.benchmarks metrics test book book-without-data
 
 lint: $(STAMP) ## Check style and types
 	$(BIN)/ruff check

@@ -14,13 +14,13 @@ import re
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
-from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import jupytext
 import nbformat
@@ -83,7 +83,9 @@ def execute(root: Path, profile: str) -> None:
             nbformat.write(old, target / f"{page.name}.ipynb")
     workers = min(SIDE_BY_SIDE, os.cpu_count() or 1)
     threads = str(max(1, (os.cpu_count() or 1) // workers))
-    with _environment("OMP_NUM_THREADS", threads), ThreadPoolExecutor(workers) as pool:
+    # The kernels inherit the variable.
+    inherited = patch.dict(os.environ, {"OMP_NUM_THREADS": threads})
+    with inherited, ThreadPoolExecutor(workers) as pool:
         running = [pool.submit(_run, page, root, target, kept) for page in waiting]
         done, _ = wait(running, return_when=FIRST_EXCEPTION)
         failed = [future for future in done if future.exception() is not None]
@@ -140,20 +142,6 @@ def _run(page: _Page, root: Path, target: Path, kept: Kept) -> None:
     notebook = nbformat.read(executed, as_version=4)
     nbformat.write(lighten(keep_alt(notebook)), executed)
     kept.keep(kept.path(page.name, page.notebook, page.parameters), executed)
-
-
-@contextmanager
-def _environment(name: str, value: str) -> Iterator[None]:
-    """A variable that the kernels inherit."""
-    before = os.environ.get(name)
-    os.environ[name] = value
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ[name]
-        else:
-            os.environ[name] = before
 
 
 def _retitle(notebook: Any, heading: str) -> None:
