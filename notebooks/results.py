@@ -35,6 +35,7 @@ from companion.book.verdicts import best_at_one
 from companion.studies.committed import committed_records, project_root
 
 pd.set_option("display.max_rows", None)  # a row that is not shown was not reported
+pd.set_option("display.max_colwidth", None)  # nor can a command that is cut off be run
 records = committed_records(project_root() / "results")
 runs = runs_frame(records)
 
