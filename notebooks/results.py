@@ -73,8 +73,8 @@ shown(tradeoff(runs, **at), tradeoff_alt(runs, **at))
 # - *sigma* is the noise of the rounds in units of the contribution bound, *prior noise* that of the
 #   one-shot prior in units of its joint sensitivity, *q* the sampling rate, *T* the rounds, *K* the
 #   shards. *Seeded* noise can be repeated and is therefore not fit for private data.
-# - A run that was interrupted has fewer rounds *T* than its epsilon charges: what was released and then lost is
-#   charged, too.
+# - A run that was interrupted has fewer rounds *T* than its epsilon charges, and says so: what was released and then
+#   lost is charged, too ({ref}`a run that was killed <resumed-runs>`).
 # - A method with a slash has one part switched ({ref}`the parts <method>`).
 # - Metrics are computed with real data and are outside the guarantee.
 # :::
