@@ -240,7 +240,7 @@ memory_price([1, 10, 100], [0.0, 0.1, 1.0]).round(2)
 #
 # One owner in two rounds, with the memory that image generation uses:
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 from companion.book.diagrams import diagram
 
 diagram("memory")

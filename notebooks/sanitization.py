@@ -84,7 +84,7 @@ config = make_config(  # checks the rest
 # %% [markdown]
 # Four owners, in a space of two dimensions instead of thousands:
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 from companion.book.diagrams import diagram
 
 diagram("sanitization")

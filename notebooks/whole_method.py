@@ -112,7 +112,7 @@ config = make_config(  # checks the rest
 # What happens in a round, by the numbers of the steps below. Blue is public, and everything in the
 # dashed area is private.
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 from companion.book.diagrams import diagram
 
 diagram("mechanism")
