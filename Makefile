@@ -51,8 +51,7 @@ test-oldest: $(BIN)/uv ## Run the tests with the oldest supported versions of th
 	$(BIN)/uv venv --quiet --allow-existing --python $(BIN)/python .venv-oldest
 	$(BIN)/uv pip install --python .venv-oldest/bin/python --resolution lowest-direct \
 		--requirements pyproject.toml --all-extras
-	$(BIN)/uv pip install --python .venv-oldest/bin/python --no-deps --no-build-isolation \
-		--config-settings editable_mode=compat --editable .
+	$(BIN)/uv pip install --python .venv-oldest/bin/python --no-deps --no-build-isolation --editable .
 	.venv-oldest/bin/python -m pytest --numprocesses 2
 
 test-book: $(STAMP) ## Open every page of the built book in Chromium, with the network off
@@ -122,6 +121,5 @@ $(BIN)/uv:
 
 $(STAMP): requirements.lock pyproject.toml | $(BIN)/uv
 	$(BIN)/uv pip install --python $(BIN)/python --compile-bytecode --requirements requirements.lock
-	$(BIN)/uv pip install --python $(BIN)/python --no-deps --no-build-isolation \
-		--config-settings editable_mode=compat --editable .
+	$(BIN)/uv pip install --python $(BIN)/python --no-deps --no-build-isolation --editable .
 	@touch $@

@@ -1,4 +1,5 @@
 """The tools behind the book: studies measure and write results, the book shows them.
 
-They are not installed with the package and run in a clone. `dpgen_core` never imports them.
+Installed with the package, so that notebooks find them from any folder of a clone, whose `book` and
+`results` they read. `dpgen_core` never imports them.
 """

@@ -238,6 +238,14 @@ memory_price([1, 10, 100], [0.0, 0.1, 1.0]).round(2)
 #
 # ## What an owner's memory can and cannot do
 #
+# One owner in two rounds, with the memory that image generation uses:
+
+# %% tags=["remove-input"]
+from companion.book.diagrams import diagram
+
+diagram("memory")
+
+# %% [markdown]
 # The free memory has a limit of its own: an owner may never contribute more than $C$ to a round. If
 # its vectors are long *now and then*, it sends the rest in rounds in which they are short, and
 # nothing is lost. If they are long *always*, no such round comes: the memory fills up and the sum

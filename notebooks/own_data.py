@@ -17,8 +17,8 @@
 # (own-data)=
 # # Use it on your own data
 #
-# From a folder of images with labels to a synthetic data set that may leave the house, with a privacy
-# statement to hand over. The example folder holds drawn digits, so that anybody can run this page; put
+# From a folder of images with labels to a synthetic data set that may leave your organization, with a
+# privacy statement to hand over. The example folder holds drawn digits, so that anybody can run this page; put
 # your own in its place.
 #
 # ## Before anything is computed

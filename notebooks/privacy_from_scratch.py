@@ -245,7 +245,7 @@ pd.Series(
 # %% [markdown]
 # ## Summary
 #
-# * Epsilon and delta bound how much an output can say about one record, whatever else is known.
+# * Epsilon and delta bound how much including one record can change the odds of any output, whatever else is known.
 # * Losses add up over releases, a hidden coin makes them smaller, and what is computed from outputs is free.
 # * A figure without its relation says nothing. Here it is replace-one.
 #

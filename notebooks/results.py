@@ -35,6 +35,7 @@ from companion.book.verdicts import best_at_one
 from companion.studies.committed import committed_records, project_root
 
 pd.set_option("display.max_rows", None)  # a row that is not shown was not reported
+pd.set_option("display.max_colwidth", None)  # nor can a command that is cut off be run
 records = committed_records(project_root() / "results")
 runs = runs_frame(records)
 
@@ -72,8 +73,8 @@ shown(tradeoff(runs, **at), tradeoff_alt(runs, **at))
 # - *sigma* is the noise of the rounds in units of the contribution bound, *prior noise* that of the
 #   one-shot prior in units of its joint sensitivity, *q* the sampling rate, *T* the rounds, *K* the
 #   shards. *Seeded* noise can be repeated and is therefore not fit for private data.
-# - A run that was interrupted has fewer rounds *T* than its epsilon charges: what was released and then lost is
-#   charged, too.
+# - A run that was interrupted has fewer rounds *T* than its epsilon charges, and says so: what was released and then
+#   lost is charged, too ({ref}`a run that was killed <resumed-runs>`).
 # - A method with a slash has one part switched ({ref}`the parts <method>`).
 # - Metrics are computed with real data and are outside the guarantee.
 # :::

@@ -38,9 +38,6 @@
 # computed by anybody. All that is private is in the **image gradient** $u = \nabla_x \mathcal L(x)$, which says
 # how the images should change. Clip $u$, add noise, and the rest of training is post-processing. Compare
 # DP-SGD {cite:p}`abadi2016dpsgd`, which noises a vector as long as the network has weights, for every batch.
-#
-# The cell below checks the equation on a generator and a critic of this package: the gradient by way of the
-# image equals the gradient through everything.
 
 # %% tags=["parameters"]
 sampling_rate = 0.1  # q
@@ -83,6 +80,18 @@ config = make_config(  # checks the rest
     rounds=rounds,
     seed=seed,
 )
+
+# %% [markdown]
+# Four owners, in a space of two dimensions instead of thousands:
+
+# %% tags=["remove-input"]
+from companion.book.diagrams import diagram
+
+diagram("sanitization")
+
+# %% [markdown]
+# The cell below checks the equation on a generator and a critic of this package: the gradient by way of the
+# image equals the gradient through everything.
 
 # %%
 torch.manual_seed(seed)

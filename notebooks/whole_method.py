@@ -107,6 +107,17 @@ config = make_config(  # checks the rest
 ).replace(noise_multiplier=noise_multiplier)
 
 # %% [markdown]
+# ## One round
+#
+# What happens in a round, by the numbers of the steps below. Blue is public, and everything in the
+# dashed area is private.
+
+# %% tags=["remove-input"]
+from companion.book.diagrams import diagram
+
+diagram("mechanism")
+
+# %% [markdown]
 # ## What everybody starts from
 #
 # The records are `glyphs`, digits drawn from fonts, so that anybody can run this page. A public

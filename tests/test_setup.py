@@ -129,9 +129,9 @@ def test_an_old_python_is_refused_with_a_way_out(tmp_path: Path) -> None:
     assert not (tmp_path / ".venv").exists()
 
 
-def test_the_wheel_holds_the_core_and_nothing_else() -> None:
+def test_the_wheel_holds_the_core_and_the_companion_and_nothing_else() -> None:
     packages = find_packages(ROOT, **pyproject()["tool"]["setuptools"]["packages"]["find"])
-    modules = (ROOT / "dpgen_core").rglob("*.py")
+    modules = [path for name in ("dpgen_core", "companion") for path in (ROOT / name).rglob("*.py")]
     folders = {".".join(path.parent.relative_to(ROOT).parts) for path in modules}
     assert set(packages) == folders
     # git must not ignore what the wheel needs; `data/` once hid `dpgen_core/data/__init__.py`

@@ -12,8 +12,7 @@ from pandas.io.formats.style import Styler
 
 from companion.book.effects import Comparison, Effect, effects, family_note
 from companion.book.measures import FRECHET, G2R, MEASURES, RECALL, SPREAD
-from companion.book.tables import MISSING, runs_frame
-from dpgen_core.accounting.ledger import bound_text
+from companion.book.tables import MISSING, runs_frame, spent_text
 from dpgen_core.checks import check_choice
 from dpgen_core.config.presets import WHOLE
 from dpgen_core.data.sets import DATASETS
@@ -58,10 +57,10 @@ def comparison(records: Sequence[Record], *, dataset: str) -> pd.DataFrame:
     table = table.sort_values("target_epsilon", ascending=False, kind="stable")
     rows = []
     for _, row in table.iterrows():
-        spent = [bound_text(row[f"epsilon_{name}"]) for name in ("rdp", "pld")]
+        spent = [spent_text(row[f"epsilon_{name}"]) for name in ("rdp", "pld")]
         rows.append(
             {
-                "epsilon (RDP / PLD)": " / ".join(spent),
+                "epsilon (RDP / PLD)": " / ".join(dict.fromkeys(spent)),  # in words once
                 "method": row["method"],
                 **{m.title: cell(row, m.column, m.digits) for m in MEASURES},
                 "runs": str(int(row["runs"])),

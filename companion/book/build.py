@@ -29,6 +29,7 @@ from papermill.exceptions import PapermillExecutionError
 
 from companion.book import includes, site, status
 from companion.book.alt_text import keep_alt
+from companion.book.csv_files import offer_files
 from companion.book.executed import Kept
 from companion.book.launch import repository, with_links
 from companion.book.pages import BOOK_DATASET
@@ -73,6 +74,7 @@ def execute(root: Path, profile: str) -> None:
     """
     target = root / "book" / "_executed"
     target.mkdir(parents=True, exist_ok=True)
+    shutil.rmtree(target.parent / "_generated" / "tables", ignore_errors=True)
     kept, waiting = Kept(root), []
     for page in _pages(root, profile):
         old = kept.load(kept.path(page.name, page.notebook, page.parameters), page.notebook)
@@ -80,7 +82,7 @@ def execute(root: Path, profile: str) -> None:
             waiting.append(page)
         else:
             print(f"unchanged {page}", flush=True)
-            nbformat.write(old, target / f"{page.name}.ipynb")
+            _place(old, page.name, target)
     workers = min(SIDE_BY_SIDE, os.cpu_count() or 1)
     threads = str(max(1, (os.cpu_count() or 1) // workers))
     # The kernels inherit the variable.
@@ -142,6 +144,13 @@ def _run(page: _Page, root: Path, target: Path, kept: Kept) -> None:
     notebook = nbformat.read(executed, as_version=4)
     nbformat.write(lighten(keep_alt(notebook)), executed)
     kept.keep(kept.path(page.name, page.notebook, page.parameters), executed)
+    _place(notebook, page.name, target)
+
+
+def _place(notebook: Any, name: str, target: Path) -> None:
+    """Write the executed page as the book shows it, with its tables as files."""
+    offered = offer_files(notebook, name, target.parent / "_generated" / "tables")
+    nbformat.write(offered, target / f"{name}.ipynb")
 
 
 def _retitle(notebook: Any, heading: str) -> None:

@@ -21,10 +21,9 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from companion.book.tables import DATASET_TITLES, MISSING, book_order
+from companion.book.tables import DATASET_TITLES, MISSING, book_order, spent_text
 from companion.book.weight import is_gray
 from companion.studies.committed import committed_records, project_root, write_whole
-from dpgen_core.accounting.ledger import bound_text
 from dpgen_core.accounting.rdp import ORDERS, sampled_gaussian_rdp
 from dpgen_core.config.presets import WHOLE
 from dpgen_core.records.record import UNPUBLISHED, Record
@@ -95,7 +94,7 @@ def _figures(record: Record) -> dict[str, Any]:
         "method": config.method,
         "epsilon": privacy.epsilon,
         "seed": config.seed,
-        "spent": bound_text(record.privacy["epsilon"]["rdp"]),
+        "spent": spent_text(record.privacy["epsilon"]["rdp"]),
         "g2r": f"{100 * metrics['g2r_cnn']:.1f} %",
         "recall": _figure(metrics.get("recall"), 2),
         "frechet": _figure(metrics.get("frechet_distance"), 1),

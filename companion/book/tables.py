@@ -7,13 +7,16 @@ writes the README's.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 import pandas as pd
 
+from companion.studies.campaign import NON_PRIVATE
 from dpgen_core.accounting.ledger import bound_text
 from dpgen_core.checks import InvalidArgument, check_choice
 from dpgen_core.config.make import make_config
@@ -65,7 +68,7 @@ VIEWS: Mapping[str, Columns] = MappingProxyType(
             ("noise_multiplier", "sigma", 3),
             ("prior_noise_multiplier", "prior noise", 3),
             ("sampling_rate", "q", 4),
-            ("rounds", "T", 0),
+            ("rounds", "T", None),
             ("num_shards", "K", 0),
             ("noise_source", "noise", None),
         ),
@@ -258,7 +261,7 @@ def _row(record: Record) -> dict[str, object]:
         "noise_multiplier": of_rounds("noise_multiplier"),
         "prior_noise_multiplier": config.privacy.prior_noise_multiplier or float("nan"),
         "sampling_rate": of_rounds("sampling_rate"),
-        "rounds": privacy["rounds"],
+        "rounds": _rounds(privacy),
         "num_shards": of_rounds("num_shards"),
         "noise_source": config.privacy.noise_source,
         **{
@@ -285,6 +288,14 @@ def _row(record: Record) -> dict[str, object]:
     }
 
 
+def _rounds(privacy: Mapping[str, Any]) -> str:
+    """Rounds that were run; more are charged when a resumed run released some again."""
+    run = int(privacy["rounds"])
+    events = privacy.get("ledger", {}).get("events", [])
+    charged = sum(event.get("count", 1) for event in events if event["name"] == "rounds")
+    return f"{run} ({charged} charged)" if charged > run else str(run)
+
+
 def _formatted(table: pd.DataFrame, columns: Columns) -> pd.DataFrame:
     """The chosen columns under their titles, every cell as text."""
     out = pd.DataFrame(index=table.index)
@@ -301,7 +312,18 @@ def _cell(value: object, decimals: int | None, *, bound: bool = False) -> str:
     number = float(value)  # type: ignore[arg-type]
     if number != number:
         return MISSING
-    return bound_text(number, decimals) if bound else f"{number:.{decimals}f}"
+    return spent_text(number, decimals) if bound else f"{number:.{decimals}f}"
+
+
+def spent_text(epsilon: float, digits: int = 3) -> str:
+    """An epsilon for a table, rounded up; in words where next to no noise was added.
+
+    >>> spent_text(9.3141), spent_text(999978.66)
+    ('9.315', 'no privacy (about 10^6)')
+    """
+    if epsilon < NON_PRIVATE / 10:
+        return bound_text(epsilon, digits)
+    return f"no privacy (about 10^{math.log10(epsilon):.0f})"
 
 
 def _plain(value: object) -> str:

@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -20,6 +19,7 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from companion.studies.benchmark_results import Benchmarks, current_benchmarks
+from companion.studies.committed import project_root
 from dpgen_core.config.budget import LEARNERS
 from dpgen_core.config.schema import ExperimentConfig
 from dpgen_core.evaluation.classifiers import ARCHITECTURES, build_classifier
@@ -126,7 +126,7 @@ def forecast(
 
 def forecast_here(config: ExperimentConfig) -> Forecast | None:
     """`forecast` for this process on this machine's processor; None where nothing was measured."""
-    model = CostModel.of(current_benchmarks(Path(__file__).parents[2] / "results"))
+    model = CostModel.of(current_benchmarks(project_root() / "results"))
     if model is None:
         return None
     return forecast(config, model, rate=matmul_rate(torch.get_num_threads()))

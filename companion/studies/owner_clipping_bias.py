@@ -16,6 +16,7 @@ from torch.nn import functional as F
 from companion.studies.clipping_bias import ClippingBias
 from dpgen_core.checks import check_choice, check_int
 from dpgen_core.config.make import make_config
+from dpgen_core.config.schema import ExperimentConfig
 from dpgen_core.data.sets import load
 from dpgen_core.mechanism.error_memory import ErrorMemory
 from dpgen_core.records.record import Record
@@ -128,14 +129,13 @@ def recorded_bias(records: Sequence[Record]) -> pd.DataFrame:
         if table.empty:
             continue
         config = record.config
-        memory = "on" if config.contribution.feedback_decay else "off"
         rows.append(
             {
                 "data set": config.dataset,
                 "method": config.method,
                 "epsilon": f"{config.privacy.epsilon:g}",
                 "clip": config.contribution.clip_mode,
-                "memory": memory if config.privacy.learner == "owners" else "none",
+                "memory": _memory(config),
                 "cosine": table["clip_cosine"].median(),
                 "lowest cosine": table["clip_cosine"].min(),
                 "norm spread": table["norm_spread"].median(),
@@ -143,6 +143,14 @@ def recorded_bias(records: Sequence[Record]) -> pd.DataFrame:
             }
         )
     return pd.DataFrame(rows).round(4)
+
+
+def _memory(config: ExperimentConfig) -> str:
+    """Whether there is a memory and whose: DP-SGD has none, whatever its unused setting says."""
+    if config.privacy.learner == "dp-sgd":
+        return "none"
+    whose = "on" if config.privacy.learner == "owners" else "on, the server's"
+    return whose if config.contribution.feedback_decay else "off"
 
 
 def _loud(generator: torch.Generator, count: int) -> torch.Tensor:

@@ -30,10 +30,11 @@ def clone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def write(clone: Path, text: str, code: str = CODE) -> None:
+def write(clone: Path, text: str, code: str = CODE, tags: tuple[str, ...] = ()) -> None:
     v4 = nbformat.v4
     first = v4.new_code_cell("profile = None", metadata={"tags": ["parameters"]})
-    cells = [v4.new_markdown_cell(f"# Page\n\n{text}"), first, v4.new_code_cell(code)]
+    last = v4.new_code_cell(code, metadata={"tags": list(tags)})
+    cells = [v4.new_markdown_cell(f"# Page\n\n{text}"), first, last]
     kernel = {"name": "python3", "display_name": "", "language": "python"}
     notebook = v4.new_notebook(cells=cells, metadata={"kernelspec": kernel})
     nbformat.write(notebook, clone / "notebooks" / "page.ipynb")
@@ -94,6 +95,24 @@ def test_a_notebook_that_failed_is_not_kept(clone: Path, monkeypatch: pytest.Mon
         with pytest.raises(papermill.exceptions.PapermillExecutionError):
             built(clone, monkeypatch)
     assert not list((clone / "_build").glob("notebooks/*.ipynb"))
+
+
+def test_a_folded_table_is_offered_as_a_file_whether_the_page_ran_or_was_kept(
+    clone: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code = 'import pandas\npandas.DataFrame({"a": [1]})'
+    write(clone, "Some text.", code=code, tags=("hide-cell",))
+    tables = clone / "book" / "_generated" / "tables"
+    for runs in (1, 0):
+        tables.mkdir(parents=True, exist_ok=True)
+        (tables / "of-an-older-build.csv").touch()
+        found, page = built(clone, monkeypatch)
+        links = [cell.source for cell in page.cells if "CSV:" in cell.source]
+        assert found == runs and links == [
+            "[CSV: this table](../_generated/tables/page-this-table.csv)"
+        ]
+        assert [path.name for path in tables.iterdir()] == ["page-this-table.csv"]
+        assert (tables / "page-this-table.csv").read_text() == "a\n1\n"
 
 
 def test_outputs_never_go_to_other_code() -> None:

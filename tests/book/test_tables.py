@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pandas as pd
@@ -9,6 +10,7 @@ import pytest
 from made_records import make_record
 
 from companion.book import includes, tables
+from companion.book.aggregate import comparison
 from companion.book.gallery import gallery
 from companion.studies.committed import committed_records, project_root
 from dpgen_core.checks import InvalidArgument
@@ -49,6 +51,26 @@ def test_privacy_and_cost_tables(tmp_path: Path) -> None:
     ]
     cost = tables.results_table(records, dataset="mnist", view="cost").set_index("method")
     assert cost.loc["efsgd", "training minutes"] == "1.5"
+
+
+def test_a_row_says_where_more_rounds_are_charged_than_run(tmp_path: Path) -> None:
+    """As after a resume on another device; the epsilon beside it is that of all that is charged."""
+    path = make_record(tmp_path).path / "privacy.json"
+    privacy = json.loads(path.read_text())
+    event = {"name": "rounds", "count": privacy["rounds"] + 47}
+    path.write_text(json.dumps(privacy | {"ledger": {"events": [event]}}))
+    (record,) = committed_records(tmp_path)
+    row = tables.results_table([record], dataset="mnist", view="privacy").iloc[0]
+    assert row["T"] == f"{privacy['rounds']} ({privacy['rounds'] + 47} charged)"
+
+
+def test_next_to_no_noise_is_called_no_privacy(tmp_path: Path) -> None:
+    make_record(tmp_path, epsilon=1e6)
+    (record,) = committed_records(tmp_path)
+    row = tables.results_table([record], dataset="mnist", view="quality").iloc[0]
+    assert row["epsilon (RDP)"] == row["epsilon (PLD)"] == "no privacy (about 10^6)"
+    (mean,) = comparison([record], dataset="mnist")["epsilon (RDP / PLD)"]
+    assert mean == "no privacy (about 10^6)"
 
 
 def test_command_names_every_setting_that_is_not_the_presets(tmp_path: Path) -> None:

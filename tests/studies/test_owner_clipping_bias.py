@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
-import pytest
+from pathlib import Path
 
+import pandas as pd
+import pytest
+from made_records import make_record
+
+from companion.studies.committed import committed_records
 from companion.studies.owner_clipping_bias import (
     SETTINGS,
     owners_over_time,
@@ -37,3 +42,20 @@ def test_every_setting_is_measured_and_the_joint_clip_keeps_the_direction() -> N
 
 def test_records_without_rounds_are_left_out() -> None:
     assert recorded_bias([]).empty
+
+
+@pytest.mark.parametrize(
+    "method, memory",
+    [
+        ("efsgd", "on"),
+        ("efsgd/no-error-feedback", "off"),
+        ("dp-sgd-critic", "none"),
+        ("efsgd-critic", "on, the server's"),
+        ("efsgd-critic/no-error-feedback", "off"),
+    ],
+)
+def test_the_table_says_whose_memory_it_is(tmp_path: Path, method: str, memory: str) -> None:
+    record = make_record(tmp_path, method=method)
+    logged = {"clip_cosine": [0.9], "norm_spread": [0.1], "clipped_share": [1.0]}
+    pd.DataFrame(logged).to_csv(record.path / "diagnostics.csv", index=False)
+    assert recorded_bias(committed_records(tmp_path))["memory"].tolist() == [memory]
