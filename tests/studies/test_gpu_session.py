@@ -18,6 +18,7 @@ from dpgen_core.data.sets import load
 from dpgen_core.streams import stream
 
 ROOT = Path(__file__).parents[2]
+pytestmark = pytest.mark.xdist_group("gpu session")  # one session serves several tests
 
 
 @pytest.fixture(scope="module")
