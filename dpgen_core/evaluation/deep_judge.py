@@ -89,11 +89,11 @@ def train_judge(
             model.train()
             generator = stream(seed, "deep-order", epoch)
             shuffled = rows[torch.randperm(len(rows), generator=generator)]
-            rate = protocol.learning_rate * protocol.step_factor ** (epoch // protocol.step_epochs)
-            for group in optimizer.param_groups:
-                group["lr"] = rate
             # Batch statistics need two images: a last batch of one is left out.
-            for batch in (part for part in shuffled.split(size) if len(part) > 1):
+            batches = [part for part in shuffled.split(size) if len(part) > 1]
+            for batch in batches:
+                for group in optimizer.param_groups:
+                    group["lr"] = _rate(protocol, taken / (protocol.epochs * len(batches)))
                 optimizer.zero_grad()
                 with _autocast(where):
                     logits = model(_ready(learned.images[batch], where))
@@ -127,6 +127,12 @@ def accuracy_of(network: ResidualNet, data: ImageData) -> float:
         with _autocast(device):
             right += int((network(_ready(x, device)).argmax(1).cpu() == y).sum())
     return right / len(data.labels)
+
+
+def _rate(protocol: DeepProtocol, done: float) -> float:
+    """The learning rate when this share of the training is done."""
+    falls = sum(done >= share for share in protocol.rate_falls_at)
+    return protocol.learning_rate * protocol.rate_factor**falls
 
 
 @torch.no_grad()

@@ -38,8 +38,8 @@ class DeepProtocol:
     epochs: int = 3  #: passes of each network
     batch_size: int = 256
     learning_rate: float = 0.01  #: of Adam
-    step_epochs: int = 20  #: the rate falls after every so many epochs...
-    step_factor: float = 0.2  #: ...by this factor
+    rate_falls_at: tuple[float, ...] = (0.4, 0.8)  #: shares of the training after which the rate
+    rate_factor: float = 0.2  #: is multiplied by this; the benchmark's epochs 20 and 40 of 50
     ema_decay: float = 0.9999  #: of the judged weights, at most; lower in the first steps
     synthetic_records: int = 60_000  #: synthetic images used at most, those held out among them
     held_out: int = 5_000  #: images that choose the epoch; a tenth of a smaller set
@@ -50,13 +50,15 @@ class DeepProtocol:
         require(bool(self.networks), "networks", self.networks, "at least one", f"{NETWORKS[:1]}")
         for name in self.networks:
             check_choice("networks", name, NETWORKS)
-        counts = ("epochs", "batch_size", "step_epochs", "held_out", "simple_records")
+        counts = ("epochs", "batch_size", "held_out", "simple_records")
         for name in counts:
             check_int(name, getattr(self, name), low=1, fix=f"{name}=10")
         check_int("synthetic_records", self.synthetic_records, low=10, fix="60000")
         check_real("learning_rate", self.learning_rate, low=0, low_open=True, fix="0.01")
-        for name in ("step_factor", "ema_decay"):
+        for name in ("rate_factor", "ema_decay"):
             check_real(name, getattr(self, name), low=0, high=1, fix=f"{name}=0.2")
+        for share in self.rate_falls_at:
+            check_real("rate_falls_at", share, low=0, high=1, fix="rate_falls_at=(0.4, 0.8)")
         check_choice("chosen_on", self.chosen_on, ("synthetic", "real"))
 
 

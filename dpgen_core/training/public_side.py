@@ -15,6 +15,7 @@ from torch import Tensor
 from dpgen_core.codes.basis import FrequencyBasis
 from dpgen_core.codes.frames import FramedBasis
 from dpgen_core.config.schema import ExperimentConfig
+from dpgen_core.data.dither import add_dither
 from dpgen_core.data.sets import ImageData
 from dpgen_core.models import generators
 from dpgen_core.models.critics import Critic, build_critic
@@ -148,8 +149,12 @@ class PublicSide:
                 assert self.prior is not None
                 images = self.prior.sample(latents, batch)
                 if self.config.prior.contrast:
-                    images = generators.with_contrast(images)
-            made.append(images.clamp(0, 1).cpu())
+                    images = generators.with_contrast(images, self.config.prior.curve)
+            images = images.clamp(0, 1).cpu()
+            if self.config.generator.dither:
+                noise = stream(*where, "dither")
+                images = add_dither(images, self.config.generator.dither, noise)
+            made.append(images)
         return torch.cat(made)
 
     def _build_generator(self) -> ConvGenerator | RefinerGenerator:
@@ -158,7 +163,11 @@ class PublicSide:
         network = (settings.width, settings.noise_injection)
         model: ConvGenerator | RefinerGenerator
         if self.prior is not None:
-            model = RefinerGenerator(self.prior, *network, by_label=settings.label_in_refiner)
+            model = RefinerGenerator(
+                *(self.prior, *network),
+                by_label=settings.label_in_refiner,
+                curve=self.config.prior.curve,
+            )
         else:
             kind = FramedGenerator if settings.framed else ConvGenerator
             model = kind(*images, settings.latent_dim, *network, settings.appearance_noise)

@@ -16,7 +16,7 @@ from dpgen_core.config.presets import PROFILES
 from dpgen_core.data import dither
 from dpgen_core.data.dither import add_dither, dithered
 from dpgen_core.data.sets import ImageData, load
-from dpgen_core.evaluation import judging, stored
+from dpgen_core.evaluation import deep_judge, judging, stored
 from dpgen_core.evaluation.__main__ import main
 from dpgen_core.evaluation.judging import judge_set
 from dpgen_core.evaluation.looks import looks, sharpness, zero_share
@@ -40,7 +40,10 @@ def test_the_benchmarks_protocol_is_as_published() -> None:
     assert isinstance(field, DeepProtocol)
     assert field.networks == ("resnet-110", "wrn-40-4", "resnext-29")
     assert (field.epochs, field.batch_size, field.learning_rate) == (50, 256, 0.01)
-    assert (field.step_epochs, field.step_factor, field.ema_decay) == (20, 0.2, 0.9999)
+    assert (field.rate_factor, field.ema_decay) == (0.2, 0.9999)
+    falls = [epoch / 50 for epoch in (0, 19, 20, 39, 40, 49)]
+    rates = [deep_judge._rate(field, done) for done in falls]
+    assert rates == pytest.approx([0.01, 0.01, 0.002, 0.002, 0.0004, 0.0004])
     assert (field.synthetic_records, field.held_out, field.chosen_on) == (60_000, 5_000, "real")
     # the smaller relative differs in size and in what chooses its epoch, and in nothing else
     changed = {"networks", "epochs", "chosen_on"}

@@ -163,19 +163,12 @@ class DiffusionTrainer:
 def prior_images(
     prior: FrequencyPrior, count: int, *, seed: int, device: torch.device
 ) -> tuple[Tensor, Tensor]:
-    """Samples of the prior in [0, 1], (n, c, h, w), and balanced labels (n,).
-
-    The contrast curve is stretched: the public black and white of a picture are its ends, where
-    `with_contrast` leaves a gray ground.
-    """
+    """Samples of the prior in [0, 1], (n, c, h, w), and balanced labels (n,)."""
     generator = stream(seed, "prior-images", device=device)
     labels = torch.arange(count, device=device) % len(prior.class_share)
     latents = torch.randn(count, prior.latent_dim, generator=generator, device=device)
-    ends = torch.tensor([0.0, 1.0], device=device).view(2, 1, 1, 1)
-    ends = ends.expand(2, *prior.basis.image_shape)
-    black, white = with_contrast(ends).flatten(1)[:, 0]
-    images = with_contrast(prior.sample(latents, labels).float())
-    return ((images - black) / (white - black)).clamp(0, 1), labels
+    images = with_contrast(prior.sample(latents, labels).float(), "full-range")
+    return images.clamp(0, 1), labels
 
 
 def rounds_of(
