@@ -22,6 +22,7 @@ import torch
 from companion.studies.committed import project_root, write_whole
 from companion.studies.train_alone import train_alone
 from dpgen_core.config.make import make_config
+from dpgen_core.config.schema import ExperimentConfig
 from dpgen_core.data.dither import DITHER
 from dpgen_core.data.sets import ImageData, load
 from dpgen_core.evaluation.judging import judge_set, protocol_of
@@ -47,6 +48,19 @@ class JudgedSet:
         """Its entry in the file."""
         return ", ".join(f"{name} {value}" for name, value in asdict(self).items())
 
+    def config(self, num_records: int) -> ExperimentConfig:
+        """Of the run that would release the same and sample this set."""
+        return make_config(
+            **{name: getattr(self, name) for name in ("dataset", "method", "epsilon", "seed")},
+            num_records=num_records,
+            prior_curve=self.curve,
+            dither=self.dither,
+        )
+
+    def record_name(self, answer: Mapping[str, Any]) -> str:
+        """Of the record that may hold it, given the answer of its judges."""
+        return self.config(answer["real_records"]).record_name()
+
     def protocols(self) -> tuple[str, ...]:
         """By which it is judged here: of other sets the records hold what ``quick`` says."""
         recorded = self.method != "mixture" or self.curve == "logistic"
@@ -56,12 +70,7 @@ class JudgedSet:
         """`count` images. A record of this method and seed holds the first of them."""
         if self.method == REAL:
             return records
-        config = make_config(
-            **{name: getattr(self, name) for name in ("dataset", "method", "epsilon", "seed")},
-            num_records=len(records.labels),
-            prior_curve=self.curve,
-            dither=self.dither,
-        )
+        config = self.config(len(records.labels))
         trainer = train_alone(config, records, device=torch.device("cpu"))
         labels = torch.arange(count) % config.num_classes
         images = trainer.sample(labels)
@@ -77,7 +86,7 @@ def _sets() -> Iterator[JudgedSet]:
                 yield JudgedSet(method="mixture", **at)
                 yield JudgedSet(method="mixture", dither=DITHER, **at)
                 yield JudgedSet(method="mixture", curve="logistic", **at)
-                yield JudgedSet(method="gaussian", **at)  # has no curve
+                yield JudgedSet(method="gaussian", curve="logistic", **at)  # which changes nothing
     for dataset in ("fashion_mnist", "mnist"):
         yield JudgedSet(dataset, REAL)
 
