@@ -1,12 +1,12 @@
 """How a synthetic set is judged, by name: each protocol is one frozen object, kept with its figures.
 
-===============  ================================================================================
-protocol         what it is
-===============  ================================================================================
-``quick``        a small CNN and a small MLP on 20,000 images, and the metrics of `metrics.evaluate`
-``deep``         a ResNet-8 on 60,000 images, and forest, linear classifier and looks beside it
-``dpimagebench``  the published protocol of DPImageBench (Gong et al. 2025): three nets; for a GPU
-===============  ================================================================================
+================  ===============================================================================
+protocol          what it is
+================  ===============================================================================
+``quick``         a small CNN and a small MLP on 20,000 images, and all of `metrics.evaluate`
+``deep``          a ResNet-8 on 60,000 images, and forest, linear classifier and looks beside it
+``dpimagebench``  the published protocol of DPImageBench (Gong et al. 2025): three nets, for a GPU
+================  ===============================================================================
 
 ``deep`` is ``dpimagebench`` cut down to what two cores do in a minute or two. Its epoch is chosen
 on held-out *synthetic* images. The benchmark chooses on real training images, and adds no noise to
