@@ -28,6 +28,7 @@ from dpgen_core.mechanism.release import rounded
 from dpgen_core.models.generators import with_contrast
 from dpgen_core.prior.gaussian import FrequencyPrior
 from dpgen_core.streams import HiddenStream, stream
+from dpgen_core.training.schedule import falling_rate, follow
 
 BETAS = (0.9, 0.99)
 PRETRAINING_DECAY = 0.99  # of the moving average
@@ -123,8 +124,7 @@ class DiffusionTrainer:
         parts = (release / expected).split([p.numel() for p in self._weights])
         for p, part in zip(self._weights, parts, strict=True):
             p.grad = part.view_as(p)
-        left = 1 - round_index / privacy.rounds
-        rate = settings.learning_rate * min(1.0, 2 * left + 0.05)
+        rate = falling_rate(settings.learning_rate, round_index / privacy.rounds)
         self._step(round_index, rate, settings.ema_decay)
         seen = torch.cat(norms) if norms else total.new_zeros(1)
         clipped_share = float((seen > privacy.max_grad_norm).double().mean())
@@ -145,11 +145,7 @@ class DiffusionTrainer:
         for group in self._optimizer.param_groups:
             group["lr"] = rate
         self._optimizer.step()
-        decay = min(decay, done / (done + 10))  # the first weights are soon forgotten
-        with torch.no_grad():
-            pairs = zip(self.average.parameters(), self._weights, strict=True)
-            for mean, now in pairs:
-                mean.lerp_(now, 1 - decay)
+        follow(self.average.parameters(), self._weights, decay=decay, steps=done)
 
     def _start_optimizer(self, rate: float) -> None:
         self._optimizer = torch.optim.Adam(self._weights, lr=rate, betas=BETAS)
