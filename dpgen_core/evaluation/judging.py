@@ -73,9 +73,12 @@ def judge_set(
     part = _part(synthetic, settings.synthetic_records, "judged")
     where: dict[str, Any] = {"device": device, "cache_dir": cache_dir}
     features = reference_features(real_train, real_test, settings, **where)
-    seen = features(real_test.images)
-    found["frechet_deep"] = frechet_distance(features(part.images), seen)
-    found["frechet_deep_floor"] = frechet_distance(features(real_train.images), seen)
+    made, known, seen = (
+        features(_part(data, settings.feature_records, "features").images)
+        for data in (part, real_train, real_test)
+    )
+    found["frechet_deep"] = frechet_distance(made, seen)
+    found["frechet_deep_floor"] = frechet_distance(known, seen)
     found["looks"], found["looks_real"] = looks(part.images), looks(real_test.images)
     found["runs"] = [_run(part, real_train, real_test, settings, seed, device) for seed in seeds]
     for name in ("accuracy", "fall", "forest", "linear"):

@@ -35,7 +35,7 @@ class DeepProtocol:
     """How the residual networks are trained, and what is judged beside them."""
 
     networks: tuple[str, ...] = ("resnet-8",)  #: of `residual_nets.NETWORKS`; figures are averaged
-    epochs: int = 3  #: passes of each network
+    epochs: int = 2  #: passes of each network
     batch_size: int = 256
     learning_rate: float = 0.01  #: of Adam
     rate_falls_at: tuple[float, ...] = (0.4, 0.8)  #: shares of the training after which the rate
@@ -45,12 +45,13 @@ class DeepProtocol:
     held_out: int = 5_000  #: images that choose the epoch; a tenth of a smaller set
     chosen_on: ChosenOn = "synthetic"  #: what these are; ``real`` ones are training records
     simple_records: int = 10_000  #: synthetic images that forest and linear classifier learn from
+    feature_records: int = 10_000  #: images a side of the Frechet distance
 
     def __post_init__(self) -> None:
         require(bool(self.networks), "networks", self.networks, "at least one", f"{NETWORKS[:1]}")
         for name in self.networks:
             check_choice("networks", name, NETWORKS)
-        counts = ("epochs", "batch_size", "held_out", "simple_records")
+        counts = ("epochs", "batch_size", "held_out", "simple_records", "feature_records")
         for name in counts:
             check_int(name, getattr(self, name), low=1, fix=f"{name}=10")
         check_int("synthetic_records", self.synthetic_records, low=10, fix="60000")
