@@ -21,9 +21,11 @@ from dpgen_core.accounting.rdp import RELATIONS, Relation
 from dpgen_core.checks import check_choice, check_int, check_real, require
 from dpgen_core.config.budget import LEARNERS
 from dpgen_core.config.presets import DEFAULT_DELTA
+from dpgen_core.data.dither import DITHER
 from dpgen_core.evaluation.metrics import EvaluationSettings
 from dpgen_core.mechanism.clipping import CLIP_MODES, ClipMode
 from dpgen_core.models.critics import CRITICS, CriticName
+from dpgen_core.models.generators import CURVES, Curve
 from dpgen_core.streams import NOISE_SOURCES, NoiseSource
 
 
@@ -127,6 +129,10 @@ class GeneratorConfig:
     learning_rate: float = 4e-3  #: of Adam
     momentum: float = 0.5  #: beta1 of Adam
     ema_decay: float = 0.95  #: of the moving average that is sampled from
+    dither: float = 0.0  #: std of pixel noise on finished samples, see `data.dither`; 0: none
+
+    def __post_init__(self) -> None:
+        check_real("dither", self.dither, low=0, high=1, fix=f"dither={DITHER}")
 
 
 @dataclass(frozen=True)
@@ -144,6 +150,7 @@ class PriorConfig:
     directions: int = 30  #: whitened directions in which cells differ
     framed: bool = False  #: codes in each record's own frame, see `codes.frames`
     contrast: bool = False  #: give samples of the prior alone the generator's initial contrast
+    curve: Curve = "logistic"  #: of the contrast; the default is that of records without the entry
 
     def __post_init__(self) -> None:
         check_int("prior_modes", self.modes, low=0, fix="prior_modes=12")
@@ -154,6 +161,7 @@ class PriorConfig:
         if self.cells is not None:
             check_int("prior_cells", self.cells, low=1, fix="prior_cells=8")
         check_int("prior_rank", self.directions, low=1, fix="prior_rank=30")
+        check_choice("prior_curve", self.curve, CURVES)
 
     @property
     def num_cells(self) -> int:

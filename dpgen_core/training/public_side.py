@@ -15,6 +15,7 @@ from torch import Tensor
 from dpgen_core.codes.basis import FrequencyBasis
 from dpgen_core.codes.frames import FramedBasis
 from dpgen_core.config.schema import ExperimentConfig
+from dpgen_core.data.dither import add_dither
 from dpgen_core.data.sets import ImageData
 from dpgen_core.models import generators
 from dpgen_core.models.critics import Critic, build_critic
@@ -22,6 +23,7 @@ from dpgen_core.models.generators import ConvGenerator, FramedGenerator, Refiner
 from dpgen_core.prior.gaussian import FrequencyPrior
 from dpgen_core.streams import HiddenStream, stream
 from dpgen_core.training.ranks import ALONE, Ranks
+from dpgen_core.training.schedule import falling_rate, follow
 from dpgen_core.training.threads import side_by_side
 from dpgen_core.training.workspace import cpu_state
 
@@ -111,15 +113,12 @@ class PublicSide:
         The learning rate falls over the second half of the rounds.
         """
         settings = self.config.generator
-        left = 1.0 - rounds_done / self.config.privacy.rounds
+        rate = falling_rate(settings.learning_rate, rounds_done / self.config.privacy.rounds)
         for group in self.optimizer.param_groups:
-            group["lr"] = settings.learning_rate * min(1.0, 2.0 * left + 0.05)
+            group["lr"] = rate
         self.optimizer.step()
-        decay = min(settings.ema_decay, rounds_done / (rounds_done + 10))
-        pairs = zip(self.average.parameters(), self.generator.parameters(), strict=True)
-        with torch.no_grad():
-            for mean, now in pairs:
-                mean.lerp_(now, 1 - decay)
+        weights = self.average.parameters(), self.generator.parameters()
+        follow(*weights, decay=settings.ema_decay, steps=rounds_done)
 
     def public_tensors(self) -> dict[str, Tensor]:
         """Generator, average and optimizer, for a checkpoint."""
@@ -148,8 +147,11 @@ class PublicSide:
                 assert self.prior is not None
                 images = self.prior.sample(latents, batch)
                 if self.config.prior.contrast:
-                    images = generators.with_contrast(images)
-            made[start : start + 500] = images.clamp(0, 1)
+            images = images.clamp(0, 1).cpu()
+            if self.config.generator.dither:
+                noise = stream(*where, "dither")
+                images = add_dither(images, self.config.generator.dither, noise)
+            made[start : start + 500] = images
         return made
 
     def _build_generator(self) -> ConvGenerator | RefinerGenerator:
@@ -158,7 +160,11 @@ class PublicSide:
         network = (settings.width, settings.noise_injection)
         model: ConvGenerator | RefinerGenerator
         if self.prior is not None:
-            model = RefinerGenerator(self.prior, *network, by_label=settings.label_in_refiner)
+            model = RefinerGenerator(
+                *(self.prior, *network),
+                by_label=settings.label_in_refiner,
+                curve=self.config.prior.curve,
+            )
         else:
             kind = FramedGenerator if settings.framed else ConvGenerator
             model = kind(*images, settings.latent_dim, *network, settings.appearance_noise)
