@@ -28,7 +28,8 @@ from companion.book.aggregate import comparison
 from companion.book.alt_text import shown
 from companion.book.epsilon_bars import epsilon_alt, epsilon_bars
 from companion.book.published_scatter import against_published, against_published_alt
-from companion.book.tables import published_table, runs_frame
+from companion.book.published_tables import published_table
+from companion.book.tables import runs_frame
 from companion.studies.committed import committed_records, project_root
 from companion.studies.lineage_accounting import SETTINGS, claimed_epsilon, shared_draw_epsilon
 

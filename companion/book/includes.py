@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from companion.book import overview
-from companion.book.tables import claims, findings
+from companion.book.published_tables import claims
+from companion.book.tables import findings
 from companion.book.verdicts import verdicts
 from companion.studies.committed import committed_records, project_root, write_whole
 

@@ -12,8 +12,9 @@ from matplotlib.ticker import NullFormatter, NullLocator
 from companion.book.direct_labels import Label, label_margin
 from companion.book.figures import COLORS
 from companion.book.measures import G2R
+from companion.book.published_tables import published_figures
 from companion.book.scatter import KINDS, finish, means
-from companion.book.tables import DATASET_TITLES, published_figures
+from companion.book.tables import DATASET_TITLES
 from companion.studies.campaign import NON_PRIVATE
 from dpgen_core.records.sheets import new_figure
 

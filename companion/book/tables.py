@@ -1,8 +1,7 @@
 """Tables of the book, built from records and nothing else.
 
-No figure of the book is typed: pages show what these functions read from the committed records
-and from ``book/published.csv``. `includes` writes those that the introduction includes; `readme`
-writes the README's.
+No figure of the book is typed: pages show what these functions read from the committed records.
+`includes` writes those that the introduction includes; `readme` writes the README's.
 """
 
 from __future__ import annotations
@@ -10,7 +9,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
@@ -114,27 +112,6 @@ _FINDINGS: Columns = (
     ("runs", "runs", 0),
 )
 
-_PUBLISHED: Mapping[str, str] = MappingProxyType(
-    {
-        "method": "method",
-        "epsilon": "epsilon (as published)",
-        "delta": "delta",
-        "metric": "metric",
-        "value": "value",
-        "source": "source",
-        "checked": "how we know",
-        "note": "caveat",
-    }
-)
-
-_METRICS = {
-    "fid": "FID",
-    "is": "inception score",
-    "g2r": "g2r (%)",
-    "g2r_cnn": "g2r CNN (%)",
-    "g2r_mlp": "g2r MLP (%)",
-}
-
 
 def command(record: Record) -> str:
     """How to make the record again: a papermill line, or Python where settings were overridden."""
@@ -197,20 +174,6 @@ def results_table(records: Sequence[Record], *, dataset: str, view: str) -> pd.D
     return _formatted(table, VIEWS[view])
 
 
-def published_table(path: Path, *, dataset: str) -> pd.DataFrame:
-    """Published figures of others, with source and caveat; unchecked ones are left out.
-
-    Args:
-        path: ``book/published.csv``; accuracies are in percent there.
-        dataset: a key of `DATASETS`.
-    """
-    check_choice("dataset", dataset, DATASETS)
-    table = published_figures(path)
-    table = table[table["dataset"] == dataset].copy()
-    table["metric"] = table["metric"].map(lambda name: _METRICS.get(name, name))
-    return table.rename(columns=_PUBLISHED)[list(_PUBLISHED.values())].reset_index(drop=True)
-
-
 def findings(records: Sequence[Record]) -> str:
     """The main results as a Markdown table: whole methods, averaged over seeds."""
     table = runs_frame([r for r in records if r.config.method in WHOLE])
@@ -220,16 +183,6 @@ def findings(records: Sequence[Record]) -> str:
     means = table.groupby(keys, sort=False)[list(_AVERAGED)].mean()
     means["runs"] = table.groupby(keys, sort=False).size()
     return markdown_table(_formatted(means.reset_index(), _FINDINGS))
-
-
-def claims(path: Path, *, key: str = "ma2026efsgd") -> str:
-    """What the paper reports, as a Markdown table from ``book/published.csv``."""
-    table = published_figures(path)
-    table = table[table["bibkey"] == key].copy()
-    table["dataset"] = table["dataset"].map(lambda name: DATASET_TITLES.get(name, name))
-    table["dataset"] = table["dataset"].str.replace(" 32x32 subset", "")  # theirs is not ours
-    table["metric"] = table["metric"].map(lambda name: _METRICS.get(name, name))
-    return markdown_table(table[["dataset", "metric", "value", "source", "note"]])
 
 
 def book_order(dataset: str, method: str) -> tuple[int, int]:
@@ -336,12 +289,6 @@ def spent_text(epsilon: float, digits: int = 3) -> str:
 
 def _plain(value: object) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
-
-
-def published_figures(path: Path) -> pd.DataFrame:
-    """Rows of ``book/published.csv``, all cells as text; unchecked figures are dropped."""
-    table = pd.read_csv(path, dtype=str, keep_default_na=False)
-    return table[table["checked"] != "no"]
 
 
 def markdown_table(table: pd.DataFrame) -> str:

@@ -60,9 +60,10 @@ def wgan_gp_gradients(
     # exactly zero, and Adam would turn a rounding error there into a full step.
     low1 = error1[:, : 2 * b].view(k, 2, b, -1).sum(1)  # (k, b, w), both of a pair share a label
     low2 = error2[:, : 2 * b].view(k, 2, b, -1).sum(1)
-    by_pairs = torch.bmm(error1[:, : 2 * b].mT, pairs)  # (k, w, d)
+    by_codes = torch.bmm(error1[:, : 2 * b].mT, pairs)  # (k, w, d)
+    torch.baddbmm(by_codes, error1[:, 2 * b :].mT, pull, out=by_codes)
     return {
-        "layer1.weight": by_pairs.baddbmm_(error1[:, 2 * b :].mT, pull),
+        "layer1.weight": by_codes,
         "layer1.bias": low1.sum(1),
         "layer2.weight": torch.bmm(error2.mT, hidden),
         "layer2.bias": low2.sum(1),

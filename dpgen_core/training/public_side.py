@@ -147,6 +147,7 @@ class PublicSide:
                 assert self.prior is not None
                 images = self.prior.sample(latents, batch)
                 if self.config.prior.contrast:
+                    images = generators.with_contrast(images, self.config.prior.curve)
             images = images.clamp(0, 1).cpu()
             if self.config.generator.dither:
                 noise = stream(*where, "dither")
