@@ -31,6 +31,7 @@ from companion.book import includes, site, status
 from companion.book.alt_text import keep_alt
 from companion.book.csv_files import offer_files
 from companion.book.executed import Kept
+from companion.book.forked_kernels import ForkedKernelManager
 from companion.book.launch import repository, with_links
 from companion.book.pages import BOOK_DATASET
 from companion.book.weight import lighten
@@ -45,7 +46,7 @@ EXPERIMENT_PAGES = (
     ("experiment_fashion_mnist", "fashion_mnist", "Experiment: Fashion-MNIST"),
     ("experiment_celeba", "celeba", "Experiment: CelebA faces"),
 )
-LONG_PAGES = (*(page for page, _, _ in EXPERIMENT_PAGES[::-1]), "whole_method")  # started first
+LONG_PAGES = (*(page for page, _, _ in EXPERIMENT_PAGES[::-1]), "own_data", "whole_method")
 SIDE_BY_SIDE = 2  # notebooks at a time; each takes about a gigabyte
 _MATHJAX_FILES = ("tex-mml-chtml.js", "output/chtml/fonts", "input/tex/extensions")
 
@@ -97,7 +98,7 @@ def execute(root: Path, profile: str) -> None:
 
 
 def _pages(root: Path, profile: str) -> list[_Page]:
-    """All pages, the long ones first, so that none of these is left to run alone."""
+    """All pages, `LONG_PAGES` first, so that none of these is left to run alone."""
     pages = {page: (wanted, heading) for page, wanted, heading in EXPERIMENT_PAGES}
     published = repository()
     wanted_sets = {BOOK_DATASET, *(wanted for wanted, _ in pages.values())}
@@ -140,6 +141,7 @@ def _run(page: _Page, root: Path, target: Path, kept: Kept) -> None:
             kernel_name="python3",
             cwd=str(root),
             progress_bar=False,
+            kernel_manager_class=ForkedKernelManager,
         )
     notebook = nbformat.read(executed, as_version=4)
     nbformat.write(lighten(keep_alt(notebook)), executed)

@@ -12,10 +12,10 @@ import jupytext
 import nbformat
 import papermill
 import pytest
-from forked_kernels import ForkedKernelManager
 from papermill.exceptions import PapermillExecutionError
 
 from companion.book.build import EXPERIMENT_PAGES, check_pairs, copy_mathjax, execute, main
+from companion.book.forked_kernels import ForkedKernelManager
 from companion.book.pages import (
     BOOK_DATASET,
     EXPERIMENT_PARAMETERS,

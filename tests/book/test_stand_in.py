@@ -9,10 +9,10 @@ from typing import Any
 import nbformat
 import papermill
 import pytest
-from forked_kernels import ForkedKernelManager
 from made_records import CELEBA, make_record
 
 from companion.book import stand_in
+from companion.book.forked_kernels import ForkedKernelManager
 from companion.book.pages import banner
 from companion.book.stand_in import committed_instead, stand_in_note
 from dpgen_core.config.make import make_config

@@ -9,6 +9,7 @@ from pathlib import Path
 import nbformat
 import pytest
 
+from companion.studies.benchmarks import minutes
 from companion.studies.benchmarks.minutes import Clone, edit, fresh_clone, row
 from dpgen_core.checks import InvalidArgument
 
@@ -35,7 +36,8 @@ def test_only_what_is_committed_is_measured(repository: Path) -> None:
     assert not path.exists()
 
 
-def test_memory_of_children_counts(tmp_path: Path) -> None:
+def test_memory_of_children_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(minutes, "_EVERY", 0.2)
     child = "block = bytearray(300 * 2**20); import time; time.sleep(2)"
     parent = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {child!r}])"
     _, peak = Clone(tmp_path, "").run([sys.executable, "-c", parent])

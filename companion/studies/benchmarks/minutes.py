@@ -37,7 +37,7 @@ GOALS = {
     "make book, after an edit of a text": 1.0,
     "metrics of a 28x28 set": 0.67,
 }
-_EVERY = 0.5  # seconds between two looks at the memory
+_EVERY = 3.0  # seconds between two looks at the memory; a look takes time from what is measured
 _MADE = (
     "results/local",
     "results/.work",

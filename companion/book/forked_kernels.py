@@ -1,4 +1,4 @@
-"""Kernels for notebooks under test, forked from a process that has the slow imports behind it.
+"""Kernels for the book's notebooks, forked from a process that has the slow imports behind it.
 
 A kernel is the same program either way. Started afresh it imports PyTorch, SciPy and Matplotlib
 anew, which takes longer than most notebooks' own work.
@@ -28,7 +28,7 @@ def _become_kernel(arguments: list[str], cwd: str, environment: dict[str, str]) 
     os.chdir(cwd)
     os.environ.clear()
     os.environ.update(environment)
-    # It ends when the process that it was forked from does, and that one ends with the tests.
+    # It ends when the process that it was forked from does, and that one with who asked for it.
     IPKernelApp.launch_instance([*arguments, f"--IPKernelApp.parent_handle={os.getppid()}"])
 
 
