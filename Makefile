@@ -35,7 +35,6 @@ help: ## List the targets
 
 book: $(STAMP) ## Run the notebooks and build the book (PROFILE=smoke, quick or paper)
 	$(BIN)/python -m companion.book.build execute --profile $(PROFILE)
-	$(BIN)/python -m companion.book.build static
 	$(BIN)/jupyter-book build -W -n --keep-going .
 	@echo "Open _build/html/index.html"
 

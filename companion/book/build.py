@@ -1,9 +1,9 @@
 """The notebooks' part of the build: ``python -m companion.book.build ACTION``.
 
-* ``execute --profile quick`` runs the notebooks with papermill into ``book/_executed``;
-* ``check-pairs`` says whether each notebook agrees with its text form;
-* ``static`` writes what the pages show beside the notebooks: the included parts, the data of the
-  interactive pages, the status, and MathJax, for reading with the network off.
+* ``execute --profile quick`` runs the notebooks with papermill into ``book/_executed``, and writes
+  what the pages show beside them: included parts, data of the interactive pages, the status, and
+  MathJax, for reading with the network off;
+* ``check-pairs`` says whether each notebook agrees with its text form.
 """
 
 from __future__ import annotations
@@ -182,6 +182,13 @@ def check_pairs(root: Path) -> list[str]:
     return wrong
 
 
+def write_static(root: Path) -> None:
+    """Write what the pages show beside the notebooks."""
+    copy_mathjax(root)
+    for part in (includes, site):
+        part.main(["--root", str(root)])
+
+
 def copy_mathjax(root: Path) -> Path:
     """Copy MathJax, as a package ships it, to ``book/_static/mathjax``.
 
@@ -209,25 +216,25 @@ def copy_mathjax(root: Path) -> Path:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Command line; returns the exit status."""
     parser = argparse.ArgumentParser(prog="python -m companion.book.build")
-    parser.add_argument("action", choices=["execute", "check-pairs", "static"])
+    parser.add_argument("action", choices=["execute", "check-pairs"])
     parser.add_argument("--profile", choices=list(PROFILES), default="quick")
     parser.add_argument("--root", type=Path, default=None, help="the clone; default: found")
     options = parser.parse_args(arguments)
     root = project_root(options.root)
-    if options.action == "static":
-        copy_mathjax(root)
-        for part in (includes, site, status):
-            part.main(["--root", str(root)])
-    elif options.action == "check-pairs":
+    if options.action == "check-pairs":
         wrong = check_pairs(root)
         print("\n".join(wrong or ["every notebook agrees with its text form"]))
         return 1 if wrong else 0
     else:
-        try:
-            execute(root, options.profile)
-        except PapermillExecutionError as error:
-            print(error, file=sys.stderr)
-            return 1
+        with ThreadPoolExecutor(1) as beside:  # the kernels are processes of their own
+            written = beside.submit(write_static, root)
+            try:
+                execute(root, options.profile)
+            except PapermillExecutionError as error:
+                print(error, file=sys.stderr)
+                return 1
+        written.result()
+        status.main(["--root", str(root)])
     return 0
 
 
