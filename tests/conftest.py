@@ -45,8 +45,8 @@ def _no_remembered_answers() -> None:
     """Under `make mutants` every test computes anew: an answer kept from the sound code would hide
     the change under test."""
     if "MUTANT_UNDER_TEST" in os.environ:
-        for remembered in (events._epsilon, pld._one_round, rdp.cached_curve):
-            remembered.cache_clear()
+        for function in (events._epsilon, pld._composed, pld._one_round, rdp.cached_curve):
+            function.cache_clear()
 
 
 @pytest.fixture
