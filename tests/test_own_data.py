@@ -77,9 +77,9 @@ def test_a_secret_run_takes_its_order_from_its_key_and_a_seeded_one_from_the_nam
     asked: list[tuple[str, str | None]] = []
     honest = folders.rows_of_split
 
-    def listening(count: int, split: str, key: str | None) -> torch.Tensor:
+    def listening(count: int, split: str, key: str | None, **how: bool) -> torch.Tensor:
         asked.append((split, key))
-        return honest(count, split, key)
+        return honest(count, split, key, **how)
 
     for source in ("secret", "seeded"):
         config = _smoke(glyph_folder, noise_source=source)
@@ -105,7 +105,7 @@ def test_bad_folders_are_named(tmp_path: Path) -> None:
     root = _write(tmp_path / "mine", 12)
     for path in root.glob("*/*.png"):
         path.write_bytes(path.read_bytes()[:30])
-    with pytest.raises(InvalidArgument, match="cannot be read"):
+    with pytest.raises(InvalidArgument, match="readable: 10 are not"):
         data.load("folder_gray", "train", root=root)
 
 

@@ -73,6 +73,9 @@ PROFILES: Mapping[str, Mapping[str, Any]] = {
 }
 WHOLE = (*METHODS, *EXTRAS)  # methods with nothing left out
 SMOKE_RECORDS = 2000
+SHARD_RECORDS = (
+    10  # an owner holds as many, where there are too few records for the profile's shards
+)
 DEFAULT_DELTA = 1e-5
 
 

@@ -185,6 +185,7 @@ FLAT: Mapping[str, tuple[str, str]] = {  # flat name -> (group, field)
 }
 # Set by calibration and data set, never by a caller.
 COMPUTED = frozenset({"noise_multiplier", "prior_noise_multiplier", "relation", "image_shape"})
+OPTIONS = ("checkpoint_every", "evaluated", "maximum")  # settings outside the groups
 NOTES = ("title", "description")  # for the reader of a statement; they change nothing in a run
 
 
@@ -205,6 +206,8 @@ class ExperimentConfig:
     prior: PriorConfig = field(default_factory=PriorConfig)
     evaluation: EvaluationSettings = field(default_factory=EvaluationSettings)
     checkpoint_every: int = 50  #: rounds from one checkpoint to the next
+    evaluated: bool = True  #: compute metrics; if not, one's own folder holds no images out
+    maximum: float | None = None  #: shown as white in one's own files of more than 8 bits
     title: str = ""  #: of the data, for the privacy statement
     description: str = ""  #: of the data, for the statement: where from, whom they show
 
@@ -212,6 +215,9 @@ class ExperimentConfig:
         check_int("seed", self.seed, low=0, fix="seed=0")
         object.__setattr__(self, "seed", int(self.seed))
         check_int("checkpoint_every", self.checkpoint_every, low=1, fix="checkpoint_every=50")
+        require(isinstance(self.evaluated, bool), "evaluated", self.evaluated, "a bool", "True")
+        if self.maximum is not None:
+            check_real("maximum", self.maximum, low=0, low_open=True, fix="maximum=65535")
         for name in NOTES:
             note = getattr(self, name)
             require(isinstance(note, str), name, note, "text", f"{name}='Scans of 2024'")
@@ -277,7 +283,11 @@ def defaults() -> dict[str, Any]:
     """Settings that have a default, by flat name."""
     # These were without a default when the first records were named.
     required = COMPUTED | {"relation", "accountant", "noise_source"}
-    found = {"checkpoint_every": ExperimentConfig.checkpoint_every}
+    found = {
+        name: getattr(ExperimentConfig, name)
+        for name in _TOP
+        if name not in NOTES and hasattr(ExperimentConfig, name)
+    }
     for name, (group, entry) in FLAT.items():
         if name not in required and hasattr(_GROUPS[group], entry):
             found[name] = getattr(_GROUPS[group], entry)
