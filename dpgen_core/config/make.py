@@ -26,7 +26,14 @@ from dpgen_core.config.presets import (
     method_names,
     preset,
 )
-from dpgen_core.config.schema import COMPUTED, FLAT, NOTES, OPTIONS, ExperimentConfig
+from dpgen_core.config.schema import (
+    COMPUTED,
+    FLAT,
+    NOTES,
+    OPTIONS,
+    CriticConfig,
+    ExperimentConfig,
+)
 from dpgen_core.data import sets
 
 
@@ -81,6 +88,9 @@ def make_config(
     settings = preset(method, profile, side=spec.image_shape[1])
     # Ten records for each owner at least; from N alone, which is public.
     settings["num_shards"] = min(settings["num_shards"], max(1, num_records // SHARD_RECORDS))
+    settings["fake_pool"] = max(
+        settings.get("fake_pool", CriticConfig.fake_pool), 4 * spec.num_classes
+    )
     settings |= overrides
     learner = LEARNERS.get(settings.get("learner", "owners"))
     if learner is not None and learner.single:

@@ -95,6 +95,7 @@ def preset(method: str, profile: str, *, side: int) -> dict[str, Any]:
         settings |= SWITCHES[method]
     elif switch:
         settings |= PARTS[switch.removeprefix("no-")]
-    if settings.get("basis_modes", 0) is None:
-        settings["basis_modes"] = side
+    for name in ("basis_modes", "prior_modes"):
+        if name in settings:
+            settings[name] = min(settings[name] or side, side)
     return settings
