@@ -29,6 +29,7 @@ from dpgen_core.records.sheets import png_bytes, rounds_sheet, sample_sheet
 from dpgen_core.records.statement import delta_text, privacy_facts
 from dpgen_core.training.public_side import to_bytes
 from dpgen_core.training.ranks import ALONE, Ranks
+from dpgen_core.training.sampler import GENERATOR_FILE, usable_device
 from dpgen_core.training.session import Session
 from dpgen_core.training.workspace import FollowingWorkspace, Workspace, work_folder
 
@@ -78,7 +79,7 @@ def run_experiment(
     # A run that was killed after its record was moved has left its work folder, with the key in it.
     if ranks.decide(target.exists() and not work.exists()):
         return _known(Record(target), config, mark)
-    where = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    where = usable_device(device)
     with _open_workspace(config, work, mark, ranks) as workspace:
         if not ranks.decide(target.exists()):  # asked again under the lock
             real = _split(config, pool, "train", workspace.key, root)
@@ -236,6 +237,7 @@ def _write_outcome(
         diagnostics=_thinned(session.private),
         samples_png=png_bytes(sheet, colors=colors),
         rounds_png=rounds_sheet(session.snapshots, colors=colors),
+        further={GENERATOR_FILE: session.trainer.released(names).save},
         synthetic={"images": to_bytes(images).numpy(), "labels": labels.numpy()},
         statement=True,
         fingerprint=fingerprint,

@@ -61,6 +61,13 @@ METHODS: Mapping[str, Mapping[str, Any]] = {
     "dp-gan-dpac": _LINEAGE | {"classifier_weight": _CLASSIFIER_WEIGHT},
 }
 
+# What to take for one's own images, and for which.
+RECOMMENDED: Mapping[str, tuple[str, str]] = {
+    "drawings": ("mixture", "shapes on an even ground, such as clothes, signs and scans"),
+    "strokes": ("mixture/with-frame", "light strokes on dark ground, such as handwriting"),
+    "photographs": ("gaussian/with-color", "color photographs of few classes, such as faces"),
+}
+
 PROFILES: Mapping[str, Mapping[str, Any]] = {
     "smoke": {"num_shards": 100, "sampling_rate": 0.2, "rounds": 6, "checkpoint_every": 2}
     | {"critic_steps": 1, "critic_warmup_steps": 1, "critic_batch": 8, "critic_width": 16}

@@ -202,7 +202,7 @@ def _capital(line: str) -> str:
     return line if line.startswith("metrics.json") else line[0].upper() + line[1:]
 
 
-def _verbatim(name: str) -> str:
+def verbatim(name: str) -> str:
     """A name that Markdown shows as it is: a code span where a character might mean something."""
     if re.fullmatch(r"[\w \-]*", name) and "_" not in name:
         return name
@@ -233,9 +233,19 @@ def _release(config: ExperimentConfig, run: Mapping[str, Any], privacy: Privacy)
         "Released by": "______ (name, organization), on ______" if signed else None,
         "Synthetic images": digest,
         "Run": "; ".join(made),
-        "Earlier releases from the same images": "______ (total: ______)" if signed else None,
+        "Earlier releases from the same images": _earlier(privacy) if signed else None,
     }
     return _bullets(bullets)
+
+
+def _earlier(privacy: Privacy) -> str:
+    """What the private books know of, with blanks for what they do not."""
+    books = privacy.get("earlier_releases")
+    if books is None:
+        return "______ (total: ______)"
+    delta = delta_text(privacy["delta"])
+    total = f"epsilon {bound_text(books['epsilon'])} at delta {delta} with this one"
+    return f"{books['count']} in the books of this program ({total}); others: ______"
 
 
 def _data(config: ExperimentConfig, privacy: Privacy) -> list[str]:
@@ -250,7 +260,7 @@ def _data(config: ExperimentConfig, privacy: Privacy) -> list[str]:
         "Title": config.title,
         "Description": config.description.strip().rstrip("."),
         "Images": f"{height} x {width} pixels, {kind}, {prepared}; values scaled to [0, 1]",
-        "Classes": names and f"{', '.join(map(_verbatim, names))}; these names are public",
+        "Classes": names and f"{', '.join(map(verbatim, names))}; these names are public",
         "Number of records N": f"{privacy['num_records']}. So many images were trained on",
         "Held out": held_out and f"{held_out} {use}",
     }
