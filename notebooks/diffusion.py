@@ -117,7 +117,9 @@ diffusion_table(found)
 # A ResNet-8 learns from the synthetic images for four epochs and is tested on real ones, three
 # seeds of it; the epoch is chosen on held-out *synthetic* images. It is a small relative of the nets
 # of DPImageBench {cite:p}`gong2025dpimagebench`, so its figures are for comparing the rows of this
-# table, and are not that benchmark's. *Dithered* sets carry plain pixel noise of standard deviation
+# table, and are not that benchmark's. It is an earlier form of the protocol `deep` ({ref}`the
+# yardsticks <yardsticks>`): its rate fell in a straight line and its weights were not averaged.
+# *Dithered* sets carry plain pixel noise of standard deviation
 # `0.08`, the control that every cleverer repair has to beat. The last column says how far accuracy
 # fell from its best epoch to the last. A set that is missing was not judged before our time on the
 # GPU ended.

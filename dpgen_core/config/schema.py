@@ -23,10 +23,12 @@ from dpgen_core.accounting.rdp import RELATIONS, Relation
 from dpgen_core.checks import check_choice, check_int, check_real, require
 from dpgen_core.config.budget import LEARNERS
 from dpgen_core.config.presets import DEFAULT_DELTA
+from dpgen_core.data.dither import DITHER
 from dpgen_core.data.pictures import check_size
 from dpgen_core.evaluation.metrics import EvaluationSettings
 from dpgen_core.mechanism.clipping import CLIP_MODES, ClipMode
 from dpgen_core.models.critics import CRITICS, CriticName
+from dpgen_core.models.generators import CURVES, Curve
 from dpgen_core.streams import NOISE_SOURCES, NoiseSource
 
 
@@ -156,6 +158,7 @@ class GeneratorConfig:
     learning_rate: float = 4e-3  #: of Adam
     momentum: float = 0.5  #: beta1 of Adam
     ema_decay: float = 0.95  #: of the moving average that is sampled from
+    dither: float = 0.0  #: std of pixel noise on finished samples, see `data.dither`; 0: none
 
     def __post_init__(self) -> None:
         check_int("latent_dim", self.latent_dim, low=1, fix="latent_dim=32")
@@ -165,6 +168,7 @@ class GeneratorConfig:
         _check_positive(self, learning_rate=4e-3)
         for flat, value in (("generator_momentum", self.momentum), ("ema_decay", self.ema_decay)):
             check_real(flat, value, low=0, high=1, high_open=True, fix=f"{flat}=0.5")
+        check_real("dither", self.dither, low=0, high=1, fix=f"dither={DITHER}")
         switches = ("noise_injection", "framed", "appearance_noise", "label_in_refiner")
         _check_switches(self, *switches)
 
@@ -184,6 +188,7 @@ class PriorConfig:
     directions: int = 30  #: whitened directions in which cells differ
     framed: bool = False  #: codes in each record's own frame, see `codes.frames`
     contrast: bool = False  #: give samples of the prior alone the generator's initial contrast
+    curve: Curve = "logistic"  #: of the contrast; the default is that of records without the entry
 
     def __post_init__(self) -> None:
         check_int("prior_modes", self.modes, low=0, fix="prior_modes=12")
@@ -196,6 +201,7 @@ class PriorConfig:
         check_int("prior_rank", self.directions, low=1, fix="prior_rank=30")
         _check_positive(self, corner=4, mean_radius=20, covariance_radius=14)
         _check_switches(self, "shared_covariance", "framed", "contrast")
+        check_choice("prior_curve", self.curve, CURVES)
 
     @property
     def num_cells(self) -> int:

@@ -184,7 +184,7 @@ def cached_classifier(
     except (FileNotFoundError, SafetensorError):  # absent or damaged
         trained = train()
         with contextlib.suppress(OSError):
-            _write(path, trained.model)
+            write_weights(path, trained.model)
         return trained
     return TrainedClassifier(model, where)
 
@@ -204,7 +204,7 @@ def build_classifier(architecture: str, images: Tensor, num_classes: int) -> Cla
     return model.to(memory_format=torch.channels_last)  # a third faster on a CPU
 
 
-def _write(path: Path, model: nn.Module) -> None:
+def write_weights(path: Path, model: nn.Module) -> None:
     """Write atomically: a reader sees the whole file or none."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(f".{os.getpid()}.partial")

@@ -23,6 +23,7 @@ from dpgen_core.prior.gaussian import FrequencyPrior
 from dpgen_core.streams import HiddenStream, stream
 from dpgen_core.training.ranks import ALONE, Ranks
 from dpgen_core.training.sampler import Generator, basis_kind, build_network
+from dpgen_core.training.schedule import falling_rate, follow
 from dpgen_core.training.threads import side_by_side
 from dpgen_core.training.workspace import below, cpu_state
 
@@ -112,15 +113,12 @@ class PublicSide:
         The learning rate falls over the second half of the rounds.
         """
         settings = self.config.generator
-        left = 1.0 - rounds_done / self.config.privacy.rounds
+        rate = falling_rate(settings.learning_rate, rounds_done / self.config.privacy.rounds)
         for group in self.optimizer.param_groups:
-            group["lr"] = settings.learning_rate * min(1.0, 2.0 * left + 0.05)
+            group["lr"] = rate
         self.optimizer.step()
-        decay = min(settings.ema_decay, rounds_done / (rounds_done + 10))
-        pairs = zip(self.average.parameters(), self.generator.parameters(), strict=True)
-        with torch.no_grad():
-            for mean, now in pairs:
-                mean.lerp_(now, 1 - decay)
+        weights = self.average.parameters(), self.generator.parameters()
+        follow(*weights, decay=settings.ema_decay, steps=rounds_done)
 
     def public_tensors(self) -> dict[str, Tensor]:
         """Generator, average and optimizer, for a checkpoint."""

@@ -22,6 +22,7 @@ from dpgen_core.checks import InvalidArgument, check_int, require
 from dpgen_core.codes.basis import FrequencyBasis
 from dpgen_core.codes.frames import FramedBasis
 from dpgen_core.config.schema import ExperimentConfig
+from dpgen_core.data.dither import add_dither
 from dpgen_core.data.sets import ImageData
 from dpgen_core.models.generators import (
     ConvGenerator,
@@ -110,8 +111,12 @@ class Generator:
                 assert self.prior is not None
                 images = self.prior.sample(latents, batch)
                 if self.config.prior.contrast:
-                    images = with_contrast(images)
-            made[start : start + _BATCH] = images.clamp(0, 1)
+                    images = with_contrast(images, self.config.prior.curve)
+            images = images.clamp(0, 1).cpu()
+            if self.config.generator.dither:
+                noise = stream(*where, "dither")
+                images = add_dither(images, self.config.generator.dither, noise)
+            made[start : start + _BATCH] = images
         return made
 
     def save(self, path: Path) -> None:
@@ -195,7 +200,9 @@ def build_network(config: ExperimentConfig, prior: FrequencyPrior | None) -> Net
     settings = config.generator
     network = (settings.width, settings.noise_injection)
     if prior is not None:
-        return RefinerGenerator(prior, *network, by_label=settings.label_in_refiner)
+        return RefinerGenerator(
+            *(prior, *network), by_label=settings.label_in_refiner, curve=config.prior.curve
+        )
     kind = FramedGenerator if settings.framed else ConvGenerator
     images = (config.image_shape, config.num_classes)
     return kind(*images, settings.latent_dim, *network, settings.appearance_noise)
