@@ -33,10 +33,7 @@ help: ## List the targets
 
 book: $(STAMP) ## Run the notebooks and build the book (PROFILE=smoke, quick or paper)
 	$(BIN)/python -m companion.book.build execute --profile $(PROFILE)
-	$(BIN)/python -m companion.book.build mathjax
-	$(BIN)/python -m companion.book.includes
-	$(BIN)/python -m companion.book.site
-	$(BIN)/python -m companion.book.status
+	$(BIN)/python -m companion.book.build static
 	$(BIN)/jupyter-book build -W -n --keep-going .
 	@echo "Open _build/html/index.html"
 
@@ -89,8 +86,8 @@ mutants: $(STAMP) ## Mutation score of the accounting, the mechanism and its noi
 bench: $(STAMP) ## Measure speed: against a loop, Opacus, across processes; fit the forecast
 	$(BIN)/python -m companion.studies.benchmarks
 
-timings: $(STAMP) ## Time `make test` and `make book` on a fresh clone
-	$(BIN)/python -m companion.studies.clone_timings
+timings: $(STAMP) ## Time `make test` and `make book` on a fresh clone (an hour)
+	$(BIN)/python -m companion.studies.benchmarks metrics test book book-without-data
 
 lint: $(STAMP) ## Check style and types
 	$(BIN)/ruff check

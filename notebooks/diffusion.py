@@ -40,7 +40,8 @@ from companion.book.gpu_tables import diffusion_table, judge_table, load_gpu, qu
 from companion.studies.committed import project_root
 from companion.studies.diffusion.network import Denoiser, denoising_loss, random_levels
 from companion.studies.diffusion.per_sample import recorded, recording_layers
-from dpgen_core import epsilon_spent, load
+from dpgen_core import epsilon_spent
+from dpgen_core.data import load
 from dpgen_core.mechanism.clipping import clip_rows
 from dpgen_core.streams import HiddenStream, stream
 
@@ -116,7 +117,9 @@ diffusion_table(found)
 # A ResNet-8 learns from the synthetic images for four epochs and is tested on real ones, three
 # seeds of it; the epoch is chosen on held-out *synthetic* images. It is a small relative of the nets
 # of DPImageBench {cite:p}`gong2025dpimagebench`, so its figures are for comparing the rows of this
-# table, and are not that benchmark's. *Dithered* sets carry plain pixel noise of standard deviation
+# table, and are not that benchmark's. It is an earlier form of the protocol `deep` ({ref}`the
+# yardsticks <yardsticks>`): its rate fell in a straight line and its weights were not averaged.
+# *Dithered* sets carry plain pixel noise of standard deviation
 # `0.08`, the control that every cleverer repair has to beat. The last column says how far accuracy
 # fell from its best epoch to the last. A set that is missing was not judged before our time on the
 # GPU ended.

@@ -23,6 +23,17 @@ def _threads() -> None:
     torch.set_num_threads(int(os.environ.get("DPGEN_TEST_THREADS", "1")))
 
 
+@pytest.fixture(autouse=True, scope="session")
+def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Trained models are kept for this run of the tests alone, and shared by its workers."""
+    whole_run = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        whole_run = whole_run.parent
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TORCH_HOME", str(whole_run / "torch"))
+        yield
+
+
 @pytest.fixture(autouse=True)
 def _seeded() -> None:
     """A test draws the same numbers whichever tests ran before it."""
@@ -34,8 +45,8 @@ def _no_remembered_answers() -> None:
     """Under `make mutants` every test computes anew: an answer kept from the sound code would hide
     the change under test."""
     if "MUTANT_UNDER_TEST" in os.environ:
-        for remembered in (events._epsilon, pld._one_round, rdp.cached_curve):
-            remembered.cache_clear()
+        for function in (events._epsilon, pld._composed, pld._one_round, rdp.cached_curve):
+            function.cache_clear()
 
 
 @pytest.fixture

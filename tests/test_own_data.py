@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from pathlib import Path
 
@@ -11,14 +10,15 @@ import pytest
 import torch
 from PIL import Image
 
-from dpgen_core import cli as own_data, experiment
+from dpgen_core import experiment
 from dpgen_core.checks import InvalidArgument
-from dpgen_core.cli import hand_over
 from dpgen_core.config.make import make_config
 from dpgen_core.config.presets import COLORED
 from dpgen_core.config.schema import ExperimentConfig
 from dpgen_core.data import folders, sets as data
 from dpgen_core.data.glyphs import draw_glyphs
+from dpgen_core.delivery.handover import hand_over
+from dpgen_core.evaluation.classifiers import machine_cache
 from dpgen_core.experiment import run_experiment
 from dpgen_core.records.record import Record
 from dpgen_core.training.workspace import Workspace, work_folder
@@ -77,9 +77,9 @@ def test_a_secret_run_takes_its_order_from_its_key_and_a_seeded_one_from_the_nam
     asked: list[tuple[str, str | None]] = []
     honest = folders.rows_of_split
 
-    def listening(count: int, split: str, key: str | None) -> torch.Tensor:
+    def listening(count: int, split: str, key: str | None, **how: bool) -> torch.Tensor:
         asked.append((split, key))
-        return honest(count, split, key)
+        return honest(count, split, key, **how)
 
     for source in ("secret", "seeded"):
         config = _smoke(glyph_folder, noise_source=source)
@@ -105,7 +105,7 @@ def test_bad_folders_are_named(tmp_path: Path) -> None:
     root = _write(tmp_path / "mine", 12)
     for path in root.glob("*/*.png"):
         path.write_bytes(path.read_bytes()[:30])
-    with pytest.raises(InvalidArgument, match="cannot be read"):
+    with pytest.raises(InvalidArgument, match="readable: 10 are not"):
         data.load("folder_gray", "train", root=root)
 
 
@@ -150,42 +150,6 @@ def test_priors_for_photographs_run_on_colors(
     assert float(chroma.std()) < 0.5 * float(images.mean(1).std())
 
 
-def test_from_a_folder_to_a_set_to_hand_over(
-    glyph_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    target = tmp_path / "released"
-    results = tmp_path / "results"
-    command = [
-        "synthesize",
-        str(glyph_folder),
-        str(target),
-        "--epsilon",
-        "8",
-        "--results",
-        str(results),
-    ]
-    assert own_data.main([*command, "--method", "efsgd", "--profile", "smoke"]) == 0
-    assert sorted(path.name for path in target.iterdir()) == sorted(
-        [
-            *(f"digit-{digit}" for digit in range(10)),
-            "privacy.json",
-            "statement.md",
-            "synthetic.npz",
-        ]
-    )
-    pictures = sorted(target.glob("*/*.png"))
-    assert len(pictures) == 400
-    assert Image.open(pictures[0]).size == (28, 28)
-    privacy = json.loads((target / "privacy.json").read_text())
-    assert privacy["releasable"] and max(privacy["epsilon"].values()) <= 8
-    assert privacy["num_records"] == 600
-    assert "Not fit" not in (target / "statement.md").read_text()
-    assert not [path for path in target.rglob("*") if "metrics" in path.name]
-    capsys.readouterr()
-    assert own_data.main([*command, "--profile", "smoke"]) == 2
-    assert "does not exist yet" in capsys.readouterr().err
-
-
 def _smoke(folder: Path, **changes: object) -> ExperimentConfig:
     values = {"dataset": "folder_gray", "method": "gaussian", "profile": "smoke", "epsilon": 8.0}
     return make_config(**values | {"noise_source": "secret", "root": folder} | changes)  # type: ignore[arg-type]
@@ -198,10 +162,24 @@ def test_an_empty_class_is_no_error(glyph_folder: Path, tmp_path: Path) -> None:
         for method in ("gaussian", "efsgd", "mixture"):
             config = _smoke(glyph_folder, method=method, num_shards=60)
             record = run_experiment(config, results_dir=tmp_path, root=glyph_folder, progress=False)
-            released = hand_over(record, tmp_path / method, root=glyph_folder)
-            assert list((released / "rare").glob("*.png"))
+            released = hand_over(record, tmp_path / method)
+            assert list((released / "images" / "rare").glob("*.png"))
     finally:
         (glyph_folder / "rare").rmdir()
+
+
+def test_judges_of_private_images_stay_beside_their_results(
+    glyph_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "home"))
+    config = _smoke(glyph_folder)
+    run_experiment(config, results_dir=tmp_path / "results", root=glyph_folder, progress=False)
+    assert list((tmp_path / "results/.work/classifiers").iterdir())
+    assert not machine_cache().exists()
+    public = make_config(dataset="glyphs", method="gaussian", profile="smoke", num_records=600)
+    run_experiment(public, results_dir=tmp_path / "public", progress=False)
+    assert list(machine_cache().iterdir())
+    assert not (tmp_path / "public/.work/classifiers").exists()
 
 
 @pytest.mark.parametrize("noise_source", ["secret", "seeded"])
@@ -250,11 +228,11 @@ def test_nothing_is_handed_over_while_the_key_exists(
     key = work_folder(tmp_path, config.record_name()) / "secret"
     assert key.exists()
     with pytest.raises(InvalidArgument, match="record: .*whose key was removed"):
-        hand_over(record, tmp_path / "released", root=glyph_folder)
+        hand_over(record, tmp_path / "released")
     # Nor is a copy of it, which lies where there is no key.
     elsewhere = Path(shutil.copytree(record.path, tmp_path / "elsewhere" / record.path.name))
     with pytest.raises(InvalidArgument, match="record: .*whose key was removed"):
-        hand_over(Record(elsewhere), tmp_path / "released", root=glyph_folder)
+        hand_over(Record(elsewhere), tmp_path / "released")
     assert not list(tmp_path.glob("released*"))
     stamp = (record.path / "privacy.json").stat().st_mtime_ns
     run_experiment(config, results_dir=tmp_path, root=glyph_folder, progress=False)
@@ -263,7 +241,7 @@ def test_nothing_is_handed_over_while_the_key_exists(
     mine = tmp_path / "released.partial"
     mine.mkdir()
     (mine / "notes").write_text("not made by us")
-    hand_over(record, tmp_path / "released", root=glyph_folder)
+    hand_over(record, tmp_path / "released")
     assert (mine / "notes").read_text() == "not made by us"
     left = {path.name for path in tmp_path.iterdir()}
     assert not {name for name in left if name.startswith(".released")}
@@ -293,7 +271,7 @@ def test_a_run_with_public_noise_is_not_handed_over(glyph_folder: Path, tmp_path
     )
     record = run_experiment(config, results_dir=tmp_path, root=glyph_folder, progress=False)
     with pytest.raises(InvalidArgument, match="secret"):
-        hand_over(record, tmp_path / "released", root=glyph_folder)
+        hand_over(record, tmp_path / "released")
     assert not list(tmp_path.glob("released*"))
 
 

@@ -92,6 +92,18 @@ def cost_curve(found: Benchmarks) -> Figure:
     return figure
 
 
+def minutes_table(found: Benchmarks) -> pd.DataFrame:
+    """Median minutes and most memory (GB) of the two commands and of the metrics."""
+    columns: Columns = {
+        "what": itemgetter("what"),
+        "minutes": itemgetter("minutes"),
+        "goal": itemgetter("goal_minutes"),
+        "memory (GB)": itemgetter("memory_gb"),
+    }
+    parts = (found.get(part, []) for part in ("test", "book", "book-without-data", "metrics"))
+    return measurements({"minutes": [row for part in parts for row in part]}, "minutes", columns)
+
+
 def measurements(found: Benchmarks, part: str, columns: Columns) -> pd.DataFrame:
     """One row for each measurement of `part`; the first column is the index."""
     rows = [[read(row) for read in columns.values()] for row in found.get(part, [])]

@@ -2,7 +2,8 @@
 
 * ``execute --profile quick`` runs the notebooks with papermill into ``book/_executed``;
 * ``check-pairs`` says whether each notebook agrees with its text form;
-* ``mathjax`` copies MathJax beside the book, for reading with the network off.
+* ``static`` writes what the pages show beside the notebooks: the included parts, the data of the
+  interactive pages, the status, and MathJax, for reading with the network off.
 """
 
 from __future__ import annotations
@@ -13,19 +14,20 @@ import re
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
-from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import jupytext
 import nbformat
 import papermill
 from papermill.exceptions import PapermillExecutionError
 
+from companion.book import includes, site, status
 from companion.book.alt_text import keep_alt
 from companion.book.csv_files import offer_files
 from companion.book.executed import Kept
@@ -43,6 +45,7 @@ EXPERIMENT_PAGES = (
     ("experiment_fashion_mnist", "fashion_mnist", "Experiment: Fashion-MNIST"),
     ("experiment_celeba", "celeba", "Experiment: CelebA faces"),
 )
+LONG_PAGES = (*(page for page, _, _ in EXPERIMENT_PAGES[::-1]), "whole_method")  # started first
 SIDE_BY_SIDE = 2  # notebooks at a time; each takes about a gigabyte
 _MATHJAX_FILES = ("tex-mml-chtml.js", "output/chtml/fonts", "input/tex/extensions")
 
@@ -82,7 +85,9 @@ def execute(root: Path, profile: str) -> None:
             _place(old, page.name, target)
     workers = min(SIDE_BY_SIDE, os.cpu_count() or 1)
     threads = str(max(1, (os.cpu_count() or 1) // workers))
-    with _environment("OMP_NUM_THREADS", threads), ThreadPoolExecutor(workers) as pool:
+    # The kernels inherit the variable.
+    inherited = patch.dict(os.environ, {"OMP_NUM_THREADS": threads})
+    with inherited, ThreadPoolExecutor(workers) as pool:
         running = [pool.submit(_run, page, root, target, kept) for page in waiting]
         done, _ = wait(running, return_when=FIRST_EXCEPTION)
         failed = [future for future in done if future.exception() is not None]
@@ -99,7 +104,7 @@ def _pages(root: Path, profile: str) -> list[_Page]:
     usable = {name: data.available(name) for name in wanted_sets}
     sources = [path.stem for path in (root / "notebooks").glob("*.ipynb")]
     found = []
-    for page in sorted({*sources, *pages}, key=lambda name: (name not in pages, name)):
+    for page in sorted({*sources, *pages}, key=_started):
         source = root / "notebooks" / f"{'experiment' if page in pages else page}.ipynb"
         wanted, heading = pages.get(page, (BOOK_DATASET, ""))
         notebook = nbformat.read(source, as_version=4)
@@ -116,6 +121,10 @@ def _pages(root: Path, profile: str) -> list[_Page]:
         parameters = {name: value for name, value in offered.items() if name in declared}
         found.append(_Page(page, notebook, parameters))
     return found
+
+
+def _started(name: str) -> tuple[int, str]:
+    return (LONG_PAGES.index(name) if name in LONG_PAGES else len(LONG_PAGES)), name
 
 
 def _run(page: _Page, root: Path, target: Path, kept: Kept) -> None:
@@ -142,20 +151,6 @@ def _place(notebook: Any, name: str, target: Path) -> None:
     """Write the executed page as the book shows it, with its tables as files."""
     offered = offer_files(notebook, name, target.parent / "_generated" / "tables")
     nbformat.write(offered, target / f"{name}.ipynb")
-
-
-@contextmanager
-def _environment(name: str, value: str) -> Iterator[None]:
-    """A variable that the kernels inherit."""
-    before = os.environ.get(name)
-    os.environ[name] = value
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ[name]
-        else:
-            os.environ[name] = before
 
 
 def _retitle(notebook: Any, heading: str) -> None:
@@ -212,13 +207,15 @@ def copy_mathjax(root: Path) -> Path:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Command line; returns the exit status."""
     parser = argparse.ArgumentParser(prog="python -m companion.book.build")
-    parser.add_argument("action", choices=["execute", "check-pairs", "mathjax"])
+    parser.add_argument("action", choices=["execute", "check-pairs", "static"])
     parser.add_argument("--profile", choices=list(PROFILES), default="quick")
     parser.add_argument("--root", type=Path, default=None, help="the clone; default: found")
     options = parser.parse_args(arguments)
     root = project_root(options.root)
-    if options.action == "mathjax":
+    if options.action == "static":
         copy_mathjax(root)
+        for part in (includes, site, status):
+            part.main(["--root", str(root)])
     elif options.action == "check-pairs":
         wrong = check_pairs(root)
         print("\n".join(wrong or ["every notebook agrees with its text form"]))

@@ -14,7 +14,7 @@ from companion.book import overview
 from companion.book.measures import G2R
 from companion.book.tables import DATASET_TITLES, runs_frame
 from companion.book.verdicts import PAPER_PARTS, best_at_one, part_effects, summary
-from companion.studies import clone_timings
+from companion.studies.benchmark_results import load_benchmarks
 from companion.studies.committed import committed_records, project_root, write_whole
 from dpgen_core.checks import require
 from dpgen_core.records.record import Record
@@ -103,8 +103,9 @@ def _command(record: Record) -> str:
 def _timings(root: Path) -> list[str]:
     """Rows of the commands that were measured on a fresh clone."""
     return [
-        f"| `{row['command']}` | {_PURPOSE[row['command']]} | {row['minutes']:g} | |"
-        for row in clone_timings.read(root / "results")
+        f"| `{row['what']}` | {_PURPOSE[row['what']]} | {row['minutes']:.1f} | |"
+        for part in ("test", "book")
+        for row in load_benchmarks(root / "results").get(part, [])[:1]
     ]
 
 

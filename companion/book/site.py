@@ -14,6 +14,7 @@ import json
 import math
 import shutil
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -68,16 +69,18 @@ def browser_data(records: Sequence[Record], folder: Path) -> list[dict[str, Any]
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     shown = [r for r in sorted(records, key=_order) if r.config.dataset not in UNPUBLISHED]
-    rows = []
-    for record in shown:
-        row = _figures(record)
-        for kind, path in (("samples", record.samples_png), ("rounds", record.rounds_png)):
-            if path is not None:
-                name = f"{record.path.name}-{kind}.webp"
-                _shrink(path, folder / name, _WIDTHS[kind])
-                row[kind] = f"{folder.name}/{name}"
-        rows.append(row)
-    return rows
+    with ThreadPoolExecutor() as pool:  # pictures are coded outside of the interpreter's lock
+        return list(pool.map(lambda record: _entry(record, folder), shown))
+
+
+def _entry(record: Record, folder: Path) -> dict[str, Any]:
+    row = _figures(record)
+    for kind, path in (("samples", record.samples_png), ("rounds", record.rounds_png)):
+        if path is not None:
+            name = f"{record.path.name}-{kind}.webp"
+            _shrink(path, folder / name, _WIDTHS[kind])
+            row[kind] = f"{folder.name}/{name}"
+    return row
 
 
 def _figures(record: Record) -> dict[str, Any]:
@@ -107,8 +110,9 @@ def _shrink(source: Path, target: Path, width: int) -> None:
     """A small WebP of a sheet: in gray if the sheet is."""
     with Image.open(source) as sheet:
         colors = sheet.convert("RGB")
-    picture = colors.convert("L") if is_gray(colors, within=2) else colors
-    picture.thumbnail((width, width))
+    gray = is_gray(colors, within=2)
+    colors.thumbnail((width, width))
+    picture = colors.convert("L") if gray else colors
     picture.save(target, quality=_QUALITY)
 
 

@@ -11,10 +11,11 @@ from __future__ import annotations
 
 import base64
 import io
+from itertools import combinations
 from typing import Any
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageChops
 
 Notebook = Any  # nbformat has no types
 MAX_WIDTH = 1600  # pixels; twice the width of the book's text
@@ -58,4 +59,5 @@ def lightened(png: bytes) -> bytes:
 
 def is_gray(picture: Image.Image, within: int) -> bool:
     """Whether the channels of no pixel of an RGB picture are more than `within` of 255 apart."""
-    return bool(np.ptp(np.asarray(picture), axis=2).max() <= within)
+    apart = (ImageChops.difference(*pair) for pair in combinations(picture.split(), 2))
+    return all(int(np.asarray(difference).max()) <= within for difference in apart)

@@ -2,7 +2,8 @@
 
 ``python -m companion.studies.campaign [--processes 2] [--methods NAME ...] [--list]`` works through
 `RUNS` in order. A record's name holds a hash of its settings, so a changed preset is run again; the
-old record stays until it is deleted by hand.
+old record stays until it is deleted by hand. Runs on a prior that have a record with the contrast
+curve of before are not run again while it is there; the record names its curve.
 """
 
 from __future__ import annotations
@@ -54,6 +55,10 @@ class Run:
             seed=self.seed,
             num_records=_RECORDS.get(self.dataset),
         )
+
+    def former_config(self) -> ExperimentConfig:
+        """The same with the contrast curve that presets had when most records were made."""
+        return self.config().replace(prior_curve="logistic")
 
 
 WITHOUT_DATA = Run("glyphs", "mixture", 10.0)  # whoever has no data can make this one again
@@ -130,8 +135,13 @@ RUNS: tuple[Run, ...] = tuple(dict.fromkeys(_runs()))
 
 
 def missing(results: Path) -> list[Run]:
-    """The runs of the list that have no record in `results`."""
-    return [run for run in RUNS if not (results / run.config().record_name()).exists()]
+    """The runs of the list that have no record in `results`, with either curve."""
+    return [run for run in RUNS if not any((results / name).exists() for name in names(run))]
+
+
+def names(run: Run) -> tuple[str, str]:
+    """What the record of a run may be called: of today's preset, and with the former curve."""
+    return run.config().record_name(), run.former_config().record_name()
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -16,7 +16,6 @@ import os
 import time
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -28,7 +27,11 @@ from companion.studies.train_alone import train_alone
 from dpgen_core.config.make import make_config
 from dpgen_core.data import sets as data
 from dpgen_core.data.sets import ImageData
-from dpgen_core.evaluation.classifiers import cached_classifier, train_classifier
+from dpgen_core.evaluation.classifiers import (
+    cached_classifier,
+    machine_cache,
+    train_classifier,
+)
 from dpgen_core.evaluation.metrics import frechet_distance, inception_score, precision_recall
 from dpgen_core.streams import stream
 
@@ -63,7 +66,7 @@ def run_trial(trial: Trial) -> dict[str, Any]:
     protocol: dict[str, Any] = {"architecture": "cnn", "num_classes": config.num_classes}
     protocol |= {"seed": 0, "epochs": EPOCHS}
     student = train_classifier(made, labels, **protocol)
-    judge = cached_classifier(train, cache_dir=_cache(), **protocol)
+    judge = cached_classifier(train, cache_dir=machine_cache(), **protocol)
     real, fake = judge.features(judged.images), judge.features(made[:10_000])
     _, recall = precision_recall(real[:2000], fake[:2000])
     return {
@@ -76,10 +79,6 @@ def run_trial(trial: Trial) -> dict[str, Any]:
         "recall": round(recall, 3),
         "minutes": round(minutes, 2),
     }
-
-
-def _cache() -> Path:
-    return project_root() / "results" / ".work" / "classifiers"
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -24,7 +24,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from companion.studies.campaign import WITHOUT_DATA
+from companion.studies.campaign import WITHOUT_DATA, names
 from companion.studies.committed import committed_records, project_root
 from companion.studies.record_checks import Check, ledger_checks
 from dpgen_core.checks import InvalidArgument, require
@@ -49,7 +49,8 @@ def find_record(name: str | None, results: Path) -> Record:
         InvalidArgument: there is no such record, or it is not whole.
     """
     if name is None:
-        return Record(results / WITHOUT_DATA.config().record_name())
+        now, former = (results / known for known in names(WITHOUT_DATA))
+        return Record(former if former.exists() and not now.exists() else now)
     path = next((p for p in (Path(name), results / name) if p.is_dir()), None)
     rule, fix = "a record's folder", f"one of those in {results.name}/"
     require(path is not None, "RECORD", name, rule, fix)

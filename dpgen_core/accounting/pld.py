@@ -59,16 +59,7 @@ def pld_epsilon(
     if plain:
         widest = max(widest, _width(1 / math.sqrt(plain)))
     interval = 2.0 ** math.floor(math.log2(max(wanted, 2 * widest / _MAX_POINTS)))
-    total: Any = None
-    for noise, rate, count in sampled:
-        part = _one_round(noise, rate, relation, interval).self_compose(count)
-        total = part if total is None else total.compose(part)
-    if plain:
-        part = privacy_loss_distribution.from_gaussian_mechanism(
-            plain**-0.5, value_discretization_interval=interval
-        )
-        total = total.compose(part)
-    return float(total.get_epsilon_for_delta(delta))
+    return float(_composed(plain, sampled, relation, interval).get_epsilon_for_delta(delta))
 
 
 def smallest_delta(rounds: int) -> float:
@@ -88,6 +79,26 @@ def _width(noise: float, rate: float = 1.0) -> float:
         return 2 * largest
     joined = float(np.logaddexp(math.log1p(-rate), math.log(rate) + largest))
     return 2 * (joined + min(largest, -math.log1p(-rate)))
+
+
+@lru_cache(maxsize=2)
+def _composed(
+    plain: float,
+    sampled: tuple[tuple[float, float, int], ...],
+    relation: Relation,
+    interval: float,
+) -> Any:
+    """Distribution of everything together; kept, as `total_variation` asks at many deltas."""
+    total: Any = None
+    for noise, rate, count in sampled:
+        part = _one_round(noise, rate, relation, interval).self_compose(count)
+        total = part if total is None else total.compose(part)
+    if plain:
+        part = privacy_loss_distribution.from_gaussian_mechanism(
+            plain**-0.5, value_discretization_interval=interval
+        )
+        total = total.compose(part)
+    return total
 
 
 @lru_cache(maxsize=16)

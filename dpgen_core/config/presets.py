@@ -34,6 +34,7 @@ COLOR |= {"prior_mean_radius": 40.0, "prior_covariance_radius": 28.0}
 # A prior that is trained on; None takes the cells and the share that the budget carries.
 _REFINED_PRIOR: dict[str, Any] = {"prior_modes": 12, "prior_cells": None, "prior_share": None}
 _REFINED_PRIOR |= {"generator_learning_rate": 2e-3, "label_in_refiner": False}
+_REFINED_PRIOR |= {"prior_curve": "full-range"}
 # Switches of what the paper does not have, by the methods that have them.
 SWITCHES: Mapping[str, Mapping[str, Any]] = {
     "efsgd-prior/with-classifier": {"classifier_weight": _CLASSIFIER_WEIGHT},
@@ -54,11 +55,18 @@ METHODS: Mapping[str, Mapping[str, Any]] = {
     "efsgd": {},
     "gaussian": {"prior_modes": 12, "prior_share": 1.0, "rounds": 0},
     "mixture": {"prior_modes": 12, "prior_cells": None, "prior_share": 1.0}
-    | {"prior_contrast": True, "rounds": 0},
+    | {"prior_contrast": True, "prior_curve": "full-range", "rounds": 0},
     "dp-sgd-critic": {"learner": "dp-sgd", "sampling_rate": 0.005},
     "efsgd-critic": {"learner": "efsgd", "sampling_rate": 0.005},
     "gs-wgan": _LINEAGE,
     "dp-gan-dpac": _LINEAGE | {"classifier_weight": _CLASSIFIER_WEIGHT},
+}
+
+# What to take for one's own images, and for which.
+RECOMMENDED: Mapping[str, tuple[str, str]] = {
+    "drawings": ("mixture", "shapes on an even ground, such as clothes, signs and scans"),
+    "strokes": ("mixture/with-frame", "light strokes on dark ground, such as handwriting"),
+    "photographs": ("gaussian/with-color", "color photographs of few classes, such as faces"),
 }
 
 PROFILES: Mapping[str, Mapping[str, Any]] = {
@@ -73,6 +81,9 @@ PROFILES: Mapping[str, Mapping[str, Any]] = {
 }
 WHOLE = (*METHODS, *EXTRAS)  # methods with nothing left out
 SMOKE_RECORDS = 2000
+SHARD_RECORDS = (
+    10  # an owner holds as many, where there are too few records for the profile's shards
+)
 DEFAULT_DELTA = 1e-5
 
 
@@ -92,6 +103,7 @@ def preset(method: str, profile: str, *, side: int) -> dict[str, Any]:
         settings |= SWITCHES[method]
     elif switch:
         settings |= PARTS[switch.removeprefix("no-")]
-    if settings.get("basis_modes", 0) is None:
-        settings["basis_modes"] = side
+    for name in ("basis_modes", "prior_modes"):
+        if name in settings:
+            settings[name] = min(settings[name] or side, side)
     return settings

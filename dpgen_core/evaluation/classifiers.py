@@ -5,6 +5,7 @@ The best epoch is chosen on a held-out tenth of the *given* data: the test set w
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import functools
 import hashlib
@@ -163,7 +164,8 @@ def cached_classifier(
 ) -> TrainedClassifier:
     """`train_classifier` with its `options`, cached under a digest of all that decides the weights.
 
-    A model trained on private records is private, and so is `cache_dir`; None caches nothing.
+    A model trained on private records is private, and so is `cache_dir`; None caches nothing. A
+    folder that cannot be written is no error: the model is trained again next time.
     """
     train = functools.partial(train_classifier, data.images, data.labels, device=device, **options)
     if cache_dir is None:
@@ -181,9 +183,18 @@ def cached_classifier(
         model.load_state_dict(load_file(path))
     except (FileNotFoundError, SafetensorError):  # absent or damaged
         trained = train()
-        _write(path, trained.model)
+        with contextlib.suppress(OSError):
+            write_weights(path, trained.model)
         return trained
     return TrainedClassifier(model, where)
+
+
+def machine_cache() -> Path:
+    """Where models trained on public data sets are kept, once per machine.
+
+    It lies beside torch's hub, so ``TORCH_HOME`` moves both. Deleting it costs a minute per data set.
+    """
+    return Path(torch.hub.get_dir()).parent / "dpgen" / "classifiers"
 
 
 def build_classifier(architecture: str, images: Tensor, num_classes: int) -> Classifier:
@@ -193,7 +204,7 @@ def build_classifier(architecture: str, images: Tensor, num_classes: int) -> Cla
     return model.to(memory_format=torch.channels_last)  # a third faster on a CPU
 
 
-def _write(path: Path, model: nn.Module) -> None:
+def write_weights(path: Path, model: nn.Module) -> None:
     """Write atomically: a reader sees the whole file or none."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(f".{os.getpid()}.partial")

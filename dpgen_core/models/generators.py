@@ -8,8 +8,9 @@ torch.Size([2, 1, 28, 28])
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -115,27 +116,56 @@ class ConvGenerator(nn.Module):
 
 # Gain and threshold by channels. Line drawings get more contrast: a Gaussian is grayer than ink.
 _CONTRAST = {1: (8.0, 0.45), 3: (4.0, 0.5)}
+Curve = Literal["logistic", "full-range"]
+CURVES: tuple[Curve, ...] = ("logistic", "full-range")
 
 
-def with_contrast(images: Tensor) -> Tensor:
-    """What an untrained `RefinerGenerator` makes of a prior's samples (n, c, h, w)."""
+def with_contrast(images: Tensor, curve: Curve) -> Tensor:
+    """What an untrained `RefinerGenerator` makes of a prior's samples (n, c, h, w).
+
+    The ``logistic`` curve makes gray of black and of white; ``full-range`` is its straight stretch
+    that keeps both, and leaves [0, 1] where a sample does.
+
+    >>> ends = torch.tensor([0.0, 1.0]).view(2, 1, 1, 1)
+    >>> [[round(float(v), 3) for v in with_contrast(ends, curve)] for curve in CURVES]
+    [[0.027, 0.988], [0.0, 1.0]]
+    """
     gain, threshold = _CONTRAST[images.shape[1]]
-    return torch.sigmoid(gain * (images - threshold))
+    return stretched(torch.sigmoid(gain * (images - threshold)), curve)
+
+
+def stretched(values: Tensor, curve: Curve) -> Tensor:
+    """Values of the logistic curve (n, c, h, w), moved to those of `curve`.
+
+    The ends are the untrained curve's own, for black and white are public: no record and no score
+    decides them. Source: ours.
+    """
+    if curve == "logistic":
+        return values
+    gain, threshold = _CONTRAST[values.shape[1]]
+    black, white = (1 / (1 + math.exp(-gain * (end - threshold))) for end in (0.0, 1.0))
+    return (values - black) / (white - black)
 
 
 class RefinerGenerator(nn.Module):
     """Refine samples of the released, fixed prior by more contrast and a learned residual.
 
-    x = sigmoid(gain * (sample - threshold) + residual), a residual that is zero at first. If it
-    depends on the label (`by_label`), privacy noise leaves different artifacts in each class, by
-    which a classifier may learn to tell classes apart. Source: ours; see ``book/method.md``.
+    x = sigmoid(gain * (sample - threshold) + residual), a residual that is zero at first, and the
+    stretch of `curve` on top. If the residual depends on the label (`by_label`), privacy noise
+    leaves different artifacts in each class, by which a classifier may learn to tell classes apart.
+    Source: ours; see ``book/method.md``.
     """
 
     def __init__(
-        self, prior: FrequencyPrior, width: int, noise_injection: bool, by_label: bool = True
+        self,
+        prior: FrequencyPrior,
+        width: int,
+        noise_injection: bool,
+        by_label: bool = True,
+        curve: Curve = "logistic",
     ) -> None:
         super().__init__()
-        self.prior, self.latent_dim = prior, prior.latent_dim
+        self.prior, self.latent_dim, self.curve = prior, prior.latent_dim, curve
         channels, classes = prior.basis.image_shape[0], len(prior.class_share)
         self.gain, self.threshold = (nn.Parameter(torch.tensor(v)) for v in _CONTRAST[channels])
         self.down0 = nn.Conv2d(channels, width, 3, padding=1)
@@ -152,7 +182,7 @@ class RefinerGenerator(nn.Module):
         nn.init.zeros_(self.to_image.bias)  # type: ignore[arg-type]
 
     def forward(self, latents: Tensor, labels: Tensor, noise: Noise) -> Tensor:
-        """Latents (n, latent_dim), labels (n,) -> images in [0, 1], (n, c, h, w)."""
+        """Latents (n, latent_dim), labels (n,) -> images in the range of `curve`, (n, c, h, w)."""
         start = self.prior.sample(latents, labels)  # (n, c, h, w)
         fine = F.leaky_relu(self.down0(start * 2 - 1), 0.2)  # (n, width, h, w)
         x = self.down1(fine)  # (n, 2 width, h/2, w/2)
@@ -162,7 +192,8 @@ class RefinerGenerator(nn.Module):
         x = F.leaky_relu(self.norm1(self.noise1(x, noise)), 0.2)
         x = self.up(torch.cat([doubled(x), fine], dim=1))  # (n, width, h, w)
         x = F.leaky_relu(self.norm2(self.noise2(x, noise)), 0.2)
-        return torch.sigmoid(self.gain * (start - self.threshold) + self.to_image(x))
+        values = torch.sigmoid(self.gain * (start - self.threshold) + self.to_image(x))
+        return stretched(values, self.curve)  # not clipped, which would stop the gradient
 
 
 # Standard deviations of center x, center y, log width, log height and slant within a class.

@@ -18,23 +18,23 @@ Params = dict[str, Tensor]
 
 
 def wgan_gp_gradients(
-    params: Params, real: Tensor, fake: Tensor, labels: Tensor, mix: Tensor, penalty: float
+    params: Params, pairs: Tensor, labels: Tensor, mix: Tensor, penalty: float
 ) -> tuple[Params, Tensor]:
     """Gradients of mean D(fake) - mean D(real) + penalty * mean (|grad D(between)| - 1)^2.
 
-    Of stacked `MLPCritic` parameters, each (k, ...), at real and fake codes (k, b, d) of the same
-    labels (k, b); `mix` in (0, 1), (k, b, 1), places the penalty's points between the two. Returns
-    the gradients, shaped as `params`, and the gap mean D(fake) - mean D(real), (k,).
+    Of stacked `MLPCritic` parameters, each (k, ...). `pairs` (k, 2b, d) are b real codes and then b
+    fake ones of the same `labels` (k, b); `mix` in (0, 1), (k, b, 1), places the penalty's points
+    between the two. Returns the gradients, shaped as `params`, and the gap mean D(fake) - mean
+    D(real), (k,).
     """
     first, second = params["layer1.weight"], params["layer2.weight"]  # (k, w, d), (k, w, w)
-    k, b, _ = real.shape
+    k, b = labels.shape
     rows = torch.arange(k, device=labels.device)[:, None]
     shift = params["layer1.bias"][:, None] + params["label.weight"][rows, labels]  # (k, b, w)
     out = params["score.weight"][rows, labels]  # (k, b, w)
 
     # Forward. The first layer is linear: between real and fake, its output is their mixture.
-    inputs = torch.cat([real, fake], dim=1)  # (k, 2b, d)
-    pair = torch.bmm(inputs, first.mT).view(k, 2, b, -1).add_(shift[:, None])  # (k, 2, b, w)
+    pair = torch.bmm(pairs, first.mT).view(k, 2, b, -1).add_(shift[:, None])  # (k, 2, b, w)
     mixed = torch.lerp(pair[:, 1], pair[:, 0], mix)  # (k, b, w)
     before = torch.cat([pair.flatten(1, 2), mixed], dim=1)  # (k, 3b, w)
     hidden = F.leaky_relu(before, SLOPE)
@@ -48,7 +48,7 @@ def wgan_gp_gradients(
     error2 = _masked(error2, later)
     error1 = _masked(torch.bmm(error2, second), before)  # (k, 3b, w)
     slope = torch.bmm(error1[:, 2 * b :], first)  # (k, b, d), the gradient of D at the mixture
-    length = (slope.square().sum(2, keepdim=True) + 1e-12).sqrt()
+    length = (torch.linalg.vector_norm(slope, dim=2, keepdim=True).square() + 1e-12).sqrt()
     pull = slope.mul_((2 * penalty / b) * (length - 1) / length)  # d penalty / d slope, (k, b, d)
 
     # Given its masks, that gradient is linear in each weight: forward through the same two layers.
@@ -60,8 +60,9 @@ def wgan_gp_gradients(
     # exactly zero, and Adam would turn a rounding error there into a full step.
     low1 = error1[:, : 2 * b].view(k, 2, b, -1).sum(1)  # (k, b, w), both of a pair share a label
     low2 = error2[:, : 2 * b].view(k, 2, b, -1).sum(1)
+    by_pairs = torch.bmm(error1[:, : 2 * b].mT, pairs)  # (k, w, d)
     return {
-        "layer1.weight": torch.bmm(error1.mT, torch.cat([inputs, pull], dim=1)),
+        "layer1.weight": by_pairs.baddbmm_(error1[:, 2 * b :].mT, pull),
         "layer1.bias": low1.sum(1),
         "layer2.weight": torch.bmm(error2.mT, hidden),
         "layer2.bias": low2.sum(1),
@@ -70,18 +71,20 @@ def wgan_gp_gradients(
     }, gap
 
 
-def classifier_gradients(params: Params, real: Tensor, fake: Tensor, labels: Tensor) -> Params:
-    """Gradients of the classifier's cross-entropy, mean over real plus mean over fake codes."""
+def classifier_gradients(params: Params, pairs: Tensor, labels: Tensor) -> Params:
+    """Gradients of the classifier's cross-entropy, mean over real plus mean over fake codes.
+
+    `pairs` (k, 2b, d) and `labels` (k, b) as in `wgan_gp_gradients`.
+    """
     first, second = (params[f"classifier.{i}.weight"] for i in (0, 2))  # (k, w, d), (k, c, w)
-    inputs = torch.cat([real, fake], dim=1)  # (k, 2b, d)
-    before = torch.baddbmm(params["classifier.0.bias"][:, None], inputs, first.mT)  # (k, 2b, w)
+    before = torch.baddbmm(params["classifier.0.bias"][:, None], pairs, first.mT)  # (k, 2b, w)
     hidden = F.leaky_relu(before, SLOPE)
     logits = torch.baddbmm(params["classifier.2.bias"][:, None], hidden, second.mT)  # (k, 2b, c)
     wanted = F.one_hot(labels.repeat(1, 2), logits.shape[2])
     error2 = (logits.softmax(2) - wanted) / labels.shape[1]
     error1 = _masked(torch.bmm(error2, second), before)  # (k, 2b, w)
     return {
-        "classifier.0.weight": torch.bmm(error1.mT, inputs),
+        "classifier.0.weight": torch.bmm(error1.mT, pairs),
         "classifier.0.bias": error1.sum(1),
         "classifier.2.weight": torch.bmm(error2.mT, hidden),
         "classifier.2.bias": error2.sum(1),

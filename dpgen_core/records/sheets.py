@@ -101,7 +101,7 @@ def _draw_sheet(
     axes.imshow(pixels, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
     height = images.shape[2]
     axes.set_yticks([height * (row + 0.5) - 0.5 for row in range(len(rows))])
-    axes.set_yticklabels(list(rows.values()), fontsize=8)
+    axes.set_yticklabels(list(rows.values()), fontsize=8, parse_math=False)  # names may hold $
     axes.set_xticks([])
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)

@@ -15,6 +15,7 @@ from functools import partial
 import torch
 from torch import Tensor
 from torch.func import functional_call, grad, stack_module_state, vmap
+from torch.nn import functional as F
 
 from dpgen_core import losses
 from dpgen_core.checks import check_int, require
@@ -26,12 +27,12 @@ from dpgen_core.training.threads import parted, side_by_side
 
 BETAS = (0.5, 0.9)  # of the critics' Adam
 
-Batch = tuple[Tensor, Tensor, Tensor, Tensor]  # records, fakes, labels, mixing weights; by owner
+Batch = tuple[Tensor, Tensor, Tensor]  # records and fakes, labels, mixing weights; by owner
 Draw = tuple[Tensor, Tensor, Tensor]  # which records, which fakes, mixing weights; by owner
 
-# The framework differentiates convolutions. With this many owners at once, what it keeps for the
-# backward pass fits the cache of a CPU.
-_OWNERS_IN_CACHE = 10
+# With this many owners at once, what their steps read and write fits the cache of a CPU. For
+# convolutions the framework keeps more, for its backward pass.
+_OWNERS_IN_CACHE = {MLPCritic: 20, ConvCritic: 10}
 
 
 def assign_shards(num_records: int, num_shards: int, *, seed: int) -> Tensor:
@@ -147,9 +148,8 @@ class OwnerEnsemble:
         """The joining owners in parts to be trained side by side; a GPU takes all at once."""
         if self.codes.device.type != "cpu":
             return [slice(0, count)]
-        number = min(torch.get_num_threads(), count)
-        if isinstance(self._critic, ConvCritic):
-            number = max(number, -(-count // _OWNERS_IN_CACHE))
+        fitting = _OWNERS_IN_CACHE[type(self._critic)]
+        number = max(min(torch.get_num_threads(), count), -(-count // fitting))
         return [slice(part.start, part.stop) for part in parted(count, number)]
 
     @torch.no_grad()  # `torch.func.grad` still differentiates; nothing leads back to the fakes
@@ -162,15 +162,18 @@ class OwnerEnsemble:
         state = [{name: value[joined] for name, value in group.items()} for group in groups]
         count, (order, start, size) = self.steps[joined], by_label
         rows = torch.arange(len(joined), device=joined.device)[:, None]
+        # One table and one look-up for the whole batch: (k n + F, d).
+        table, records = torch.cat([own.flatten(0, 1), fake]), own_labels.numel()
         gaps = torch.zeros(len(joined), device=self.codes.device)
         # `functional_call` puts parameters into the module it gets: threads must not share one.
         by_hand = isinstance(self._critic, MLPCritic)
         critic = self._critic if by_hand else copy.deepcopy(self._critic)
         for pick, turn, mix in draws:
-            real, labels = own[rows, pick], own_labels[rows, pick]  # (k, b, d), (k, b)
+            labels = own_labels[rows, pick]  # (k, b)
             slot = (turn * size[labels]).long()  # a fake of the same label as the real record
-            against = fake[order[start[labels] + slot]]  # (k, b, d)
-            gradients, gaps = self._critic_gradients(critic, state[0], (real, against, labels, mix))
+            real, against = rows * own.shape[1] + pick, records + order[start[labels] + slot]
+            pairs = F.embedding(torch.cat([real, against], dim=1), table)  # (k, 2b, d)
+            gradients, gaps = self._critic_gradients(critic, state[0], (pairs, labels, mix))
             count = count + 1
             self._adam(state, gradients, count)
         for group, new in zip(groups, state, strict=True):
@@ -187,12 +190,13 @@ class OwnerEnsemble:
         if isinstance(critic, MLPCritic):
             gradients, gap = wgan_gp_gradients(params, *batch, weight)
             if classify:
-                gradients |= classifier_gradients(params, *batch[:3])
+                gradients |= classifier_gradients(params, *batch[:2])
             return gradients, gap
 
         def loss(
-            params: Params, real: Tensor, fake: Tensor, labels: Tensor, mix: Tensor
+            params: Params, pairs: Tensor, labels: Tensor, mix: Tensor
         ) -> tuple[Tensor, Tensor]:
+            real, fake = pairs.chunk(2)  # (b, d) each
             score = partial(_score, critic, params)
             gap = losses.wasserstein_loss(score, real, fake, labels)
             total = gap + weight * losses.gradient_penalty(score, real, fake, labels, mix)

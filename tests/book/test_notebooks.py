@@ -12,6 +12,7 @@ import jupytext
 import nbformat
 import papermill
 import pytest
+from forked_kernels import ForkedKernelManager
 from papermill.exceptions import PapermillExecutionError
 
 from companion.book.build import EXPERIMENT_PAGES, check_pairs, copy_mathjax, execute, main
@@ -36,14 +37,17 @@ EXPERIMENT = ROOT / "notebooks" / "experiment.ipynb"
 SMOKE = {"dataset": "glyphs", "profile": "smoke"}
 
 
-def run(notebook: Path, tmp_path: Path, **parameters: Any) -> nbformat.NotebookNode:
+def run(
+    notebook: Path, tmp_path: Path, *, clone: Path = ROOT, **parameters: Any
+) -> nbformat.NotebookNode:
     return papermill.execute_notebook(
         str(notebook),
         str(tmp_path / notebook.name),
         parameters=parameters,
         kernel_name="python3",
-        cwd=str(ROOT),
+        cwd=str(clone),
         progress_bar=False,
+        kernel_manager_class=ForkedKernelManager,
     )
 
 
@@ -256,11 +260,4 @@ def test_pages_of_results_run_in_a_clone_without_records(stem: str, tmp_path: Pa
     for path in (ROOT / "results").iterdir():
         if path.is_file():
             shutil.copy(path, clone / "results")
-    source = ROOT / "notebooks" / f"{stem}.ipynb"
-    papermill.execute_notebook(
-        str(source),
-        str(tmp_path / "out.ipynb"),
-        cwd=str(clone),
-        kernel_name="python3",
-        progress_bar=False,
-    )
+    run(ROOT / "notebooks" / f"{stem}.ipynb", tmp_path, clone=clone)

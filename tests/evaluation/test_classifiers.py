@@ -164,6 +164,15 @@ def test_cache_is_used_and_a_damaged_file_is_made_again(
     assert torch.equal(first, weights(keep(data, tmp_path)))
 
 
+def test_a_cache_that_cannot_be_written_is_no_error(tmp_path: Path) -> None:
+    images, labels = bars(60, seed=1)
+    (tmp_path / "file").write_bytes(b"")
+    data = ImageData("bars", images, labels, ("a", "b", "c"))
+    kept, unkept = keep(data, tmp_path / "folder"), keep(data, tmp_path / "file")
+    assert torch.equal(weights(kept), weights(unkept))
+    assert (tmp_path / "file").read_bytes() == b""
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [

@@ -8,7 +8,12 @@ import torch
 from dpgen_core.checks import InvalidArgument
 from dpgen_core.codes.basis import FrequencyBasis
 from dpgen_core.models.critics import build_critic
-from dpgen_core.models.generators import ConvGenerator, RefinerGenerator
+from dpgen_core.models.generators import (
+    CURVES,
+    ConvGenerator,
+    RefinerGenerator,
+    with_contrast,
+)
 from dpgen_core.prior.gaussian import FrequencyPrior
 from dpgen_core.streams import stream
 
@@ -62,6 +67,33 @@ def test_each_class_has_its_own_images() -> None:
     latents = torch.randn(1, 8, generator=stream(0, "latents")).repeat(2, 1)
     a, b = generator(latents, torch.tensor([0, 1]), stream(0))
     assert not torch.allclose(a, b, atol=1e-3)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_black_is_black_and_white_is_white_on_the_whole_range(channels: int) -> None:
+    ends = torch.tensor([0.0, 1.0]).view(2, 1, 1, 1).expand(2, channels, 2, 2)
+    stretch = with_contrast(ends, "full-range")
+    torch.testing.assert_close(stretch, ends, atol=1e-6, rtol=0)
+    gray = with_contrast(ends, "logistic")
+    assert gray[0].max() > 0.02 and gray[1].min() < 0.99
+    # in between it is the same curve, up to a straight stretch
+    between = torch.linspace(0, 1, 9).view(9, 1, 1, 1).expand(9, channels, 1, 1)
+    old, new = (with_contrast(between, curve).double() for curve in CURVES)
+    torch.testing.assert_close(
+        (new - new[0]) / (new[-1] - new[0]), (old - old[0]) / (old[-1] - old[0])
+    )
+
+
+def test_refiner_with_the_whole_range_keeps_its_gradient_at_black() -> None:
+    torch.manual_seed(0)
+    generator = RefinerGenerator(make_prior((1, 28, 28), 2), 4, False, curve="full-range")
+    latents = torch.randn(6, generator.latent_dim, generator=stream(0, "latents"))
+    images = generator(latents, torch.arange(6) % 2, stream(0))
+    start = generator.prior.sample(latents, torch.arange(6) % 2)
+    torch.testing.assert_close(images, with_contrast(start, "full-range"))
+    assert images.min() < 0  # blacker than black: `PublicSide.sample` clips it
+    images[images <= 0].sum().backward()
+    assert generator.to_image.bias.grad.abs().sum() > 0
 
 
 def test_refiner_starts_at_the_prior() -> None:

@@ -51,7 +51,7 @@ def test_agrees_with_autograd(k: int, b: int, classes: int, width: int, penalty:
         return gap + penalty * gradient_penalty(score, r, f, y, m), gap
 
     wanted, gap = vmap(grad(loss, has_aux=True))(params, real, fake, labels, mix)
-    found, found_gap = wgan_gp_gradients(params, real, fake, labels, mix, penalty)
+    found, found_gap = wgan_gp_gradients(params, torch.cat([real, fake], 1), labels, mix, penalty)
     assert found.keys() == wanted.keys()
     for name in wanted:
         torch.testing.assert_close(found[name], wanted[name], rtol=1e-9, atol=1e-12)
@@ -71,7 +71,7 @@ def test_classifier_agrees_with_autograd(k: int, b: int, classes: int, width: in
         return sum((cross_entropy(logits, y) for logits in both), torch.zeros(()))
 
     wanted = vmap(grad(loss))(own, real, fake, labels)
-    found = classifier_gradients(params, real, fake, labels)
+    found = classifier_gradients(params, torch.cat([real, fake], 1), labels)
     assert {n.removeprefix("classifier.") for n in found} == wanted.keys()
     for name in wanted:
         torch.testing.assert_close(found[f"classifier.{name}"], wanted[name], rtol=1e-9, atol=1e-12)
@@ -82,9 +82,9 @@ def test_a_shard_sees_its_own_records_only() -> None:
     _, params, labels = case(3, 6, 4, 8, draw)
     real, fake = normal(2, 3, 6, BASIS.dim, draw=draw)
     mix = torch.rand(3, 6, 1, dtype=torch.float64, generator=draw)
-    before, _ = wgan_gp_gradients(params, real, fake, labels, mix, 10.0)
+    before, _ = wgan_gp_gradients(params, torch.cat([real, fake], 1), labels, mix, 10.0)
     real[1] += 5.0
-    after, _ = wgan_gp_gradients(params, real, fake, labels, mix, 10.0)
+    after, _ = wgan_gp_gradients(params, torch.cat([real, fake], 1), labels, mix, 10.0)
     for name in before:
         assert torch.equal(before[name][[0, 2]], after[name][[0, 2]])
         if "label" not in name:

@@ -12,10 +12,7 @@ import torch
 from companion.book import gpu_tables
 from companion.studies.benchmarks.gpu_session import GPU_FILE, STEPS, Session, main
 from companion.studies.benchmarks.gpu_sizes import TOY
-from companion.studies.deep_judge import DeepProtocol, dithered, judge
 from dpgen_core.checks import InvalidArgument
-from dpgen_core.data.sets import load
-from dpgen_core.streams import stream
 
 ROOT = Path(__file__).parents[2]
 
@@ -88,19 +85,3 @@ def test_the_committed_session_is_whole():
     assert found["made_with"]["commit"] and len(gpu_tables.diffusion_table(found)) == 2
     for run in found["diffusion"].values():
         assert run["epsilon"] <= 10.0
-
-
-def test_the_judge_learns_and_leaves_the_global_generator_alone():
-    train, test = load("glyphs", "train", num_records=1000), load("glyphs", "test", num_records=200)
-    protocol, device = DeepProtocol(epochs=3, batch_size=32), torch.device("cpu")
-    before = torch.random.get_rng_state()
-    found = judge(train, test, protocol, seed=0, device=device)
-    assert found["accuracy"] > 0.6 and len(found["accuracy_by_epoch"]) == 3
-    assert torch.equal(before, torch.random.get_rng_state())
-
-
-def test_dither_adds_noise_of_its_size_inside_the_range():
-    data = load("glyphs", "test", num_records=50)
-    made = dithered(data, std=0.08, seed=3)
-    expected = data.images + 0.08 * torch.randn(data.images.shape, generator=stream(3, "dither"))
-    torch.testing.assert_close(made.images, expected.clamp(0, 1))

@@ -93,6 +93,16 @@ def test_efsgd_uses_every_record_once_an_epoch(tiny_glyphs: ImageData) -> None:
 
 
 @pytest.mark.parametrize("method", METHODS)
+def test_the_records_are_gone_before_sampling(method: str, tiny_glyphs: ImageData) -> None:
+    learner = trainer(configure(method), tiny_glyphs)
+    learner.apply(learner.compute(0))
+    before = learner.sample(torch.arange(10))
+    learner.forget()
+    assert not {"_codes", "_labels", "_optimizers", "feedback"} & set(vars(learner))
+    assert torch.equal(before, learner.sample(torch.arange(10)))
+
+
+@pytest.mark.parametrize("method", METHODS)
 def test_a_reader_of_the_log_is_not_warned_of_hooks(method: str, tiny_glyphs: ImageData) -> None:
     made = trainer(configure(method, critic_steps=1), tiny_glyphs)
     with warnings.catch_warnings():

@@ -152,6 +152,16 @@ def test_the_generator_waits_for_apply(tiny_glyphs: ImageData) -> None:
     assert not all(torch.equal(a, b) for a, b in zip(before, after, strict=True))
 
 
+def test_what_came_from_the_records_is_gone_before_sampling(tiny_glyphs: ImageData) -> None:
+    trainer = OwnerTrainer(configure(), tiny_glyphs, "key", device=CPU)
+    trainer.apply(trainer.compute(0))
+    labels = torch.arange(10)
+    before = trainer.sample(labels)
+    trainer.forget()
+    assert not {"ensemble", "memory"} & set(vars(trainer))
+    assert torch.equal(before, trainer.sample(labels))
+
+
 def test_an_empty_round_releases_noise_and_changes_no_owner(tiny_glyphs: ImageData) -> None:
     config = configure(num_records=600, sampling_rate=1e-9)
     trainer = OwnerTrainer(config, tiny_glyphs, "key", device=CPU)

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from companion.studies.benchmark_results import BENCHMARKS_FILE, load_benchmarks
-from companion.studies.benchmarks import costs, ensembles, imports, optimizers, ranks
+from companion.studies.benchmarks import costs, ensembles, imports, minutes, optimizers, ranks
 from companion.studies.benchmarks.timing import alternate
 from companion.studies.committed import project_root, write_whole
 from dpgen_core.accounting.events import Accountant, SampledGaussianEvent
@@ -66,11 +66,15 @@ PARTS: dict[str, Callable[[], Any]] = {
     "accountants": accountants,
     "cost": costs.measure,
     "grid": ensembles.grid,
+    "metrics": minutes.metrics,
+    "test": minutes.tests,
+    "book": minutes.book,
+    "book-without-data": minutes.book_without_data,
 }
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """All parts, which take half an hour on two cores, or those that are named."""
+    """All parts, which take two hours on two cores, or those that are named."""
     parser = argparse.ArgumentParser(
         prog="python -m companion.studies.benchmarks", description=main.__doc__
     )

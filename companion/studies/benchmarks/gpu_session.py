@@ -37,7 +37,6 @@ from companion.studies.benchmarks import ensembles
 from companion.studies.benchmarks.gpu_sizes import TOY, Sizes
 from companion.studies.benchmarks.timing import finish
 from companion.studies.committed import write_whole
-from companion.studies.deep_judge import dithered, judge
 from companion.studies.diffusion.sampling import sample
 from companion.studies.diffusion.training import (
     DiffusionSettings,
@@ -50,7 +49,9 @@ from dpgen_core.checks import check_choice
 from dpgen_core.config.budget import planned_events
 from dpgen_core.config.make import make_config
 from dpgen_core.config.schema import ExperimentConfig
+from dpgen_core.data.dither import dithered
 from dpgen_core.data.sets import ImageData, load
+from dpgen_core.evaluation.deep_judge import train_judge
 from dpgen_core.evaluation.metrics import evaluate
 from dpgen_core.experiment import run_experiment
 from dpgen_core.records.provenance import provenance
@@ -106,8 +107,7 @@ class Session:
             for name, images in made.items():
                 for suffix, data in (("", images), (", dithered", dithered(images))):
                     rows[f"{dataset}, {name}{suffix}"] = [
-                        judge(data, test, self.sizes.protocol, seed=seed, device=self.device)
-                        for seed in self.sizes.judge_seeds
+                        self._judge(data, test, seed) for seed in self.sizes.judge_seeds
                     ]
                     print(dataset, name + suffix, rows[f"{dataset}, {name}{suffix}"], flush=True)
                     self.save()
@@ -255,9 +255,15 @@ class Session:
         few = slice(0, self.sizes.written)
         path = self.out / f"{config.dataset}-{name}.npz"
         np.savez_compressed(path, images=to_bytes(images[few]).numpy(), labels=labels[few].numpy())
-        rows = [judge(made, test, self.sizes.protocol, seed=s, device=self.device) for s in seeds]
+        rows = [self._judge(made, test, seed) for seed in seeds]
         print(name, rows, flush=True)
         return {"images": count, "sampling_seconds": seconds, "judged": rows}
+
+    def _judge(self, data: ImageData, test: ImageData, seed: int) -> dict[str, Any]:
+        protocol, device = self.sizes.protocol, self.device.type
+        network = protocol.networks[0]
+        judged = train_judge(data, test, protocol, network=network, seed=seed, device=device)
+        return judged.figures()
 
     def _sets(self, dataset: str, epsilon: float) -> Iterator[tuple[str, ImageData]]:
         """Real images, the prior alone at the whole budget, and the sets made here."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from companion.studies.deep_judge import DeepProtocol
 from companion.studies.diffusion.training import DiffusionSettings
+from dpgen_core.evaluation.protocols import DeepProtocol
 
 
 @dataclass(frozen=True)

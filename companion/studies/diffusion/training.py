@@ -28,6 +28,7 @@ from dpgen_core.mechanism.release import rounded
 from dpgen_core.models.generators import with_contrast
 from dpgen_core.prior.gaussian import FrequencyPrior
 from dpgen_core.streams import HiddenStream, stream
+from dpgen_core.training.schedule import falling_rate, follow
 
 BETAS = (0.9, 0.99)
 PRETRAINING_DECAY = 0.99  # of the moving average
@@ -123,8 +124,7 @@ class DiffusionTrainer:
         parts = (release / expected).split([p.numel() for p in self._weights])
         for p, part in zip(self._weights, parts, strict=True):
             p.grad = part.view_as(p)
-        left = 1 - round_index / privacy.rounds
-        rate = settings.learning_rate * min(1.0, 2 * left + 0.05)
+        rate = falling_rate(settings.learning_rate, round_index / privacy.rounds)
         self._step(round_index, rate, settings.ema_decay)
         seen = torch.cat(norms) if norms else total.new_zeros(1)
         clipped_share = float((seen > privacy.max_grad_norm).double().mean())
@@ -145,11 +145,7 @@ class DiffusionTrainer:
         for group in self._optimizer.param_groups:
             group["lr"] = rate
         self._optimizer.step()
-        decay = min(decay, done / (done + 10))  # the first weights are soon forgotten
-        with torch.no_grad():
-            pairs = zip(self.average.parameters(), self._weights, strict=True)
-            for mean, now in pairs:
-                mean.lerp_(now, 1 - decay)
+        follow(self.average.parameters(), self._weights, decay=decay, steps=done)
 
     def _start_optimizer(self, rate: float) -> None:
         self._optimizer = torch.optim.Adam(self._weights, lr=rate, betas=BETAS)
@@ -163,19 +159,12 @@ class DiffusionTrainer:
 def prior_images(
     prior: FrequencyPrior, count: int, *, seed: int, device: torch.device
 ) -> tuple[Tensor, Tensor]:
-    """Samples of the prior in [0, 1], (n, c, h, w), and balanced labels (n,).
-
-    The contrast curve is stretched: the public black and white of a picture are its ends, where
-    `with_contrast` leaves a gray ground.
-    """
+    """Samples of the prior in [0, 1], (n, c, h, w), and balanced labels (n,)."""
     generator = stream(seed, "prior-images", device=device)
     labels = torch.arange(count, device=device) % len(prior.class_share)
     latents = torch.randn(count, prior.latent_dim, generator=generator, device=device)
-    ends = torch.tensor([0.0, 1.0], device=device).view(2, 1, 1, 1)
-    ends = ends.expand(2, *prior.basis.image_shape)
-    black, white = with_contrast(ends).flatten(1)[:, 0]
-    images = with_contrast(prior.sample(latents, labels).float())
-    return ((images - black) / (white - black)).clamp(0, 1), labels
+    images = with_contrast(prior.sample(latents, labels).float(), "full-range")
+    return images.clamp(0, 1), labels
 
 
 def rounds_of(

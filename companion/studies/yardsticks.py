@@ -1,0 +1,159 @@
+"""The prior's samples by every protocol, with each contrast curve and with dither.
+
+``python -m companion.studies.yardsticks [--list]`` samples each set of `SETS` anew from its release,
+judges it, and adds the answer to ``results/yardsticks.json``; what is there already is left alone,
+so that it may be stopped at any moment. The release of a set is that of the record of the same
+method, budget and seed: curve and dither change nothing before the sampling.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from companion.studies.committed import project_root, write_whole
+from companion.studies.train_alone import train_alone
+from dpgen_core.config.make import make_config
+from dpgen_core.config.schema import ExperimentConfig
+from dpgen_core.data.dither import DITHER
+from dpgen_core.data.sets import ImageData, load
+from dpgen_core.evaluation.judging import judge_set, protocol_of
+from dpgen_core.models.generators import Curve
+from dpgen_core.records.provenance import provenance
+
+YARDSTICKS_FILE = "yardsticks.json"
+REAL = "real"
+
+
+@dataclass(frozen=True)
+class JudgedSet:
+    """A set to judge; `method` ``real`` is the training records themselves."""
+
+    dataset: str
+    method: str
+    epsilon: float = 10.0
+    seed: int = 0  #: of the release and of the judges
+    curve: Curve = "full-range"
+    dither: float = 0.0
+
+    def name(self) -> str:
+        """Its entry in the file."""
+        return ", ".join(f"{name} {value}" for name, value in asdict(self).items())
+
+    def config(self, num_records: int) -> ExperimentConfig:
+        """Of the run that would release the same and sample this set."""
+        return make_config(
+            **{name: getattr(self, name) for name in ("dataset", "method", "epsilon", "seed")},
+            num_records=num_records,
+            prior_curve=self.curve,
+            dither=self.dither,
+        )
+
+    def record_name(self, answer: Mapping[str, Any]) -> str:
+        """Of the record that may hold it, given the answer of its judges."""
+        return self.config(answer["real_records"]).record_name()
+
+    def protocols(self) -> tuple[str, ...]:
+        """By which it is judged here: of other sets the records hold what ``quick`` says."""
+        recorded = self.method != "mixture" or self.curve == "logistic"
+        return ("deep",) if recorded else ("deep", "quick")
+
+    def sample(self, records: ImageData, count: int) -> ImageData:
+        """`count` images. A record of this method and seed holds the first of them."""
+        if self.method == REAL:
+            return records
+        config = self.config(len(records.labels))
+        trainer = train_alone(config, records, device=torch.device("cpu"))
+        labels = torch.arange(count) % config.num_classes
+        images = trainer.sample(labels)
+        return ImageData(f"synthetic-{self.dataset}", images, labels, records.class_names)
+
+
+def _sets() -> Iterator[JudgedSet]:
+    """The most informative first."""
+    for seed in (0, 1, 2):
+        for epsilon in (10.0, 1.0):
+            for dataset in ("fashion_mnist", "mnist"):
+                at: dict[str, Any] = {"dataset": dataset, "epsilon": epsilon, "seed": seed}
+                yield JudgedSet(method="mixture", **at)
+                yield JudgedSet(method="mixture", dither=DITHER, **at)
+                yield JudgedSet(method="mixture", curve="logistic", **at)
+                yield JudgedSet(method="gaussian", curve="logistic", **at)  # which changes nothing
+    for dataset in ("fashion_mnist", "mnist"):
+        yield JudgedSet(dataset, REAL)
+
+
+SETS: tuple[JudgedSet, ...] = tuple(_sets())
+
+
+def load_yardsticks(results: Path) -> dict[str, Any]:
+    """What was judged so far: protocol -> set's name -> answer of `judge_set`."""
+    path = results / YARDSTICKS_FILE
+    return json.loads(path.read_text()) if path.exists() else {}
+
+
+def judge(
+    one: JudgedSet, protocol: str, records: ImageData, test: ImageData, cache: Path
+) -> dict[str, Any]:
+    """The answer for one set, with what the set is and the seconds of processor it took."""
+    count = protocol_of(protocol).synthetic_records
+    made, started = one.sample(records, count), time.process_time()
+    found = judge_set(*(made, records, test), protocol=protocol, seeds=(one.seed,), cache_dir=cache)
+    found["processor_seconds"] = round(time.process_time() - started, 1)
+    return {"set": asdict(one)} | found
+
+
+def missing(results: Path) -> list[tuple[JudgedSet, str]]:
+    """The sets and protocols that the file has no answer for, in order."""
+    found = load_yardsticks(results)
+    pairs = ((one, protocol) for one in SETS for protocol in one.protocols())
+    return [(one, name) for one, name in pairs if one.name() not in found.get(name, {})]
+
+
+def run_all(left: Sequence[tuple[JudgedSet, str]], results: Path) -> None:
+    """Judge these sets; the file is whole after each."""
+    loaded: dict[str, tuple[ImageData, ImageData]] = {}
+    for one, protocol in left:
+        if one.dataset not in loaded:
+            loaded[one.dataset] = load(one.dataset, "train"), load(one.dataset, "test")
+        answer = judge(one, protocol, *loaded[one.dataset], results / ".work" / "judges")
+        found = load_yardsticks(results)
+        found.setdefault("made_with", provenance(torch.device("cpu")))
+        found.setdefault(protocol, {})[one.name()] = answer
+        write_whole(results / YARDSTICKS_FILE, json.dumps(found, indent=1) + "\n")
+        print(one.name(), protocol, _short(answer), flush=True)
+
+
+def _short(answer: Mapping[str, Any]) -> str:
+    (run,) = answer["runs"]
+    names = ("accuracy", "g2r_cnn", "forest", "frechet_distance", "recall")
+    return ", ".join(f"{name} {run[name]:.4f}" for name in names if name in run)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Command line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m companion.studies.yardsticks", description=__doc__
+    )
+    parser.add_argument("--results", type=Path, default=None, help="default: results of the clone")
+    parser.add_argument("--list", action="store_true", help="only list what is missing")
+    options = parser.parse_args(arguments)
+    results = options.results or project_root() / "results"
+    left = missing(results)
+    if options.list:
+        print(*(f"{protocol}: {one.name()}" for one, protocol in left), sep="\n")
+    else:
+        run_all(left, results)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

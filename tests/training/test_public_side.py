@@ -1,0 +1,57 @@
+"""What is sampled: the curve, clipping, dither, and that all of it is public."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from dpgen_core.config.budget import planned_events
+from dpgen_core.config.make import make_config
+from dpgen_core.config.schema import ExperimentConfig
+from dpgen_core.data.dither import add_dither
+from dpgen_core.data.sets import ImageData
+from dpgen_core.prior.gaussian import FrequencyPrior
+from dpgen_core.streams import recorded_streams, stream
+from dpgen_core.training.public_side import PublicSide
+from dpgen_core.training.session import make_prior
+
+CPU = torch.device("cpu")
+LABELS = torch.arange(40) % 10
+
+
+def config_of(method: str, **settings: object) -> ExperimentConfig:
+    return make_config(dataset="glyphs", profile="smoke", method=method, **settings)
+
+
+@pytest.fixture(scope="module")
+def prior(tiny_glyphs: ImageData) -> FrequencyPrior:
+    return make_prior(config_of("mixture", num_records=600), tiny_glyphs, "key", device=CPU)
+
+
+@pytest.mark.parametrize("method", ["mixture", "efsgd-prior"])
+def test_a_black_ground_stays_black(method: str, prior: FrequencyPrior) -> None:
+    shares = {}
+    for curve in ("logistic", "full-range"):
+        side = PublicSide(config_of(method, prior_curve=curve), device=CPU, prior=prior)
+        images = side.sample(LABELS)
+        assert 0 <= images.min() <= images.max() <= 1
+        shares[curve] = float((images == 0).double().mean())
+    assert shares["logistic"] < 0.01 and shares["full-range"] > 0.2
+
+
+def test_dither_is_added_to_the_finished_samples(prior: FrequencyPrior) -> None:
+    plain, noisy, other = (
+        PublicSide(config_of("mixture", dither=std), device=CPU, prior=prior).sample(LABELS)
+        for std in (0.0, 0.08, 0.3)
+    )
+    expected = add_dither(plain, 0.08, stream(0, "samples", 0, "dither"))
+    assert torch.equal(noisy, expected) and not torch.equal(noisy, plain)
+    assert (other - plain).std() > 2 * (noisy - plain).std()
+
+
+def test_dither_costs_nothing_and_touches_nothing_hidden(prior: FrequencyPrior) -> None:
+    noisy, plain = config_of("mixture", dither=0.08), config_of("mixture")
+    assert planned_events(noisy) == planned_events(plain)
+    with recorded_streams() as opened:
+        PublicSide(noisy, device=CPU, prior=prior).sample(LABELS)
+    assert opened and {kind for kind, *_ in opened} == {"stream"}
