@@ -9,6 +9,8 @@ SEED ?= 0
 UV := uv==0.13.9
 BIN := .venv/bin
 STAMP := .venv/installed
+# Tests that share a costly fixture stay in one of the two processes.
+TOGETHER := --numprocesses 2 --dist loadgroup
 
 # Training allocates and frees the same large buffers in every round. By default the C library hands
 # each one back to the system, which then has to clear the pages anew; keeping them cuts training
@@ -24,7 +26,7 @@ export JUPYTER_PREFER_ENV_PATH := 1
 unexport JUPYTER_PATH PYTHONPATH VIRTUAL_ENV
 
 .DEFAULT_GOAL := help
-.PHONY: help book test test-portable test-oldest test-book links verify experiment experiments results audit mutants bench timings lint lock pair clean distclean
+.PHONY: help book test pytest test-portable test-oldest test-book links verify experiment experiments results audit mutants bench timings lint lock pair clean distclean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -37,14 +39,18 @@ book: $(STAMP) ## Run the notebooks and build the book (PROFILE=smoke, quick or 
 	$(BIN)/jupyter-book build -W -n --keep-going .
 	@echo "Open _build/html/index.html"
 
-test: lint ## Check style and types, run the tests and the doctests
-	$(BIN)/python -m pytest --numprocesses 2
+test: $(STAMP) ## Check style and types, run the tests and the doctests
+	@$(MAKE) --no-print-directory --jobs 2 lint pytest
+
+pytest: export OMP_NUM_THREADS := 1 # two processes and their children share the cores already
+pytest: $(STAMP) ## Run the tests and the doctests alone
+	$(BIN)/python -m pytest $(TOGETHER)
 
 test-portable: $(STAMP) ## Run the tests on other instruction sets, with one thread and with two
 	@for capability in default avx2 ""; do for threads in 1 2; do \
 		echo "ATEN_CPU_CAPABILITY=$${capability:-(unset)} DPGEN_TEST_THREADS=$$threads"; \
 		env -u ATEN_CPU_CAPABILITY $${capability:+ATEN_CPU_CAPABILITY=$$capability} \
-			DPGEN_TEST_THREADS=$$threads $(BIN)/python -m pytest --numprocesses 2 || exit 1; \
+			DPGEN_TEST_THREADS=$$threads $(BIN)/python -m pytest $(TOGETHER) || exit 1; \
 	done; done
 
 test-oldest: $(BIN)/uv ## Run the tests with the oldest supported versions of the packages
@@ -52,7 +58,7 @@ test-oldest: $(BIN)/uv ## Run the tests with the oldest supported versions of th
 	$(BIN)/uv pip install --python .venv-oldest/bin/python --resolution lowest-direct \
 		--requirements pyproject.toml --all-extras
 	$(BIN)/uv pip install --python .venv-oldest/bin/python --no-deps --no-build-isolation --editable .
-	.venv-oldest/bin/python -m pytest --numprocesses 2
+	.venv-oldest/bin/python -m pytest $(TOGETHER)
 
 test-book: $(STAMP) ## Open every page of the built book in Chromium, with the network off
 	$(BIN)/python -m pytest -m browser tests/test_*_in_a_browser.py

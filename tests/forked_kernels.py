@@ -17,7 +17,7 @@ from jupyter_client.manager import AsyncKernelManager
 # Imports alone, which start no threads: those would not survive a fork.
 SLOW_IMPORTS = [
     *("ipykernel.kernelapp", "jinja2", "matplotlib.pyplot", "matplotlib_inline.backend_inline"),
-    *("opacus", "scipy.stats", "torchvision"),
+    *("opacus", "scipy.stats", "torch._dynamo", "torchvision"),
     *("companion.book.pages", "dpgen_core.accounting.pld", "dpgen_core.experiment"),
 ]
 

@@ -1,4 +1,8 @@
-"""What each rank of `test_spread` runs, under torchrun: ``spread_worker.py CASE FOLDER [METHOD]``."""
+"""What each rank of `test_ranks` runs, under torchrun: ``spread_worker.py FOLDER CASE ...``.
+
+A case is the name of a method, which is trained; ``run``, a whole run; or ``lose``, one that loses a
+rank. Several of them share the seconds that a process takes to start.
+"""
 
 from __future__ import annotations
 
@@ -79,22 +83,31 @@ def train(ranks: Ranks, method: str = METHOD) -> dict[str, torch.Tensor]:
 
 def main() -> None:
     torch.set_num_threads(int(os.environ.get("DPGEN_TEST_THREADS", "1")))
-    case, folder = sys.argv[1], Path(sys.argv[2])
+    folder, *cases = sys.argv[1:]
     with connected() as ranks:
-        if case == "train":
-            found = train(ranks, *sys.argv[3:])
-            ends = {n: v for n, v in found.items() if n.startswith(("release", "generator"))}
-            save_file(found if ranks.first else ends, folder / f"rank{ranks.rank}.safetensors")
-            return
-        experiment.evaluate = lambda *arguments, **keywords: {}  # type: ignore[assignment]
+        for case in cases:
+            if case in ("run", "lose"):
+                run(ranks, Path(folder), lose=case == "lose")
+            else:
+                found = train(ranks, case)
+                ends = {n: v for n, v in found.items() if n.startswith(("release", "generator"))}
+                save_file(found if ranks.first else ends, trained(Path(folder), case, ranks.rank))
 
-        def lose(done: int) -> None:
-            if case == "lose" and ranks.rank == 1 and done == KILLED_IN:
-                os.kill(os.getpid(), signal.SIGKILL)
 
-        run_experiment(
-            configure(), results_dir=folder, progress=False, after_round=lose, ranks=ranks
-        )
+def trained(folder: Path, method: str, rank: int) -> Path:
+    return folder / f"{method.replace('/', '-')}-rank{rank}.safetensors"
+
+
+def run(ranks: Ranks, folder: Path, *, lose: bool) -> None:
+    experiment.evaluate = lambda *arguments, **keywords: {}  # type: ignore[assignment]
+
+    def after_round(done: int) -> None:
+        if lose and ranks.rank == 1 and done == KILLED_IN:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    run_experiment(
+        configure(), results_dir=folder, progress=False, after_round=after_round, ranks=ranks
+    )
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from typing import Any
 import nbformat
 import papermill
 import pytest
+from forked_kernels import ForkedKernelManager
 from made_records import CELEBA, make_record
 
 from companion.book import stand_in
@@ -85,6 +86,7 @@ def test_the_experiment_page_without_data(
         kernel_name="python3",
         cwd=str(ROOT),
         progress_bar=False,
+        kernel_manager_class=ForkedKernelManager,
     )
     assert results.exists() == runs
     outputs = nbformat.writes(executed)

@@ -10,6 +10,8 @@ from dpgen_core.config.make import make_config
 from dpgen_core.experiment import run_experiment
 from dpgen_core.records.record import Record
 
+pytestmark = pytest.mark.xdist_group("summary")  # one run serves both tests
+
 
 @pytest.fixture(scope="module")
 def record(tmp_path_factory: pytest.TempPathFactory) -> Record:

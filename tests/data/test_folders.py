@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from dpgen_core.data.sets import ImageData
 from dpgen_core.training.owner_trainer import OwnerTrainer
 
 KEY = "a secret key"
+pytestmark = pytest.mark.xdist_group("folders")  # one pair of folders serves several tests
 
 
 def write(root: Path, count: int, *, replaced: bool = False) -> Path:
@@ -35,6 +37,22 @@ def write(root: Path, count: int, *, replaced: bool = False) -> Path:
         pixels.reshape(-1)[:3] = np.frombuffer(number.to_bytes(3, "big"), dtype=np.uint8)
         (root / label / name).write_bytes(b"P5 4 4 255 " + pixels.tobytes())
     return root
+
+
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], tuple[Path, Path]]:
+    """A folder of so many files, and its neighbor."""
+
+    @cache
+    def of(count: int) -> tuple[Path, Path]:
+        root = tmp_path_factory.mktemp(f"files{count}")
+        return write(root / "one", count), write(root / "other", count, replaced=True)
+
+    return of
+
+
+# These files never change, and the tests are about their order: each is read once.
+read_once = cache(folders._read)
 
 
 def coupled(monkeypatch: pytest.MonkeyPatch, count: int) -> None:
@@ -78,9 +96,14 @@ def owner_inputs(config: ExperimentConfig, data: ImageData) -> Tensor:
     ("method", "inputs"), [("gaussian", prior_inputs), ("efsgd", owner_inputs)]
 )
 def test_a_file_under_another_name_and_class_moves_one_slot(
-    count: int, method: str, inputs: Inputs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    count: int,
+    method: str,
+    inputs: Inputs,
+    pair: Callable[[int], tuple[Path, Path]],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    one, other = write(tmp_path / "one", count), write(tmp_path / "other", count, replaced=True)
+    one, other = pair(count)
+    monkeypatch.setattr(folders, "_read", read_once)
     size = sets.train_size("folder_gray", root=one)
     config = make_config(
         dataset="folder_gray", method=method, profile="smoke", root=one, num_records=size

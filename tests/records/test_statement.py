@@ -34,6 +34,7 @@ from dpgen_core.records.statement import (
 from dpgen_core.streams import HiddenStream
 
 ROOT = Path(__file__).parents[2]
+pytestmark = pytest.mark.xdist_group("statement")  # one run serves several tests
 
 
 def make_record(folder: Path, noise_source: str, method: str = "efsgd-prior") -> Record:

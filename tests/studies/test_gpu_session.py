@@ -15,6 +15,7 @@ from companion.studies.benchmarks.gpu_sizes import TOY
 from dpgen_core.checks import InvalidArgument
 
 ROOT = Path(__file__).parents[2]
+pytestmark = pytest.mark.xdist_group("gpu session")  # one session serves several tests
 
 
 @pytest.fixture(scope="module")

@@ -19,6 +19,7 @@ from dpgen_core.checks import InvalidArgument
 from dpgen_core.records.record import Record
 
 ROOT = Path(__file__).parents[2]
+pytestmark = pytest.mark.xdist_group("verify")  # one run serves several tests
 
 
 @pytest.fixture(scope="module")

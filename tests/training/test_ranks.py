@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -21,16 +23,33 @@ from dpgen_core.training.workspace import FollowingWorkspace, Workspace
 WORKER = Path(__file__).parents[1] / "spread_worker.py"
 
 
-def launch(
-    case: str, folder: Path, ranks: int = 2, method: str = spread_worker.METHOD
-) -> subprocess.CompletedProcess[str]:
+pytestmark = pytest.mark.xdist_group("ranks")  # one launch of two ranks serves several tests
+METHODS = ("efsgd-prior", "efsgd/with-frame", "efsgd/with-appearance")
+
+
+def launch(folder: Path, *cases: str, ranks: int = 2) -> subprocess.CompletedProcess[str]:
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
     return subprocess.run(
-        [*torchrun, f"--nproc-per-node={ranks}", str(WORKER), case, str(folder), method],
+        [*torchrun, f"--nproc-per-node={ranks}", str(WORKER), str(folder), *cases],
         capture_output=True,
         text=True,
         timeout=300,
     )
+
+
+@pytest.fixture(scope="module")
+def together(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], Path]:
+    """Where so many ranks left what they trained, and two of them a record as well."""
+    cases = {2: (*METHODS, "run"), 3: ("efsgd-prior",)}
+
+    @cache
+    def of(ranks: int) -> Path:
+        folder = tmp_path_factory.mktemp(f"ranks{ranks}")
+        done = launch(folder, *cases[ranks], ranks=ranks)
+        assert done.returncode == 0, done.stderr
+        return folder
+
+    return of
 
 
 @pytest.mark.parametrize("count, size", [(7, 1), (7, 2), (100, 3), (2, 3)])
@@ -51,23 +70,25 @@ def test_alone_every_exchange_is_free() -> None:
     ("ranks", "method"),
     [(2, "efsgd-prior"), (3, "efsgd-prior"), (2, "efsgd/with-frame"), (2, "efsgd/with-appearance")],
 )
-def test_the_number_of_ranks_changes_nothing(ranks: int, method: str, tmp_path: Path) -> None:
-    done = launch("train", tmp_path, ranks, method)
-    assert done.returncode == 0, done.stderr
+def test_the_number_of_ranks_changes_nothing(
+    ranks: int, method: str, together: Callable[[int], Path]
+) -> None:
     alone = spread_worker.train(ALONE, method)
-    together = load_file(tmp_path / "rank0.safetensors")
-    assert together.keys() == alone.keys()
+    first, *others = (
+        load_file(spread_worker.trained(together(ranks), method, rank)) for rank in range(ranks)
+    )
+    assert first.keys() == alone.keys()
     for name, value in alone.items():
-        torch.testing.assert_close(together[name], value, atol=1e-6, rtol=1e-6, msg=name)
-    for rank in range(1, ranks):
-        for name, value in load_file(tmp_path / f"rank{rank}.safetensors").items():
-            assert torch.equal(value, together[name]), name  # generators never drift apart
+        torch.testing.assert_close(first[name], value, atol=1e-6, rtol=1e-6, msg=name)
+    for other in others:
+        for name, value in other.items():
+            assert torch.equal(value, first[name]), name  # generators never drift apart
 
 
 def test_a_lost_rank_stops_the_run_and_nothing_is_forgotten(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    done = launch("lose", tmp_path)
+    done = launch(tmp_path, "lose")
     assert done.returncode != 0
     config = spread_worker.configure()
     work = tmp_path / ".work" / config.record_name()
@@ -86,16 +107,14 @@ def test_a_lost_rank_stops_the_run_and_nothing_is_forgotten(
 
 
 def test_two_ranks_write_the_record_that_one_writes(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, together: Callable[[int], Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    done = launch("run", tmp_path / "two")
-    assert done.returncode == 0, done.stderr
     monkeypatch.setattr(experiment, "evaluate", lambda *arguments, **keywords: {})
     config = spread_worker.configure()
     alone = run_experiment(config, results_dir=tmp_path / "one", progress=False)
     ledgers = [
-        json.loads((tmp_path / name / config.record_name() / "privacy.json").read_text())["ledger"]
-        for name in ("one", "two")
+        json.loads((folder / config.record_name() / "privacy.json").read_text())["ledger"]
+        for folder in (tmp_path / "one", together(2))
     ]
     assert ledgers[0] == ledgers[1] == alone.privacy["ledger"]
 

@@ -40,7 +40,7 @@ TOY = Sizes(
     record_dataset="glyphs",
     set_profile="smoke",
     sets=(("glyphs", 10.0),),
-    seconds=(0.5,),
+    seconds=(60.0,),  # the rounds end it, however slow the machine is
     sampling_rate=0.02,
     most_rounds=3,
     diffusion=DiffusionSettings(
@@ -53,8 +53,8 @@ TOY = Sizes(
     ),
     protocol=DeepProtocol(epochs=1, batch_size=32, held_out=20),
     pretraining_seconds=0.1,
-    synthetic=200,
-    judged_before=100,
-    test_records=200,
+    synthetic=100,
+    judged_before=50,
+    test_records=100,
     judge_seeds=(0,),
 )
