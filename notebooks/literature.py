@@ -91,6 +91,9 @@ shown(epsilon_bars(epsilons), epsilon_alt(epsilons))
 # classifiers, other protocols and other numbers of samples, and each epsilon is by its authors'
 # own accounting, often under another neighboring relation. In particular:
 #
+# - Small classifiers, as in our tables, flatter. {ref}`Our deeper protocol <yardsticks>` is nearer to that of
+#   DPImageBench {cite:p}`gong2025dpimagebench`, and still another: fewer passes, a smaller network, and an epoch that
+#   no real image chose.
 # - A FID is not comparable with the Frechet distances of this book.
 # - Rows marked "diffusion" belong to another family of models.
 # - On CelebA none of the rows is on our subset; where a resolution is known, the caveat states it.

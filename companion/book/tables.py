@@ -21,6 +21,7 @@ from dpgen_core.accounting.ledger import bound_text
 from dpgen_core.checks import InvalidArgument, check_choice
 from dpgen_core.config.make import make_config
 from dpgen_core.config.presets import METHODS, WHOLE
+from dpgen_core.config.schema import ExperimentConfig
 from dpgen_core.data.sets import DATASETS
 from dpgen_core.records.record import Record
 
@@ -60,6 +61,7 @@ VIEWS: Mapping[str, Columns] = MappingProxyType(
             ("precision", "precision", 2),
             ("recall", "recall", 2),
             ("spread", "spread (real = 1)", 2),
+            ("curve", "contrast curve", None),
         ),
         "privacy": (
             *_WHO,
@@ -236,6 +238,11 @@ def book_order(dataset: str, method: str) -> tuple[int, int]:
     return list(DATASETS).index(dataset), list(METHODS).index(base)
 
 
+def _has_curve(config: ExperimentConfig) -> bool:
+    """Whether images pass the contrast curve of a prior."""
+    return config.prior.modes > 0 and (config.prior.contrast or config.privacy.rounds > 0)
+
+
 def _row(record: Record) -> dict[str, object]:
     config, privacy, metrics = record.config, record.privacy, record.metrics
 
@@ -262,6 +269,7 @@ def _row(record: Record) -> dict[str, object]:
         "prior_noise_multiplier": config.privacy.prior_noise_multiplier or float("nan"),
         "sampling_rate": of_rounds("sampling_rate"),
         "rounds": _rounds(privacy),
+        "curve": config.prior.curve if _has_curve(config) else MISSING,
         "num_shards": of_rounds("num_shards"),
         "noise_source": config.privacy.noise_source,
         **{

@@ -74,6 +74,7 @@ def train_judge(
     order = torch.randperm(count, generator=stream(seed, "deep-split"))
     held = 0 if choose_on else min(protocol.held_out, count // 10 or 1)
     rows = order[held:]
+    images, labels = learned.images.to(where), learned.labels.to(where)
     chosen = choose_on or _rows(learned, order[:held])
     size = max(2, min(protocol.batch_size, len(rows)))
     with torch.random.fork_rng(devices=[where] if where.type == "cuda" else []):
@@ -95,10 +96,8 @@ def train_judge(
                 for group in optimizer.param_groups:
                     group["lr"] = _rate(protocol, taken / (protocol.epochs * len(batches)))
                 optimizer.zero_grad()
-                with _autocast(where):
-                    logits = model(_ready(learned.images[batch], where))
-                    loss = F.cross_entropy(logits, learned.labels[batch].to(where))
-                loss.backward()
+                logits = model(_ready(images[batch], where))
+                F.cross_entropy(logits, labels[batch]).backward()
                 optimizer.step()
                 taken += 1
                 _follow(average, model, min(protocol.ema_decay, (1 + taken) / (10 + taken)))
@@ -116,7 +115,7 @@ def features_of(network: ResidualNet, images: Tensor) -> Tensor:
     """Images in [0, 1], (n, c, h, w) -> features (n, width), on the CPU, in evaluation mode."""
     device = next(network.parameters()).device
     parts = images.split(_BLOCK)
-    return torch.cat([network.features(_ready(part, device)).float().cpu() for part in parts])
+    return torch.cat([network.features(_ready(part, device)).cpu() for part in parts])
 
 
 @torch.no_grad()
@@ -124,8 +123,7 @@ def accuracy_of(network: ResidualNet, data: ImageData) -> float:
     """Share of `data` whose largest logit is that of its label; `network` in evaluation mode."""
     device, right = next(network.parameters()).device, 0
     for x, y in zip(data.images.split(_BLOCK), data.labels.split(_BLOCK), strict=True):
-        with _autocast(device):
-            right += int((network(_ready(x, device)).argmax(1).cpu() == y).sum())
+        right += int((network(_ready(x, device)).argmax(1).cpu() == y).sum())
     return right / len(data.labels)
 
 
@@ -151,7 +149,3 @@ def _ready(images: Tensor, device: torch.device) -> Tensor:
 
 def _rows(data: ImageData, rows: Tensor) -> ImageData:
     return ImageData(data.name, data.images[rows], data.labels[rows], data.class_names)
-
-
-def _autocast(device: torch.device) -> torch.autocast:
-    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=device.type == "cuda")
