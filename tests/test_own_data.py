@@ -13,7 +13,7 @@ from PIL import Image
 from dpgen_core import experiment
 from dpgen_core.checks import InvalidArgument
 from dpgen_core.config.make import make_config
-from dpgen_core.config.presets import COLORED
+from dpgen_core.config.presets import COLORED, EXTRAS, METHODS
 from dpgen_core.config.schema import ExperimentConfig
 from dpgen_core.data import folders, sets as data
 from dpgen_core.data.glyphs import draw_glyphs
@@ -21,6 +21,7 @@ from dpgen_core.delivery.handover import hand_over
 from dpgen_core.evaluation.classifiers import machine_cache
 from dpgen_core.experiment import run_experiment
 from dpgen_core.records.record import Record
+from dpgen_core.training.sampler import load
 from dpgen_core.training.workspace import Workspace, work_folder
 
 
@@ -127,6 +128,37 @@ def glyph_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         target.parent.mkdir(exist_ok=True)
         Image.fromarray(image[0].numpy()).save(target)
     return root
+
+
+@pytest.mark.parametrize("size", [16, 64])
+@pytest.mark.parametrize("method", [*METHODS, *EXTRAS])
+def test_every_method_makes_every_size(
+    method: str, size: int, glyph_folder: Path, tmp_path: Path
+) -> None:
+    """Two rounds, few images: the networks, bases, priors and sheets of each size fit together."""
+    color = method in COLORED
+    settings: dict[str, object] = {"rounds": 2, "num_shards": 20, "synthetic_records": 20}
+    if method.startswith(("gaussian", "mixture")):
+        settings["rounds"] = 0
+    if color:
+        settings |= {"prior_modes": 6} if "color" in method else {}
+    if method == "gs-wgan":
+        settings["critic"] = "conv"
+    config = make_config(
+        dataset="folder_color" if color else "folder_gray",
+        method=method,
+        profile="smoke",
+        root=glyph_folder,
+        image_size=size,
+        evaluated=False,
+        num_records=200,
+        **settings,  # type: ignore[arg-type]
+    )
+    record = run_experiment(config, results_dir=tmp_path, root=glyph_folder, progress=False)
+    made = load(record.path).sample(per_class=1)
+    assert made.images.shape == (10, 3 if color else 1, size, size)
+    width, height = Image.open(record.samples_png).size
+    assert width > 10 * size and height > 10 * size
 
 
 @pytest.mark.parametrize("method", COLORED)

@@ -62,11 +62,6 @@ class Header:
     size: tuple[int, int]  #: width, height
     mode: str  #: of Pillow, such as ``L``, ``RGB`` or ``I;16``
 
-    @property
-    def deep(self) -> bool:
-        """Whether a `maximum` is needed."""
-        return _DEEP.fullmatch(self.mode) is not None
-
 
 def check_size(size: object) -> None:
     """Require a side in pixels that every method can make."""

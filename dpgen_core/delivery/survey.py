@@ -27,6 +27,7 @@ from dpgen_core.prior.gaussian import release_multipliers
 from dpgen_core.training.sampler import prior_basis
 from dpgen_core.training.session import TRAINERS, make_prior
 
+_UNEVEN = 3  # times as many images in the largest class as in the smallest
 _NAMED = 5  # files named of each kind
 _LEAST, _REHEARSED = 500, 2000  # records of a rehearsal
 _POOR, _HOPELESS = 0.3, 1.0  # noise of a class mean, relative to the longest mean there can be
@@ -34,12 +35,12 @@ _POOR, _HOPELESS = 0.3, 1.0  # noise of a class mean, relative to the longest me
 
 @dataclass(frozen=True)
 class Survey:
-    """What a folder holds, by names and headers and, if asked for, by decoding every file."""
+    """What a folder holds; every file was decoded once."""
 
     listing: Listing
     sizes: Mapping[tuple[int, int], int]  #: (width, height) -> files; private
     modes: Mapping[str, int]  #: Pillow's mode -> files; private
-    seconds: float | None  #: to read one file; None: none was decoded
+    seconds: float  #: to read one file
 
     def lines(self) -> list[str]:
         """The findings, a line each."""
@@ -48,6 +49,11 @@ class Survey:
         sides = [side for size in self.sizes for side in size]
         lines = [f"images: {len(self.listing.files)} in {len(names)} classes"]
         lines += [f"of each class (private): {by_class}"]
+        if max(counts) > _UNEVEN * max(1, min(counts)):
+            lines += [
+                f"warning: classes are uneven (private): {min(counts)} to {max(counts)} images; each "
+                "gets as many synthetic ones, unless --proportional asks for the released shares"
+            ]
         lines += [
             f"left out: {len(some)}, {reason}: {_listed(some)}"
             for reason, some in self.listing.left_out.items()
@@ -58,13 +64,10 @@ class Survey:
         return lines
 
 
-def survey(
-    folder: Path, *, channels: int, size: int, maximum: float | None, decode: bool = True
-) -> Survey:
+def survey(folder: Path, *, channels: int, size: int, maximum: float | None) -> Survey:
     """Look through a folder; raises `InvalidArgument` where `sets.load` would.
 
-    `channels`, `size` and `maximum` are as in `pictures.read_picture`. Without `decode` files are
-    opened for their headers alone.
+    `channels`, `size` and `maximum` are as in `pictures.read_picture`.
     """
     listing = list_folder(folder)
     sizes: Counter[tuple[int, int]] = Counter()
@@ -78,16 +81,15 @@ def survey(
             header = pictures.read_header(path)
             sizes[header.size] += 1
             modes[header.mode] += 1
-            if header.deep and maximum is None:
-                deep[name] = header.mode
-            elif decode:
-                pictures.read_picture(path, channels=channels, size=size, maximum=maximum)
+            pictures.read_picture(path, channels=channels, size=size, maximum=maximum)
+        except pictures.TooDeep as error:
+            deep[name] = error.mode
         except pictures.Unreadable as error:
             lost[name] = str(error)
     pictures.check_readable(lost)
     pictures.check_depth(deep)
     spent = (time.perf_counter() - started) / max(1, len(listing.files))
-    return Survey(listing, sizes, modes, spent if decode else None)
+    return Survey(listing, sizes, modes, spent)
 
 
 def plan_lines(config: ExperimentConfig, files: int) -> list[str]:
@@ -148,7 +150,7 @@ def forecast(config: ExperimentConfig, survey: Survey) -> str:
     pixels = torch.rand(few, *config.image_shape, generator=torch.Generator().manual_seed(0))
     labels = torch.arange(few) % config.num_classes
     drawn = ImageData("rehearsal", pixels, labels, survey.listing.class_names)
-    seconds, device = (survey.seconds or 0.0) * count, torch.device("cpu")
+    seconds, device = survey.seconds * count, torch.device("cpu")
     clock = time.perf_counter()
     prior = make_prior(small, drawn, "rehearsal", device=device) if config.prior.modes else None
     seconds += scale * (time.perf_counter() - clock)

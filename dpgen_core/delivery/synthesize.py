@@ -46,10 +46,9 @@ def plan(
     image_size: int | None = None,
     maximum: float | None = None,
     evaluated: bool = True,
-    decode: bool = False,
     **settings: Any,
 ) -> Plan:
-    """Look at the images and settle every setting; nothing is written or spent.
+    """Read every image once and settle every setting; nothing is written or spent.
 
     Args:
         images: folder with one subfolder of images per class.
@@ -60,7 +59,6 @@ def plan(
         image_size: likewise.
         maximum: value shown as white in files of more than 8 bits.
         evaluated: hold some out and compute metrics. Fewer than twelve images are all learned from.
-        decode: read every file rather than the headers alone.
         **settings: more of `make_config`.
     """
     folder = images.expanduser()
@@ -88,7 +86,6 @@ def plan(
         channels=SHAPES[dataset][0],
         size=config.image_shape[1],
         maximum=maximum,
-        decode=decode,
     )
     return Plan(folder, config, found)
 
@@ -96,7 +93,7 @@ def plan(
 def check(images: Path, *, results: Path, say: Say = print, **settings: Any) -> Plan:
     """Say all that is known before a run, from a look at every file; settings are as in `plan`."""
     check_apart(images, results=results)
-    planned = plan(images, decode=True, **settings)
+    planned = plan(images, **settings)
     _report(planned, say)
     say(forecast(planned.config, planned.survey))
     if Books(results).entries():

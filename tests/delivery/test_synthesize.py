@@ -282,12 +282,27 @@ def test_check_says_what_is_there_and_writes_nothing(
     assert nothing_written(tmp_path / "results")
 
 
-def test_check_names_what_is_damaged(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("command", ["check", "synthesize"])
+def test_what_is_damaged_is_named_before_anything_is_written(
+    command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     root = odd_folder(tmp_path / "images")
     (root / "grün" / "000003.png").write_bytes(b"")
-    assert cli.main(["check", str(root), *SMOKE, "--results", str(tmp_path / "results")]) == 2
+    half = root / "$0-$50" / "000000.png"
+    half.write_bytes(half.read_bytes()[:300])
+    words = [str(root), *([str(tmp_path / "released")] if command == "synthesize" else [])]
+    assert cli.main([command, *words, *SMOKE, "--results", str(tmp_path / "results")]) == 2
     error = capsys.readouterr().err
-    assert "grün/000003.png (no picture)" in error and error.count("\n") == 1
+    assert "grün/000003.png (no picture)" in error and "$0-$50/000000.png (" in error
+    assert error.count("\n") == 1 and nothing_written(tmp_path / "results")
+
+
+def test_uneven_classes_are_said_to_be(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    root = odd_folder(tmp_path / "images")
+    for path in sorted((root / "grün").iterdir())[1:]:
+        path.unlink()
+    assert cli.main(["check", str(root), *SMOKE, "--results", str(tmp_path / "results")]) == 0
+    assert "classes are uneven (private): 1 to 6 images" in capsys.readouterr().out
 
 
 def test_help_is_quick_and_shows_defaults() -> None:
