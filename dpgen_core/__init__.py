@@ -1,9 +1,10 @@
 """Differentially private image generation with error-feedback SGD: a thin, tested core.
 
-Five names carry most uses, and none of them needs further reading:
+Six names carry most uses, and none of them needs further reading:
 
 * `make_config` checks settings and calibrates the noise to a budget;
 * `run_experiment` turns a configuration into a record on disk;
+* ``load(path).sample(count=100)`` draws from a released generator, see `training.sampler`;
 * `epsilon_spent` and `calibrate_noise` account for rounds, without PyTorch;
 * `EFSGD` is error-feedback DP-SGD as a PyTorch optimizer. It keeps one memory on the server;
   ``make_config(method="efsgd")`` runs owner-side error feedback instead, see `mechanism`.
@@ -29,10 +30,10 @@ if TYPE_CHECKING:
     from dpgen_core.accounting.ledger import Ledger as Ledger
     from dpgen_core.checks import InvalidArgument as InvalidArgument
     from dpgen_core.config import ExperimentConfig as ExperimentConfig, make_config as make_config
-    from dpgen_core.data import load as load
     from dpgen_core.experiment import run_experiment as run_experiment
     from dpgen_core.mechanism import EFSGD as EFSGD
     from dpgen_core.records import Record as Record
+    from dpgen_core.training.sampler import load as load
 
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
@@ -40,9 +41,9 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "accounting": ["BudgetExceeded", "Ledger", "calibrate_noise", "epsilon_spent"],
         "checks": ["InvalidArgument"],
         "config": ["ExperimentConfig", "make_config"],
-        "data": ["load"],
         "experiment": ["run_experiment"],
         "mechanism": ["EFSGD"],
         "records": ["Record"],
+        "training.sampler": ["load"],
     },
 )

@@ -11,7 +11,7 @@ import resource
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -23,13 +23,14 @@ from dpgen_core.config.schema import ExperimentConfig
 from dpgen_core.data import folders, sets
 from dpgen_core.data.sets import ImageData
 from dpgen_core.evaluation.classifiers import machine_cache
-from dpgen_core.evaluation.metrics import evaluate
+from dpgen_core.evaluation.metrics import Metric, evaluate
 from dpgen_core.records.provenance import provenance
 from dpgen_core.records.record import Record, note_key_removed, write_record
 from dpgen_core.records.sheets import png_bytes, rounds_sheet, sample_sheet
 from dpgen_core.records.statement import delta_text, privacy_facts
 from dpgen_core.training.public_side import to_bytes
 from dpgen_core.training.ranks import ALONE, Ranks
+from dpgen_core.training.sampler import GENERATOR_FILE, usable_device
 from dpgen_core.training.session import Session
 from dpgen_core.training.workspace import FollowingWorkspace, Workspace, work_folder
 
@@ -65,8 +66,10 @@ def run_experiment(
         InvalidArgument: the configuration's plan does not keep its budget, the data do not fit it,
             another run holds the folder, or the record there was made with other settings or data.
     """
-    results, name = Path(results_dir), config.record_name()
+    results, name = Path(results_dir).expanduser(), config.record_name()
     target, work = results / name, work_folder(results, name)
+    if config.dataset in folders.SHAPES:
+        folders.check_apart(sets.data_root() if root is None else root, results=results)
     _check_plan(config)
     rule = "'owners' when several processes share the run: one critic has no shards to part"
     several = ranks.size > 1 and LEARNERS[config.privacy.learner].single
@@ -77,7 +80,7 @@ def run_experiment(
     # A run that was killed after its record was moved has left its work folder, with the key in it.
     if ranks.decide(target.exists() and not work.exists()):
         return _known(Record(target), config, mark)
-    where = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    where = usable_device(device)
     with _open_workspace(config, work, mark, ranks) as workspace:
         if not ranks.decide(target.exists()):  # asked again under the lock
             real = _split(config, pool, "train", workspace.key, root)
@@ -85,7 +88,8 @@ def run_experiment(
             session = Session(config, real, workspace, here)
             session.train(progress and ranks.first, after_round)
             if ranks.first:
-                test = _split(config, pool, "test", workspace.key, root)
+                key = workspace.key
+                test = _split(config, pool, "test", key, root) if config.evaluated else None
                 _write_outcome(session, test, target, fingerprint=mark)
         if ranks.first:
             workspace.remove_key()
@@ -123,10 +127,11 @@ def _known(record: Record, config: ExperimentConfig, fingerprint: str) -> Record
 
 def _records(config: ExperimentConfig, root: Path | None) -> ImageData:
     """The training records; of one's own folder all files, which a key has yet to put in order."""
-    if config.dataset in folders.SHAPES:
-        return sets.load(config.dataset, "all", root=root)
-    count = config.privacy.num_records
-    return sets.load(config.dataset, "train", root=root, num_records=count, seed=config.seed)
+    own = config.dataset in folders.SHAPES
+    wanted: dict[str, Any] = {"image_size": config.image_shape[1], "maximum": config.maximum}
+    if not own:
+        wanted |= {"num_records": config.privacy.num_records, "seed": config.seed}
+    return sets.load(config.dataset, "all" if own else "train", root=root, **wanted)
 
 
 def _split(
@@ -137,13 +142,14 @@ def _split(
     if config.dataset in folders.SHAPES:
         order = key if config.privacy.noise_source == "secret" else None
         count = config.privacy.num_records if training else None
-        return sets.split_pool(pool, split, num_records=count, seed=config.seed, key=order)
+        where: dict[str, Any] = {"seed": config.seed, "key": order, "hold_out": config.evaluated}
+        return sets.split_pool(pool, split, num_records=count, **where)
     if training:
         return pool
     if config.dataset == "glyphs":  # drawn, so no more than are asked for
         count = min(config.evaluation.real_records, 10_000)
         return sets.load("glyphs", "test", num_records=count, seed=config.seed)
-    return sets.load(config.dataset, "test", root=root)
+    return sets.load(config.dataset, "test", root=root, image_size=config.image_shape[1])
 
 
 def _fingerprint(config: ExperimentConfig, pool: ImageData) -> str:
@@ -177,7 +183,7 @@ def _check_data(config: ExperimentConfig, pool: ImageData) -> None:
     own, wanted = config.dataset in folders.SHAPES, config.privacy.num_records
     count = len(pool.images)
     if own:  # of which a subset may be asked for
-        count = len(folders.rows_of_split(count, "train", None))
+        count = len(folders.rows_of_split(count, "train", None, hold_out=config.evaluated))
     good, rule = wanted <= count if own else wanted == count, f"the number loaded, {count}"
     require(good, "num_records", wanted, rule, "make_config(..., num_records=None)")
     shape, wanted_shape = tuple(pool.images.shape[1:]), config.image_shape
@@ -185,22 +191,22 @@ def _check_data(config: ExperimentConfig, pool: ImageData) -> None:
     require(shape == wanted_shape, "image_shape", wanted_shape, rule, "a fresh make_config(...)")
 
 
-def _write_outcome(session: Session, test: ImageData, target: Path, *, fingerprint: str) -> Record:
-    """Sample, evaluate and write the record; `fingerprint` identifies settings and data."""
+def _write_outcome(
+    session: Session, test: ImageData | None, target: Path, *, fingerprint: str
+) -> Record:
+    """Sample, evaluate on `test` and write the record; `fingerprint` is of settings and data."""
     config, trained = session.config, session.seconds
     labels = torch.arange(config.evaluation.synthetic_records) % config.num_classes
     session.trainer.forget()
     images = session.trainer.sample(labels)
     names = session.real.class_names
     started = time.perf_counter()
-    metrics = evaluate(
-        ImageData(f"synthetic-{config.dataset}", images, labels, names),
-        session.real,
-        test,
-        settings=config.evaluation,
-        seed=config.seed,
-        cache_dir=_judges(config, target.parent),
-    )
+    metrics: dict[str, Metric] = {}
+    if test is not None:
+        made = ImageData(f"synthetic-{config.dataset}", images, labels, names)
+        how: dict[str, Any] = {"settings": config.evaluation, "seed": config.seed}
+        cache = _judges(config, target.parent)
+        metrics = evaluate(made, session.real, test, **how, cache_dir=cache)
     metrics |= {
         "training_seconds": round(trained, 1),
         "evaluation_seconds": round(time.perf_counter() - started, 1),
@@ -221,7 +227,7 @@ def _write_outcome(session: Session, test: ImageData, target: Path, *, fingerpri
         rounds=session.next_round,
         restarts=session.restarts,
         class_names=names,
-        num_held_out=len(test.labels) if config.dataset in folders.SHAPES else None,
+        num_held_out=len(test.labels) if test and config.dataset in folders.SHAPES else None,
     )
     return write_record(
         target,
@@ -233,6 +239,7 @@ def _write_outcome(session: Session, test: ImageData, target: Path, *, fingerpri
         diagnostics=_thinned(session.private),
         samples_png=png_bytes(sheet, colors=colors),
         rounds_png=rounds_sheet(session.snapshots, colors=colors),
+        further={GENERATOR_FILE: session.trainer.released(names).save},
         synthetic={"images": to_bytes(images).numpy(), "labels": labels.numpy()},
         statement=True,
         fingerprint=fingerprint,

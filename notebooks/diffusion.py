@@ -40,7 +40,8 @@ from companion.book.gpu_tables import diffusion_table, judge_table, load_gpu, qu
 from companion.studies.committed import project_root
 from companion.studies.diffusion.network import Denoiser, denoising_loss, random_levels
 from companion.studies.diffusion.per_sample import recorded, recording_layers
-from dpgen_core import epsilon_spent, load
+from dpgen_core import epsilon_spent
+from dpgen_core.data import load
 from dpgen_core.mechanism.clipping import clip_rows
 from dpgen_core.streams import HiddenStream, stream
 

@@ -205,8 +205,8 @@ plt.show()
 
 # %% [markdown]
 # So a cohort teaches what a class looks like, and less of how its members differ, however well each owner matches.
-# {doc}`The ablations </book/_executed/ablations>` have whole runs with this loss and without: with it, accuracy is
-# higher and diversity lower.
+# {doc}`The ablations </book/_executed/ablations>` have whole runs with this loss and without: with it, diversity is
+# lower, and what becomes of accuracy differs by data set.
 #
 # The formula, with the public spectrum that lets fine modes count, is equation {eq}`eq-matched` of
 # {ref}`the method page <method>`. An owner without a record of the class stays silent there.

@@ -22,8 +22,8 @@ from dpgen_core.data import sets as data
 from dpgen_core.experiment import run_experiment
 from dpgen_core.prior.gaussian import FrequencyPrior
 from dpgen_core.training.owner_trainer import OwnerTrainer
-from dpgen_core.training.public_side import prior_basis
 from dpgen_core.training.ranks import Ranks, connected
+from dpgen_core.training.sampler import prior_basis
 from dpgen_core.training.session import make_prior
 
 ROUNDS, KILLED_IN = 5, 4

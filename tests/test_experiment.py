@@ -125,7 +125,7 @@ def test_training_stops_at_its_budget(tmp_path: Path, monkeypatch: pytest.Monkey
 
 def test_data_that_do_not_fit_are_refused(tmp_path: Path) -> None:
     config = small().replace(image_shape=(1, 32, 32))
-    with pytest.raises(InvalidArgument, match="image_shape"):
+    with pytest.raises(InvalidArgument, match="image_size"):
         run(config, tmp_path)
     assert not tmp_path.joinpath(".work").exists()
 
@@ -181,3 +181,22 @@ def test_a_record_made_with_another_default_is_not_taken_for_this_run(tmp_path: 
     path.write_text(json.dumps(stored))
     with pytest.raises(InvalidArgument, match="ema_decay"):
         run_experiment(config, results_dir=tmp_path, progress=False)
+
+
+@pytest.mark.parametrize("method", ["efsgd", "efsgd-prior", "mixture", "dp-sgd-critic", "gs-wgan"])
+def test_the_smallest_settings_allowed_run_to_their_end(method: str, tmp_path: Path) -> None:
+    """What a configuration lets through must not fail once something was released."""
+    least = {
+        **dict.fromkeys(("latent_dim", "critic_width", "critic_batch", "critic_steps"), 1),
+        **dict.fromkeys(("generated_batch", "basis_modes", "num_shards", "rounds"), 1),
+        **dict.fromkeys(("classifier_epochs", "checkpoint_every", "prior_rank"), 1),
+        **dict.fromkeys(("synthetic_records", "real_records", "neighbor_records"), 10),
+        **dict.fromkeys(("generator_momentum", "ema_decay", "feedback_decay"), 0.0),
+        **{"generator_width": 4, "critic_warmup_steps": 0, "fake_pool": 10, "sampling_rate": 1.0},
+    }
+    if method in ("efsgd-prior", "mixture"):
+        least |= {"prior_modes": 1, "prior_cells": 2}
+    if method == "mixture":
+        least["rounds"] = 0
+    config = small(method=method, **least)
+    assert run(config, tmp_path).privacy["rounds"] == least["rounds"]

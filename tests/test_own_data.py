@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from pathlib import Path
 
@@ -11,17 +10,18 @@ import pytest
 import torch
 from PIL import Image
 
-from dpgen_core import cli as own_data, experiment
+from dpgen_core import experiment
 from dpgen_core.checks import InvalidArgument
-from dpgen_core.cli import hand_over
 from dpgen_core.config.make import make_config
-from dpgen_core.config.presets import COLORED
+from dpgen_core.config.presets import COLORED, EXTRAS, METHODS
 from dpgen_core.config.schema import ExperimentConfig
 from dpgen_core.data import folders, sets as data
 from dpgen_core.data.glyphs import draw_glyphs
+from dpgen_core.delivery.handover import hand_over
 from dpgen_core.evaluation.classifiers import machine_cache
 from dpgen_core.experiment import run_experiment
 from dpgen_core.records.record import Record
+from dpgen_core.training.sampler import load
 from dpgen_core.training.workspace import Workspace, work_folder
 
 
@@ -78,9 +78,9 @@ def test_a_secret_run_takes_its_order_from_its_key_and_a_seeded_one_from_the_nam
     asked: list[tuple[str, str | None]] = []
     honest = folders.rows_of_split
 
-    def listening(count: int, split: str, key: str | None) -> torch.Tensor:
+    def listening(count: int, split: str, key: str | None, **how: bool) -> torch.Tensor:
         asked.append((split, key))
-        return honest(count, split, key)
+        return honest(count, split, key, **how)
 
     for source in ("secret", "seeded"):
         config = _smoke(glyph_folder, noise_source=source)
@@ -106,7 +106,7 @@ def test_bad_folders_are_named(tmp_path: Path) -> None:
     root = _write(tmp_path / "mine", 12)
     for path in root.glob("*/*.png"):
         path.write_bytes(path.read_bytes()[:30])
-    with pytest.raises(InvalidArgument, match="cannot be read"):
+    with pytest.raises(InvalidArgument, match="readable: 10 are not"):
         data.load("folder_gray", "train", root=root)
 
 
@@ -130,6 +130,37 @@ def glyph_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
+@pytest.mark.parametrize("size", [16, 64])
+@pytest.mark.parametrize("method", [*METHODS, *EXTRAS])
+def test_every_method_makes_every_size(
+    method: str, size: int, glyph_folder: Path, tmp_path: Path
+) -> None:
+    """Two rounds, few images: the networks, bases, priors and sheets of each size fit together."""
+    color = method in COLORED
+    settings: dict[str, object] = {"rounds": 2, "num_shards": 20, "synthetic_records": 20}
+    if method.startswith(("gaussian", "mixture")):
+        settings["rounds"] = 0
+    if color:
+        settings |= {"prior_modes": 6} if "color" in method else {}
+    if method == "gs-wgan":
+        settings["critic"] = "conv"
+    config = make_config(
+        dataset="folder_color" if color else "folder_gray",
+        method=method,
+        profile="smoke",
+        root=glyph_folder,
+        image_size=size,
+        evaluated=False,
+        num_records=200,
+        **settings,  # type: ignore[arg-type]
+    )
+    record = run_experiment(config, results_dir=tmp_path, root=glyph_folder, progress=False)
+    made = load(record.path).sample(per_class=1)
+    assert made.images.shape == (10, 3 if color else 1, size, size)
+    width, height = Image.open(record.samples_png).size
+    assert width > 10 * size and height > 10 * size
+
+
 @pytest.mark.parametrize("method", COLORED)
 def test_priors_for_photographs_run_on_colors(
     method: str, glyph_folder: Path, tmp_path: Path
@@ -151,42 +182,6 @@ def test_priors_for_photographs_run_on_colors(
     assert float(chroma.std()) < 0.5 * float(images.mean(1).std())
 
 
-def test_from_a_folder_to_a_set_to_hand_over(
-    glyph_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    target = tmp_path / "released"
-    results = tmp_path / "results"
-    command = [
-        "synthesize",
-        str(glyph_folder),
-        str(target),
-        "--epsilon",
-        "8",
-        "--results",
-        str(results),
-    ]
-    assert own_data.main([*command, "--method", "efsgd", "--profile", "smoke"]) == 0
-    assert sorted(path.name for path in target.iterdir()) == sorted(
-        [
-            *(f"digit-{digit}" for digit in range(10)),
-            "privacy.json",
-            "statement.md",
-            "synthetic.npz",
-        ]
-    )
-    pictures = sorted(target.glob("*/*.png"))
-    assert len(pictures) == 400
-    assert Image.open(pictures[0]).size == (28, 28)
-    privacy = json.loads((target / "privacy.json").read_text())
-    assert privacy["releasable"] and max(privacy["epsilon"].values()) <= 8
-    assert privacy["num_records"] == 600
-    assert "Not fit" not in (target / "statement.md").read_text()
-    assert not [path for path in target.rglob("*") if "metrics" in path.name]
-    capsys.readouterr()
-    assert own_data.main([*command, "--profile", "smoke"]) == 2
-    assert "does not exist yet" in capsys.readouterr().err
-
-
 def _smoke(folder: Path, **changes: object) -> ExperimentConfig:
     values = {"dataset": "folder_gray", "method": "gaussian", "profile": "smoke", "epsilon": 8.0}
     return make_config(**values | {"noise_source": "secret", "root": folder} | changes)  # type: ignore[arg-type]
@@ -199,8 +194,8 @@ def test_an_empty_class_is_no_error(glyph_folder: Path, tmp_path: Path) -> None:
         for method in ("gaussian", "efsgd", "mixture"):
             config = _smoke(glyph_folder, method=method, num_shards=60)
             record = run_experiment(config, results_dir=tmp_path, root=glyph_folder, progress=False)
-            released = hand_over(record, tmp_path / method, root=glyph_folder)
-            assert list((released / "rare").glob("*.png"))
+            released = hand_over(record, tmp_path / method)
+            assert list((released / "images" / "rare").glob("*.png"))
     finally:
         (glyph_folder / "rare").rmdir()
 
@@ -265,11 +260,11 @@ def test_nothing_is_handed_over_while_the_key_exists(
     key = work_folder(tmp_path, config.record_name()) / "secret"
     assert key.exists()
     with pytest.raises(InvalidArgument, match="record: .*whose key was removed"):
-        hand_over(record, tmp_path / "released", root=glyph_folder)
+        hand_over(record, tmp_path / "released")
     # Nor is a copy of it, which lies where there is no key.
     elsewhere = Path(shutil.copytree(record.path, tmp_path / "elsewhere" / record.path.name))
     with pytest.raises(InvalidArgument, match="record: .*whose key was removed"):
-        hand_over(Record(elsewhere), tmp_path / "released", root=glyph_folder)
+        hand_over(Record(elsewhere), tmp_path / "released")
     assert not list(tmp_path.glob("released*"))
     stamp = (record.path / "privacy.json").stat().st_mtime_ns
     run_experiment(config, results_dir=tmp_path, root=glyph_folder, progress=False)
@@ -278,7 +273,7 @@ def test_nothing_is_handed_over_while_the_key_exists(
     mine = tmp_path / "released.partial"
     mine.mkdir()
     (mine / "notes").write_text("not made by us")
-    hand_over(record, tmp_path / "released", root=glyph_folder)
+    hand_over(record, tmp_path / "released")
     assert (mine / "notes").read_text() == "not made by us"
     left = {path.name for path in tmp_path.iterdir()}
     assert not {name for name in left if name.startswith(".released")}
@@ -308,7 +303,7 @@ def test_a_run_with_public_noise_is_not_handed_over(glyph_folder: Path, tmp_path
     )
     record = run_experiment(config, results_dir=tmp_path, root=glyph_folder, progress=False)
     with pytest.raises(InvalidArgument, match="secret"):
-        hand_over(record, tmp_path / "released", root=glyph_folder)
+        hand_over(record, tmp_path / "released")
     assert not list(tmp_path.glob("released*"))
 
 

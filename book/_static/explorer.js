@@ -64,7 +64,7 @@
     const [delta, rate, rounds, shards] = record.plan;
     figure.querySelector("figcaption").textContent =
       `A committed record with these settings: ${record.method} on ${record.dataset}, epsilon ${record.spent} at `
-      + `delta ${delta}, q ${rate}, T ${rounds}, K ${shards}. Accuracy of a classifier that learned from it, `
+      + `delta ${delta.toExponential(1)}, q ${rate}, T ${rounds}, K ${shards}. Accuracy of a classifier that learned from it, `
       + `on real images: ${record.g2r}.`;
   }
 

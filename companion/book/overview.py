@@ -130,13 +130,14 @@ def images_of(sheet: Image.Image) -> np.ndarray:
 
 def picture(rows: Sequence[Sequence[Panel]]) -> bytes:
     """The README's figure, a PNG: one row per data set, without its real images."""
-    figure = new_figure(8.0, 2.93 * len(rows))
+    figure = new_figure(8.0, 3.0 * len(rows))
     bands = figure.subfigures(len(rows), 1, squeeze=False)[:, 0]
     for band, (ceiling, *generated) in zip(bands, rows, strict=True):
         title = f"{DATASET_TITLES[ceiling.dataset]}, real images: {ceiling.accuracy:.1f} %"
         band.suptitle(title, fontsize=12, weight="bold")
         for axes, panel in zip(band.subplots(1, len(generated)), generated, strict=True):
             axes.imshow(panel.tile, cmap="gray", vmin=0, vmax=255)
+            axes.set_anchor("N")  # what height is left over goes to the words below
             axes.set(xticks=[], yticks=[])
             axes.set_xlabel(f"{panel.title}: {panel.accuracy:.1f} %\n{panel.method}", fontsize=11)
     return png_bytes(figure, colors=24)

@@ -26,7 +26,8 @@ from dpgen_core.evaluation.classifiers import ARCHITECTURES, build_classifier
 from dpgen_core.evaluation.metrics import EvaluationSettings
 from dpgen_core.prior.gaussian import FrequencyPrior
 from dpgen_core.streams import stream
-from dpgen_core.training.public_side import PublicSide, prior_basis
+from dpgen_core.training.public_side import PublicSide
+from dpgen_core.training.sampler import prior_basis
 from dpgen_core.training.threads import using_threads
 
 # Float operations of a critic's gradient over those of its forward pass. Three passes forward; two

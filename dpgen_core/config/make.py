@@ -18,8 +18,22 @@ from typing import Any
 
 from dpgen_core.checks import check_choice, check_int, require
 from dpgen_core.config.budget import LEARNERS, calibrated
-from dpgen_core.config.presets import DEFAULT_DELTA, PROFILES, SMOKE_RECORDS, method_names, preset
-from dpgen_core.config.schema import COMPUTED, FLAT, NOTES, ExperimentConfig
+from dpgen_core.config.presets import (
+    DEFAULT_DELTA,
+    PROFILES,
+    SHARD_RECORDS,
+    SMOKE_RECORDS,
+    method_names,
+    preset,
+)
+from dpgen_core.config.schema import (
+    COMPUTED,
+    FLAT,
+    NOTES,
+    OPTIONS,
+    CriticConfig,
+    ExperimentConfig,
+)
 from dpgen_core.data import sets
 
 
@@ -35,6 +49,7 @@ def make_config(
     num_records: int | None = None,
     noise_source: str = "seeded",
     root: Path | None = None,
+    image_size: int | None = None,
     **overrides: Any,
 ) -> ExperimentConfig:
     """Check every setting, fill in the preset, calibrate the noise to the budget.
@@ -52,22 +67,31 @@ def make_config(
         num_records: N, a public random subset of that size; None takes all (`smoke`: 2000).
         noise_source: ``seeded`` or ``secret``, see `streams.secret_key`.
         root: data folder; None reads ``$DPGEN_DATA`` or ``./data``.
+        image_size: side in pixels of CelebA's and one's own images, a multiple of 4 from 16 to 128;
+            None takes 32, and 28 for one's own in gray.
         **overrides: any other setting by flat name, but those in `schema.COMPUTED`. ``prior_share``
             and ``prior_cells`` take None for what the budget carries, see `budget`.
     """
     check_choice("dataset", dataset, sets.NAMES)
     check_choice("method", method, method_names())
     check_choice("profile", profile, PROFILES)
-    settable = {*FLAT, *NOTES, "checkpoint_every"} - COMPUTED
+    settable = {*FLAT, *NOTES, *OPTIONS} - COMPUTED
     unknown, rule = sorted(set(overrides) - settable), f"among {', '.join(sorted(settable))}"
     require(not unknown, "overrides", unknown, rule, "a listed name")
-    spec = sets.dataset_spec(dataset, root=root)
-    available = sets.train_size(dataset, root=root)
+    spec = sets.dataset_spec(dataset, root=root, image_size=image_size)
+    hold_out = bool(overrides.get("evaluated", True))
+    available = sets.train_size(dataset, root=root, hold_out=hold_out)
     if num_records is None:
         num_records = min(SMOKE_RECORDS, available) if profile == "smoke" else available
     check_int("num_records", num_records, low=1, high=available, fix=f"num_records={available}")
 
-    settings = preset(method, profile, side=spec.image_shape[1]) | overrides
+    settings = preset(method, profile, side=spec.image_shape[1])
+    # Ten records for each owner at least; from N alone, which is public.
+    settings["num_shards"] = min(settings["num_shards"], max(1, num_records // SHARD_RECORDS))
+    settings["fake_pool"] = max(
+        settings.get("fake_pool", CriticConfig.fake_pool), 4 * spec.num_classes
+    )
+    settings |= overrides
     learner = LEARNERS.get(settings.get("learner", "owners"))
     if learner is not None and learner.single:
         settings["num_shards"] = num_records  # a record is its own shard

@@ -62,6 +62,13 @@ METHODS: Mapping[str, Mapping[str, Any]] = {
     "dp-gan-dpac": _LINEAGE | {"classifier_weight": _CLASSIFIER_WEIGHT},
 }
 
+# What to take for one's own images, and for which.
+RECOMMENDED: Mapping[str, tuple[str, str]] = {
+    "drawings": ("mixture", "shapes on an even ground, such as clothes, signs and scans"),
+    "strokes": ("mixture/with-frame", "light strokes on dark ground, such as handwriting"),
+    "photographs": ("gaussian/with-color", "color photographs of few classes, such as faces"),
+}
+
 PROFILES: Mapping[str, Mapping[str, Any]] = {
     "smoke": {"num_shards": 100, "sampling_rate": 0.2, "rounds": 6, "checkpoint_every": 2}
     | {"critic_steps": 1, "critic_warmup_steps": 1, "critic_batch": 8, "critic_width": 16}
@@ -74,6 +81,9 @@ PROFILES: Mapping[str, Mapping[str, Any]] = {
 }
 WHOLE = (*METHODS, *EXTRAS)  # methods with nothing left out
 SMOKE_RECORDS = 2000
+SHARD_RECORDS = (
+    10  # an owner holds as many, where there are too few records for the profile's shards
+)
 DEFAULT_DELTA = 1e-5
 
 
@@ -93,6 +103,7 @@ def preset(method: str, profile: str, *, side: int) -> dict[str, Any]:
         settings |= SWITCHES[method]
     elif switch:
         settings |= PARTS[switch.removeprefix("no-")]
-    if settings.get("basis_modes", 0) is None:
-        settings["basis_modes"] = side
+    for name in ("basis_modes", "prior_modes"):
+        if name in settings:
+            settings[name] = min(settings[name] or side, side)
     return settings

@@ -16,12 +16,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from dpgen_core.accounting.events import ACCOUNTANTS, Accountant
 from dpgen_core.accounting.rdp import RELATIONS, Relation
 from dpgen_core.checks import check_choice, check_int, check_real, require
 from dpgen_core.config.budget import LEARNERS
 from dpgen_core.config.presets import DEFAULT_DELTA
 from dpgen_core.data.dither import DITHER
+from dpgen_core.data.pictures import check_size
 from dpgen_core.evaluation.metrics import EvaluationSettings
 from dpgen_core.mechanism.clipping import CLIP_MODES, ClipMode
 from dpgen_core.models.critics import CRITICS, CriticName
@@ -51,7 +54,9 @@ class PrivacyConfig:
         check_int("num_records", self.num_records, low=1, fix="num_records=60000")
         check_real("epsilon", self.epsilon, low=0, low_open=True, fix="epsilon=10.0")
         most = 1 / self.num_records
-        fix = f"delta={min(DEFAULT_DELTA, 0.1 * most):g}, below 1/N = 1/{self.num_records}"
+        # In YAML 1e-05 is text: digits alone are a number everywhere.
+        usual = np.format_float_positional(min(DEFAULT_DELTA, 0.1 * most), 2, fractional=False)
+        fix = f"delta={usual}, a number below 1/N = 1/{self.num_records}"
         check_real("delta", self.delta, low=0, high=most, low_open=True, high_open=True, fix=fix)
         check_choice("relation", self.relation, RELATIONS)
         check_choice("accountant", self.accountant, ACCOUNTANTS)
@@ -70,6 +75,25 @@ class PrivacyConfig:
         # Plain Python types, which hash and print alike.
         for name, kind in (("num_records", int), ("epsilon", float), ("delta", float)):
             object.__setattr__(self, name, kind(getattr(self, name)))
+
+
+def _check_positive(group: object, **usual: float) -> None:
+    """Require fields of a group to be above 0; `usual` has the value that an error suggests."""
+    for name, value in usual.items():
+        flat = _flat_name(group, name)
+        check_real(flat, getattr(group, name), low=0, low_open=True, fix=f"{flat}={value:g}")
+
+
+def _check_switches(group: object, *names: str) -> None:
+    for name in names:
+        value, flat = getattr(group, name), _flat_name(group, name)
+        require(isinstance(value, bool), flat, value, "True or False", f"{flat}=False")
+
+
+def _flat_name(group: object, entry: str) -> str:
+    """What a field is called in messages, overrides and ``config.json``."""
+    where = next(name for name, kind in _GROUPS.items() if isinstance(group, kind))
+    return next(flat for flat, place in FLAT.items() if place == (where, entry))
 
 
 @dataclass(frozen=True)
@@ -92,6 +116,8 @@ class ContributionConfig:
         check_choice("clip_mode", self.clip_mode, CLIP_MODES)
         for name in ("adversarial_weight", "reconstruction_weight", "classifier_weight"):
             check_real(name, getattr(self, name), low=0, fix=f"{name}=0")
+        check_real("feedback_decay", self.feedback_decay, low=0, high=1, fix="feedback_decay=0.5")
+        _check_positive(self, reconstruction_until=2, match_corner=4)
 
 
 @dataclass(frozen=True)
@@ -111,9 +137,12 @@ class CriticConfig:
     def __post_init__(self) -> None:
         check_choice("critic", self.kind, CRITICS)
         for entry in ("width", "steps", "batch_size", "fake_pool"):
-            flat = next(name for name, place in FLAT.items() if place == ("critic", entry))
+            flat = _flat_name(self, entry)
             check_int(flat, getattr(self, entry), low=1, fix=f"the profile's own {flat}")
         check_real("gradient_penalty", self.gradient_penalty, low=0, fix="gradient_penalty=0")
+        check_int("critic_warmup_steps", self.warmup_steps, low=0, fix="critic_warmup_steps=20")
+        _check_positive(self, learning_rate=2e-3)
+        _check_switches(self, "keep_pool")
 
 
 @dataclass(frozen=True)
@@ -132,7 +161,16 @@ class GeneratorConfig:
     dither: float = 0.0  #: std of pixel noise on finished samples, see `data.dither`; 0: none
 
     def __post_init__(self) -> None:
+        check_int("latent_dim", self.latent_dim, low=1, fix="latent_dim=32")
+        check_int("generator_width", self.width, low=4, fix="generator_width=16")
+        rule = "a multiple of 4, the groups of its normalization"
+        require(self.width % 4 == 0, "generator_width", self.width, rule, "generator_width=16")
+        _check_positive(self, learning_rate=4e-3)
+        for flat, value in (("generator_momentum", self.momentum), ("ema_decay", self.ema_decay)):
+            check_real(flat, value, low=0, high=1, high_open=True, fix=f"{flat}=0.5")
         check_real("dither", self.dither, low=0, high=1, fix=f"dither={DITHER}")
+        switches = ("noise_injection", "framed", "appearance_noise", "label_in_refiner")
+        _check_switches(self, *switches)
 
 
 @dataclass(frozen=True)
@@ -161,6 +199,8 @@ class PriorConfig:
         if self.cells is not None:
             check_int("prior_cells", self.cells, low=1, fix="prior_cells=8")
         check_int("prior_rank", self.directions, low=1, fix="prior_rank=30")
+        _check_positive(self, corner=4, mean_radius=20, covariance_radius=14)
+        _check_switches(self, "shared_covariance", "framed", "contrast")
         check_choice("prior_curve", self.curve, CURVES)
 
     @property
@@ -193,6 +233,7 @@ FLAT: Mapping[str, tuple[str, str]] = {  # flat name -> (group, field)
 }
 # Set by calibration and data set, never by a caller.
 COMPUTED = frozenset({"noise_multiplier", "prior_noise_multiplier", "relation", "image_shape"})
+OPTIONS = ("checkpoint_every", "evaluated", "maximum")  # settings outside the groups
 NOTES = ("title", "description")  # for the reader of a statement; they change nothing in a run
 
 
@@ -213,6 +254,8 @@ class ExperimentConfig:
     prior: PriorConfig = field(default_factory=PriorConfig)
     evaluation: EvaluationSettings = field(default_factory=EvaluationSettings)
     checkpoint_every: int = 50  #: rounds from one checkpoint to the next
+    evaluated: bool = True  #: compute metrics; if not, one's own folder holds no images out
+    maximum: float | None = None  #: shown as white in one's own files of more than 8 bits
     title: str = ""  #: of the data, for the privacy statement
     description: str = ""  #: of the data, for the statement: where from, whom they show
 
@@ -220,9 +263,22 @@ class ExperimentConfig:
         check_int("seed", self.seed, low=0, fix="seed=0")
         object.__setattr__(self, "seed", int(self.seed))
         check_int("checkpoint_every", self.checkpoint_every, low=1, fix="checkpoint_every=50")
+        require(isinstance(self.evaluated, bool), "evaluated", self.evaluated, "a bool", "True")
+        if self.maximum is not None:
+            check_real("maximum", self.maximum, low=0, low_open=True, fix="maximum=65535")
         for name in NOTES:
             note = getattr(self, name)
             require(isinstance(note, str), name, note, "text", f"{name}='Scans of 2024'")
+        check_int("num_classes", self.num_classes, low=2, fix="num_classes=10")
+        channels, *sides = self.image_shape
+        shaped = channels in (1, 3) and len(sides) == 2 and sides[0] == sides[1]
+        rule = "(1 or 3, side, side)"
+        require(shaped, "image_shape", self.image_shape, rule, "a fresh make_config(...)")
+        check_size(sides[0])
+        modes = {"basis_modes": self.contribution.basis_modes, "prior_modes": self.prior.modes}
+        for name, count in modes.items():
+            fix = f"{name}={min(12, sides[0])}"
+            check_int(name, count, low=0, high=sides[0], fix=fix)
         from_scratch = self.privacy.rounds > 0 and not self.prior.modes
         rule = "off where a prior makes the images: it has a spread of its own"
         fix = "method='efsgd' with this setting"
@@ -285,7 +341,11 @@ def defaults() -> dict[str, Any]:
     """Settings that have a default, by flat name."""
     # These were without a default when the first records were named.
     required = COMPUTED | {"relation", "accountant", "noise_source"}
-    found = {"checkpoint_every": ExperimentConfig.checkpoint_every}
+    found = {
+        name: getattr(ExperimentConfig, name)
+        for name in _TOP
+        if name not in NOTES and hasattr(ExperimentConfig, name)
+    }
     for name, (group, entry) in FLAT.items():
         if name not in required and hasattr(_GROUPS[group], entry):
             found[name] = getattr(_GROUPS[group], entry)

@@ -20,7 +20,7 @@ import tempfile
 import threading
 import urllib.request
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,7 @@ from torch import Tensor
 from dpgen_core.checks import check_choice, check_int, require
 from dpgen_core.data import celeba, folders
 from dpgen_core.data.glyphs import draw_glyphs
+from dpgen_core.data.pictures import check_size
 from dpgen_core.streams import stream
 
 
@@ -90,6 +91,7 @@ DATASETS: Mapping[str, DatasetSpec] = {
     "glyphs": DatasetSpec("glyphs", (1, 28, 28), _DIGITS),
 }
 NAMES = (*DATASETS, *folders.SHAPES)
+SIZED = ("celeba", *folders.SHAPES)  # data sets whose pictures can be had in several sizes
 _IDX = {"mnist": "MNIST", "fashion_mnist": "FashionMNIST"}  # classes and folders of torchvision
 _IDX_PREFIX = {"train": "train", "test": "t10k"}
 _SPLITS: dict[str, Iterable[str]] = {"celeba": celeba.PARTITIONS}
@@ -101,16 +103,35 @@ DOWNLOAD_SECONDS = 10.0  # longest wait for a server's answer
 
 def data_root() -> Path:
     """``$DPGEN_DATA``, else ``./data``."""
-    return Path(os.environ.get("DPGEN_DATA") or "data")
+    return Path(os.environ.get("DPGEN_DATA") or "data").expanduser()
 
 
-def dataset_spec(name: str, *, root: Path | str | None = None) -> DatasetSpec:
-    """What is public about a data set of `NAMES`; of one's own folder, its class names."""
+def _root(root: Path | str | None) -> Path:
+    """`root`, else `data_root`; a ``~`` is one's home folder."""
+    return data_root() if root is None else Path(root).expanduser()
+
+
+def dataset_spec(
+    name: str, *, root: Path | str | None = None, image_size: int | None = None
+) -> DatasetSpec:
+    """What is public about a data set of `NAMES`; of one's own folder, its class names.
+
+    `image_size` is the side in pixels for data sets of `SIZED`; None takes the usual one.
+    """
     check_choice("dataset", name, NAMES)
     if name in DATASETS:
-        return DATASETS[name]
-    classes = folders.class_names(data_root() if root is None else Path(root))
-    return DatasetSpec(name, folders.SHAPES[name], classes)
+        spec = DATASETS[name]
+    else:
+        spec = DatasetSpec(name, folders.SHAPES[name], folders.class_names(_root(root)))
+    usual = spec.image_shape[1]
+    if image_size is None:
+        return spec
+    check_size(image_size)
+    if image_size == usual:
+        return spec
+    rule = f"{usual}, the size of the files of {name}"
+    require(name in SIZED, "image_size", image_size, rule, "image_size=None")
+    return replace(spec, image_shape=(spec.image_shape[0], image_size, image_size))
 
 
 def load(
@@ -121,6 +142,8 @@ def load(
     num_records: int | None = None,
     seed: int = 0,
     key: str | None = None,
+    image_size: int | None = None,
+    maximum: float | None = None,
 ) -> ImageData:
     """Load a split of a named data set.
 
@@ -133,6 +156,8 @@ def load(
         seed: public; decides the subset, or the drawing: no training split of ``glyphs`` shares a
             random stream with any test split.
         key: the run's secret key, which orders the files of one's own folder (see `folders`).
+        image_size: see `dataset_spec`.
+        maximum: value shown as white in one's own files of more than 8 bits.
 
     Raises:
         InvalidArgument: unknown name or split, too many records, damaged files.
@@ -143,15 +168,17 @@ def load(
     check_int("seed", seed, low=0, fix="seed=0")
     if num_records is not None:
         check_int("num_records", num_records, low=1, fix="num_records=2000")
-    folder = data_root() if root is None else Path(root)
-    spec = dataset_spec(name, root=folder)
+    folder = _root(root)
+    spec = dataset_spec(name, root=folder, image_size=image_size)
     pick = functools.partial(_pick, name, split, num_records, seed)
     if name == "glyphs":
         count = num_records or _GLYPH_COUNTS[split]
         drawn, labels = draw_glyphs(count, seed=2 * seed + (split == "test"))
         images = drawn.float().div_(255)
     elif name in folders.SHAPES:
-        images, labels = folders.load_folder(name, folder, split, pick, key=key)
+        images, labels = folders.load_folder(
+            folder, split, pick, shape=spec.image_shape, key=key, maximum=maximum
+        )
     elif name in _IDX:
         images, labels = _load_idx(name, folder, split, pick)
     else:
@@ -160,10 +187,16 @@ def load(
 
 
 def split_pool(
-    pool: ImageData, split: str, *, num_records: int | None, seed: int, key: str | None
+    pool: ImageData,
+    split: str,
+    *,
+    num_records: int | None,
+    seed: int,
+    key: str | None,
+    hold_out: bool = True,
 ) -> ImageData:
     """What `load` would read, from the `pool` of one's own folder that it read as ``all``."""
-    slots = folders.rows_of_split(len(pool.labels), split, key)
+    slots = folders.rows_of_split(len(pool.labels), split, key, hold_out=hold_out)
     rows = slots[_pick(pool.name, split, num_records, seed, len(slots))]
     return ImageData(pool.name, pool.images[rows], pool.labels[rows], pool.class_names)
 
@@ -177,14 +210,17 @@ def _pick(name: str, split: str, num_records: int | None, seed: int, available: 
     return torch.randperm(available, generator=stream(seed, "subset", name, split))[:num_records]
 
 
-def train_size(name: str, *, root: Path | str | None = None) -> int:
-    """Records in the training split, reading no images. CelebA's prepared parts are counted."""
+def train_size(name: str, *, root: Path | str | None = None, hold_out: bool = True) -> int:
+    """Records in the training split, reading no images. CelebA's prepared parts are counted.
+
+    Of one's own folder none are held out with ``hold_out=False``.
+    """
     check_choice("dataset", name, NAMES)
-    folder = data_root() if root is None else Path(root)
+    folder = _root(root)
     if name in folders.SHAPES:
-        return folders.split_size(folder, "train")
-    prepared = celeba.prepared_size(folder, "train") if name == "celeba" else None
-    return _TRAIN_SIZES[name] if prepared is None else prepared
+        return folders.split_size(folder, "train", hold_out=hold_out)
+    there = celeba.prepared_size(folder, "train") if name == "celeba" else None
+    return _TRAIN_SIZES[name] if there is None else there
 
 
 def available(name: str, *, root: Path | str | None = None, download: bool = True) -> bool:
@@ -193,7 +229,7 @@ def available(name: str, *, root: Path | str | None = None, download: bool = Tru
     With `download`, missing files are fetched; each server has `DOWNLOAD_SECONDS` to answer.
     """
     try:
-        folder = data_root() if root is None else Path(root)
+        folder = _root(root)
         if name in _IDX:
             if download:
                 _download_missing(name, folder)

@@ -1,4 +1,4 @@
-"""Critics on codes of the public basis: two fully connected layers, or two convolutions."""
+"""Critics on codes of the public basis: two fully connected layers, or convolutions."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from torch.nn import functional as F
 
 from dpgen_core.checks import check_choice
 from dpgen_core.codes.basis import FrequencyBasis
+from dpgen_core.models.generators import halvings
 
 CriticName = Literal["mlp", "conv"]
 CRITICS: tuple[CriticName, ...] = ("mlp", "conv")
@@ -49,21 +50,30 @@ class MLPCritic(nn.Module):
 
 
 class ConvCritic(nn.Module):
-    """Class-conditional critic with two convolutions, of `width` and 2 `width` channels."""
+    """Class-conditional critic with a convolution for each of the `halvings` of a picture.
+
+    The last has 2 `width` channels, all others `width`.
+    """
 
     def __init__(self, basis: FrequencyBasis, num_classes: int, width: int, classify: bool) -> None:
         super().__init__()
         channels, side, _ = basis.image_shape
         self._decode: Callable[[Tensor], Tensor] = basis.decode
         self.conv1 = nn.Conv2d(channels, width, 5, stride=2, padding=2)
+        more = halvings(side) - 2
+        self.further = nn.ModuleList(
+            nn.Conv2d(width, width, 5, stride=2, padding=2) for _ in range(more)
+        )
         self.conv2 = nn.Conv2d(width, 2 * width, 5, stride=2, padding=2)
-        flat = 2 * width * (side // 4) ** 2
+        flat = 2 * width * (side >> (more + 2)) ** 2
         self.label = nn.Embedding(num_classes, 2 * width)
         self.score = nn.Linear(flat, 1)
         self.classifier = nn.Linear(flat, num_classes) if classify else None  # on shared features
 
     def _features(self, codes: Tensor, shift: Tensor | float) -> Tensor:
         x = F.leaky_relu(self.conv1(self._decode(codes)), SLOPE)  # (n, width, h/2, w/2)
+        for halve in self.further:
+            x = F.leaky_relu(halve(x), SLOPE)
         return F.leaky_relu(self.conv2(x) + shift, SLOPE).flatten(1)  # (n, flat)
 
     def forward(self, codes: Tensor, labels: Tensor) -> Tensor:

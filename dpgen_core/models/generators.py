@@ -8,6 +8,7 @@ torch.Size([2, 1, 28, 28])
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -67,10 +68,37 @@ def doubled(features: Tensor) -> Tensor:
     return features[:, :, :, None, :, None].expand(n, c, h, 2, w, 2).reshape(n, c, 2 * h, 2 * w)
 
 
-class ConvGenerator(nn.Module):
-    """Class-conditional generator with two upsampling stages, for sides divisible by 4.
+def halvings(side: int) -> int:
+    """How often a picture is halved on the way to its coarsest grid: twice, or down to 8 pixels.
 
-    It has `width` channels at full resolution, 2 and 4 times as many at half and a quarter of it.
+    >>> [halvings(side) for side in (16, 28, 32, 36, 64, 128)]
+    [2, 2, 2, 2, 3, 4]
+    """
+    count = 2
+    while side % 2 ** (count + 1) == 0 and side // 2**count > 8:
+        count += 1
+    return count
+
+
+class _Stage(nn.Module):
+    """Twice the side, half the channels or as many, noise."""
+
+    def __init__(self, channels: int, made: int, noise_injection: bool) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(channels, made, 3, padding=1)
+        self.noise = NoiseInjection(made, noise_injection)
+        self.norm = nn.GroupNorm(4, made)
+
+    def forward(self, features: Tensor, noise: Noise) -> Tensor:
+        """(n, channels, h, w) -> (n, made, 2h, 2w)."""
+        return F.leaky_relu(self.norm(self.noise(self.conv(doubled(features)), noise)), 0.2)
+
+
+class ConvGenerator(nn.Module):
+    """Class-conditional generator with `halvings` upsampling stages, for sides divisible by 4.
+
+    It has `width` channels at full resolution, twice as many at half of it, and four times as many
+    on all coarser grids.
     """
 
     def __init__(
@@ -85,16 +113,14 @@ class ConvGenerator(nn.Module):
         super().__init__()
         channels, height, _ = image_shape
         require(height % 4 == 0, "image_shape", image_shape, "divisible by 4", "28x28 or 32x32")
-        self.latent_dim, self.num_classes, self._side = latent_dim, num_classes, height // 4
+        count = halvings(height)
+        self.latent_dim, self.num_classes, self._side = latent_dim, num_classes, height >> count
         self.project = nn.Linear(latent_dim + num_classes, 4 * width * self._side**2)
         self.label_bias = nn.Embedding(num_classes, 4 * width)
-        self.norm0 = nn.GroupNorm(4, 4 * width)
-        self.conv1 = nn.Conv2d(4 * width, 2 * width, 3, padding=1)
-        self.noise1 = NoiseInjection(2 * width, noise_injection)
-        self.norm1 = nn.GroupNorm(4, 2 * width)
-        self.conv2 = nn.Conv2d(2 * width, width, 3, padding=1)
-        self.noise2 = NoiseInjection(width, noise_injection)
-        self.norm2 = nn.GroupNorm(4, width)
+        self.norm = nn.GroupNorm(4, 4 * width)
+        widths = [width * min(4, 2**k) for k in reversed(range(count + 1))]  # coarse to fine
+        pairs = itertools.pairwise(widths)
+        self.stages = nn.ModuleList(_Stage(*pair, noise_injection) for pair in pairs)
         self.to_image = nn.Conv2d(width, channels, 3, padding=1)
         self.appearance = AppearanceNoise(num_classes) if appearance_noise else None
 
@@ -102,13 +128,11 @@ class ConvGenerator(nn.Module):
         """Latents (n, latent_dim), labels (n,) -> images in [0, 1], (n, c, h, w)."""
         one_hot = F.one_hot(labels, self.num_classes).to(latents)
         x = self.project(torch.cat([latents, one_hot], dim=1))
-        x = x.unflatten(1, (-1, self._side, self._side))  # (n, 4 width, h/4, w/4)
-        x = F.leaky_relu(self.norm0(x + self.label_bias(labels)[:, :, None, None]), 0.2)
-        x = self.conv1(doubled(x))  # (n, 2 width, h/2, w/2)
-        x = F.leaky_relu(self.norm1(self.noise1(x, noise)), 0.2)
-        x = self.conv2(doubled(x))  # (n, width, h, w)
-        x = F.leaky_relu(self.norm2(self.noise2(x, noise)), 0.2)
-        images = torch.sigmoid(self.to_image(x))
+        x = x.unflatten(1, (-1, self._side, self._side))  # (n, 4 width, coarsest side, same)
+        x = F.leaky_relu(self.norm(x + self.label_bias(labels)[:, :, None, None]), 0.2)
+        for stage in self.stages:
+            x = stage(x, noise)
+        images = torch.sigmoid(self.to_image(x))  # (n, c, h, w)
         if self.appearance is None:
             return images
         return self.appearance(images, labels, _draw(noise, len(x), DRAWS))

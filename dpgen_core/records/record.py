@@ -1,10 +1,10 @@
 """Records: what a run leaves on disk, written all at once and read back.
 
 A record is a folder. Inside the guarantee: ``config.json``, ``privacy.json``, ``statement.md``,
-``history.csv``, ``samples.png``, ``rounds.png`` (where there are rounds) and ``synthetic.npz`` (not
-committed). Outside it: ``metrics.json``, ``diagnostics.csv`` and ``fingerprint`` (of settings and
-data, not committed). A run whose noise comes from a secret source keeps these in a subfolder
-``private/``, so that the rest can be handed over.
+``history.csv``, ``samples.png``, ``rounds.png`` (where there are rounds), and ``synthetic.npz`` and
+``generator.safetensors`` (not committed). Outside it: ``metrics.json``, ``diagnostics.csv`` and
+``fingerprint`` (of settings and data, not committed). A run whose noise comes from a secret source
+keeps these in a subfolder ``private/``, so that the rest can be handed over.
 
     >>> load_records(Path("no/such/folder"))
     []
@@ -16,7 +16,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
@@ -34,6 +34,7 @@ if TYPE_CHECKING:  # slow to import
 
 # Data sets whose license forbids passing pictures on; synthetic pictures are treated alike.
 UNPUBLISHED = ("celeba",)
+SYNTHETIC_FILE = "synthetic.npz"
 KEY_REMOVED = "key_removed"  # an empty file in `private`
 _PUBLIC_FILES = ("config.json", "privacy.json", "history.csv", "samples.png")
 _PRIVATE_FILES = ("metrics.json", "diagnostics.csv")
@@ -129,6 +130,7 @@ def write_record(
     diagnostics: pd.DataFrame,
     samples_png: bytes,
     synthetic: Mapping[str, np.ndarray],
+    further: Mapping[str, Callable[[Path], None]] | None = None,
     rounds_png: bytes | None = None,
     statement: bool = False,
     fingerprint: str | None = None,
@@ -136,7 +138,8 @@ def write_record(
     """Write a record beside its place, then move it there in one step: a reader sees all or nothing.
 
     Number and SHA-256 of the images in `synthetic` (arrays by name, one row per image) are added
-    to `privacy`, the time in UTC to `run`. `statement` asks for a ``statement.md``, and for the
+    to `privacy`, the time in UTC to `run`. `further` has more files inside the guarantee by name:
+    each function writes to the path that it gets. `statement` asks for a ``statement.md``, and for the
     `privacy` that `privacy_facts` makes. All else is as in `Record`.
     """
     partial = path.with_name(path.name + ".partial")
@@ -146,10 +149,12 @@ def write_record(
     hidden.mkdir(mode=0o700)
     private = hidden if config.privacy.noise_source == "secret" else partial
     pictures = hidden if config.dataset in UNPUBLISHED else partial
-    with open(pictures / "synthetic.npz", "w+b") as file:
+    with open(pictures / SYNTHETIC_FILE, "w+b") as file:
         np.savez_compressed(file, **dict(synthetic))  # type: ignore[arg-type]
         file.seek(0)
         digest = hashlib.file_digest(file, "sha256").hexdigest()
+    for name, write in (further or {}).items():
+        write(pictures / name)
     count = len(next(iter(synthetic.values())))
     run = {**run, "finished": datetime.now(UTC).isoformat(timespec="seconds")}
     privacy = {**privacy, "synthetic": {"count": count, "sha256": digest}}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -16,6 +17,7 @@ from torch import Tensor
 from dpgen_core.checks import check_int, require
 
 _DPI = 120
+_MOST_ROWS = 40
 
 
 def new_figure(width: float, height: float) -> Figure:
@@ -36,13 +38,14 @@ def sample_sheet(
     """The first images of each class, one row per class; white where there are too few.
 
     `images` are (n, c, h, w) in [0, 1] with c = 1 or 3, `labels` (n,). Without `class_names` the
-    rows are the labels that occur.
+    rows are the labels that occur. Of many classes the first 40 are shown.
 
     Raises:
         InvalidArgument: no images, or not one label per image.
     """
-    rows = _rows([labels], class_names)
-    figure = new_figure(0.42 * per_class + 1.0, 0.42 * len(rows) + 0.5)
+    rows = dict(itertools.islice(_rows([labels], class_names).items(), _MOST_ROWS))
+    cell = max(0.42, images.shape[-1] / _DPI)  # inches: no pixel of an image is lost
+    figure = new_figure(cell * per_class + 1.0, cell * len(rows) + 0.5)
     _draw_sheet(figure.add_subplot(), images, labels, per_class, rows)
     if title:
         figure.suptitle(title, fontsize=9, wrap=True)
@@ -101,7 +104,7 @@ def _draw_sheet(
     axes.imshow(pixels, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
     height = images.shape[2]
     axes.set_yticks([height * (row + 0.5) - 0.5 for row in range(len(rows))])
-    axes.set_yticklabels(list(rows.values()), fontsize=8)
+    axes.set_yticklabels(list(rows.values()), fontsize=8, parse_math=False)  # names may hold $
     axes.set_xticks([])
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)

@@ -11,6 +11,7 @@ an entry existed lacks its line. No printed bound is below the computed one:
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from decimal import ROUND_CEILING, Context
 from typing import Any
@@ -24,6 +25,7 @@ from dpgen_core.config.budget import LEARNERS, events_of_prior
 from dpgen_core.config.presets import preset
 from dpgen_core.config.schema import ExperimentConfig, defaults
 from dpgen_core.data.folders import SHAPES
+from dpgen_core.data.pictures import PREPARED
 
 Privacy = Mapping[str, Any]  # the content of a record's ``privacy.json``
 
@@ -46,8 +48,8 @@ _SEEDED = (
 _PREPARED = {
     "celeba": "resized to this size",
     "glyphs": "drawn by this software",
-    "folder_gray": "the middle square of each file, in gray, resized to this size",
-    "folder_color": "the middle square of each file, in RGB, resized to this size",
+    "folder_gray": PREPARED.format(color="in gray"),
+    "folder_color": PREPARED.format(color="in RGB"),
 }
 
 
@@ -200,6 +202,15 @@ def _capital(line: str) -> str:
     return line if line.startswith("metrics.json") else line[0].upper() + line[1:]
 
 
+def verbatim(name: str) -> str:
+    """A name that Markdown shows as it is: a code span where a character might mean something."""
+    if re.fullmatch(r"[\w \-]*", name) and "_" not in name:
+        return name
+    fence = "`" * (1 + max(map(len, re.findall("`+", name)), default=0))
+    pad = " " if "`" in name else ""
+    return f"{fence}{pad}{name}{pad}{fence}"
+
+
 def _bullets(entries: Mapping[str, str | None]) -> list[str]:
     return [f"* **{name}**: {' '.join(text.split())}." for name, text in entries.items() if text]
 
@@ -222,9 +233,19 @@ def _release(config: ExperimentConfig, run: Mapping[str, Any], privacy: Privacy)
         "Released by": "______ (name, organization), on ______" if signed else None,
         "Synthetic images": digest,
         "Run": "; ".join(made),
-        "Earlier releases from the same images": "______ (total: ______)" if signed else None,
+        "Earlier releases from the same images": _earlier(privacy) if signed else None,
     }
     return _bullets(bullets)
+
+
+def _earlier(privacy: Privacy) -> str:
+    """What the private books know of, with blanks for what they do not."""
+    books = privacy.get("earlier_releases")
+    if books is None:
+        return "______ (total: ______)"
+    delta = delta_text(privacy["delta"])
+    total = f"epsilon {bound_text(books['epsilon'])} at delta {delta} with this one"
+    return f"{books['count']} in the books of this program ({total}); others: ______"
 
 
 def _data(config: ExperimentConfig, privacy: Privacy) -> list[str]:
@@ -232,12 +253,14 @@ def _data(config: ExperimentConfig, privacy: Privacy) -> list[str]:
     kind = "gray (1 channel)" if channels == 1 else f"color ({channels} channels)"
     prepared = _PREPARED.get(config.dataset, "as published")
     names, held_out = privacy.get("class_names"), privacy.get("num_held_out")
+    if config.maximum is not None:
+        prepared += f"; in files of more than 8 bits {config.maximum:g} is white and 0 black"
     use = "more images, for the metrics in metrics.json only; nothing released depends on them"
     bullets = {
         "Title": config.title,
         "Description": config.description.strip().rstrip("."),
         "Images": f"{height} x {width} pixels, {kind}, {prepared}; values scaled to [0, 1]",
-        "Classes": names and f"{', '.join(names)}; these names are public",
+        "Classes": names and f"{', '.join(map(verbatim, names))}; these names are public",
         "Number of records N": f"{privacy['num_records']}. So many images were trained on",
         "Held out": held_out and f"{held_out} {use}",
     }

@@ -24,9 +24,9 @@ from dpgen_core.mechanism.clipping import clip_rows
 from dpgen_core.mechanism.release import rounded, sanitize
 from dpgen_core.mechanism.server_memory import blocks_per_epoch, build_efsgd
 from dpgen_core.streams import HiddenStream, stream
-from dpgen_core.training.public_side import LearnerBase, below, load_optimizer, optimizer_tensors
+from dpgen_core.training.public_side import LearnerBase, load_optimizer, optimizer_tensors
 from dpgen_core.training.report import RoundReport, round_report
-from dpgen_core.training.workspace import cpu_state
+from dpgen_core.training.workspace import below, cpu_state
 
 
 class CriticTrainer(LearnerBase):

@@ -18,8 +18,9 @@ from dpgen_core.mechanism.release import rounded, sanitize
 from dpgen_core.models.generators import NoiseOfSome
 from dpgen_core.streams import HiddenStream, stream
 from dpgen_core.training.owners import OwnerEnsemble, assign_shards
-from dpgen_core.training.public_side import LearnerBase, below
+from dpgen_core.training.public_side import LearnerBase
 from dpgen_core.training.report import RoundReport, round_report
+from dpgen_core.training.workspace import below
 
 
 class OwnerTrainer(LearnerBase):

@@ -7,25 +7,25 @@ post-processing and covered by the guarantee. A trainer adds the private side (`
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
-from dpgen_core.codes.basis import FrequencyBasis
 from dpgen_core.codes.frames import FramedBasis
 from dpgen_core.config.schema import ExperimentConfig
-from dpgen_core.data.dither import add_dither
 from dpgen_core.data.sets import ImageData
 from dpgen_core.models import generators
 from dpgen_core.models.critics import Critic, build_critic
-from dpgen_core.models.generators import ConvGenerator, FramedGenerator, RefinerGenerator
+from dpgen_core.models.generators import FramedGenerator
 from dpgen_core.prior.gaussian import FrequencyPrior
 from dpgen_core.streams import HiddenStream, stream
 from dpgen_core.training.ranks import ALONE, Ranks
+from dpgen_core.training.sampler import Generator, basis_kind, build_network
 from dpgen_core.training.schedule import falling_rate, follow
 from dpgen_core.training.threads import side_by_side
-from dpgen_core.training.workspace import cpu_state
+from dpgen_core.training.workspace import below, cpu_state
 
 _POOL_BLOCK = 40
 
@@ -50,7 +50,7 @@ class PublicSide:
         if not config.privacy.rounds:
             return
         modes = config.contribution.basis_modes
-        self.basis = _basis(config.generator.framed)(config.image_shape, modes, device)
+        self.basis = basis_kind(config.generator.framed)(config.image_shape, modes, device)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(config.seed)
             self.critic: Critic = build_critic(
@@ -60,7 +60,7 @@ class PublicSide:
                 width=config.critic.width,
                 classify=config.contribution.classifier_weight > 0,
             ).to(device)
-            self.generator = self._build_generator()
+            self.generator = build_network(config, prior).to(device)
         self.average = copy.deepcopy(self.generator)
         self._learned = [p for p in self.generator.parameters() if p.requires_grad]
         rate, betas = config.generator.learning_rate, (config.generator.momentum, 0.99)
@@ -131,45 +131,14 @@ class PublicSide:
         self.average.load_state_dict(below(state, "average"))
         load_optimizer(self.optimizer, below(state, "optimizer"))
 
-    @torch.no_grad()
     def sample(self, labels: Tensor, *, stream_name: str = "samples") -> Tensor:
         """Synthetic images in [0, 1] for `labels` (n,), (n, c, h, w); seeded, post-processing."""
-        made = torch.empty(len(labels), *self.config.image_shape)
-        for start in range(0, len(labels), 500):
-            where = (self.config.seed, stream_name, start)
-            batch = labels[start : start + 500].to(self.device)
-            latents = torch.randn(len(batch), self._latent_dim, generator=stream(*where))
-            latents = latents.to(self.device)
-            if self.config.privacy.rounds:
-                noise = stream(*where, "injection", device=self.device)
-                images = self.average(latents, batch, noise)
-            else:
-                assert self.prior is not None
-                images = self.prior.sample(latents, batch)
-                if self.config.prior.contrast:
-                    images = generators.with_contrast(images, self.config.prior.curve)
-            images = images.clamp(0, 1).cpu()
-            if self.config.generator.dither:
-                noise = stream(*where, "dither")
-                images = add_dither(images, self.config.generator.dither, noise)
-            made[start : start + 500] = images
-        return made
+        return self.released().draw(labels, seed=self.config.seed, stream_name=stream_name)
 
-    def _build_generator(self) -> ConvGenerator | RefinerGenerator:
-        settings = self.config.generator
-        images = (self.config.image_shape, self.config.num_classes)
-        network = (settings.width, settings.noise_injection)
-        model: ConvGenerator | RefinerGenerator
-        if self.prior is not None:
-            model = RefinerGenerator(
-                *(self.prior, *network),
-                by_label=settings.label_in_refiner,
-                curve=self.config.prior.curve,
-            )
-        else:
-            kind = FramedGenerator if settings.framed else ConvGenerator
-            model = kind(*images, settings.latent_dim, *network, settings.appearance_noise)
-        return model.to(self.device)
+    def released(self, class_names: Sequence[str] = ()) -> Generator:
+        """What may leave: the moving average of the generator, or the prior alone."""
+        network = self.average if self.config.privacy.rounds else None
+        return Generator(self.config, tuple(class_names), self.prior, network, self.device)
 
 
 class LearnerBase(PublicSide):
@@ -217,16 +186,6 @@ def to_bytes(images: Tensor) -> Tensor:
     return (images * 255).round().to(torch.uint8)
 
 
-def prior_basis(config: ExperimentConfig, device: torch.device | str = "cpu") -> FrequencyBasis:
-    """The public basis in which the prior of `config` is released and sampled."""
-    kind = _basis(config.prior.framed)
-    return kind(config.image_shape, config.prior.modes, device, chroma=config.prior.chroma)
-
-
-def _basis(framed: bool) -> type[FrequencyBasis]:
-    return FramedBasis if framed else FrequencyBasis
-
-
 def optimizer_tensors(optimizer: torch.optim.Optimizer, prefix: str) -> dict[str, Tensor]:
     """An optimizer's state by slot: ``prefix.index.name``."""
     slots = optimizer.state_dict()["state"].items()
@@ -241,9 +200,3 @@ def load_optimizer(optimizer: torch.optim.Optimizer, state: dict[str, Tensor]) -
         slots.setdefault(int(index), {})[slot] = value
     whole = optimizer.state_dict()
     optimizer.load_state_dict({"state": slots, "param_groups": whole["param_groups"]})
-
-
-def below(state: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    """The entries ``prefix.name``, by name."""
-    cut = len(prefix) + 1
-    return {name[cut:]: v for name, v in state.items() if name.startswith(prefix + ".")}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -10,6 +11,7 @@ import torch
 from torch import Tensor
 
 from dpgen_core.prior.gaussian import FrequencyPrior
+from dpgen_core.training.sampler import Generator
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,9 @@ class Trainer(Protocol):
 
     def sample(self, labels: Tensor, *, stream_name: str = "samples") -> Tensor:
         """Synthetic images in [0, 1] for the given labels, (n, c, h, w)."""
+
+    def released(self, class_names: Sequence[str] = ()) -> Generator:
+        """What may leave: all that `sample` needs."""
 
 
 def round_report(

@@ -23,10 +23,11 @@ from dpgen_core.prior.gaussian import FrequencyPrior, release_prior
 from dpgen_core.prior.mixture import split_classes
 from dpgen_core.training.critic_trainer import DPSGDCriticTrainer, EFSGDCriticTrainer
 from dpgen_core.training.owner_trainer import OwnerTrainer
-from dpgen_core.training.public_side import below, prior_basis, to_bytes
+from dpgen_core.training.public_side import to_bytes
 from dpgen_core.training.ranks import Ranks
 from dpgen_core.training.report import RoundReport, Trainer
-from dpgen_core.training.workspace import JournalLine, Workspace
+from dpgen_core.training.sampler import prior_basis
+from dpgen_core.training.workspace import JournalLine, Workspace, below
 
 SNAPSHOT_IMAGES = 20  # per checkpoint, from the same latents, to show how training went
 _SNAPSHOT = "snapshot"
@@ -84,7 +85,7 @@ class Session:
     def train(self, progress: bool, after_round: Callable[[int], None] | None) -> None:
         """All rounds that are left; stops early when the ledger refuses the next one."""
         total = self.config.privacy.rounds
-        with tqdm(total=total, disable=not progress, desc="rounds") as bar:
+        with tqdm(total=total, disable=not (progress and total), desc="rounds") as bar:
             replayed = self._replay()
             while self.next_round < total:
                 try:

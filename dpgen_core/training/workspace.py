@@ -197,3 +197,9 @@ def _digest(tensors: Mapping[str, Tensor], text: str) -> str:
 def cpu_state(module: torch.nn.Module, prefix: str) -> dict[str, Tensor]:
     """A module's parameters and buffers under prefixed names, ready for `Workspace.save`."""
     return {f"{prefix}.{name}": value for name, value in module.state_dict().items()}
+
+
+def below(state: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """The entries ``prefix.name``, by name; for a module, the inverse of `cpu_state`."""
+    cut = len(prefix) + 1
+    return {name[cut:]: v for name, v in state.items() if name.startswith(prefix + ".")}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -72,6 +73,14 @@ def test_sentence_follows_the_figures(tmp_path: Path) -> None:
     assert "fall short of" in said and "81.0 against 91.0 % on MNIST" in said
     swapped = [[row[0], row[2], row[1], row[3]] for row in rows]
     assert "exceed" in overview.sentence(swapped)
+
+
+def test_no_word_of_the_picture_is_cut_off(tmp_path: Path) -> None:
+    rows = overview.panels(some_records(tmp_path, a_sheet()[1]), tmp_path / "no-data")
+    long = replace(rows[0][1], method="dp-sgd-critic/with-prior")  # with tails below the line
+    drawn = Image.open(io.BytesIO(overview.picture([[rows[0][0], long, *rows[0][2:]]])))
+    edges = np.asarray(drawn.convert("L"))[[0, -1]]
+    assert (edges == 255).all()
 
 
 def test_page_names_its_tiles_and_says_what_is_missing(tmp_path: Path) -> None:

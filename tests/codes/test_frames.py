@@ -11,7 +11,7 @@ from dpgen_core.codes.basis import FrequencyBasis
 from dpgen_core.codes.frames import ENTRIES, FramedBasis, from_canonical, measure, to_canonical
 from dpgen_core.config.make import make_config
 from dpgen_core.prior.gaussian import release_prior
-from dpgen_core.training.public_side import prior_basis
+from dpgen_core.training.sampler import prior_basis
 
 SIDE = 28
 BASIS = FramedBasis((1, SIDE, SIDE), 12)

@@ -37,9 +37,9 @@ from dpgen_core.prior.mixture import CELLS
         ({"epsilon": float("inf")}, r"epsilon: received inf"),
         ({"epsilon": "3"}, r"epsilon: received '3'"),
         ({"epsilon": True}, r"epsilon: received True"),
-        ({"delta": 0.5}, r"delta: received 0.5.*< 0.0005.*below 1/N = 1/2000"),
+        ({"delta": 0.5}, r"delta: received 0.5.*< 0.0005.*a number below 1/N = 1/2000"),
         ({"delta": 0}, r"delta: received 0"),
-        ({"delta": "1e-5"}, r"delta: received '1e-5'"),
+        ({"delta": "1e-5"}, r"delta: received '1e-5'.*Try delta=0\.00001, a number"),
         ({"delta": 1e-15}, r"delta: received 1e-15.*composing the rounds"),
         ({"fake_pool": 7}, r"fake_pool: received 7.*each of the 10 classes.*fake_pool=40"),
         ({"delta": 1 / 2000}, r"delta: received 0.0005"),
@@ -52,7 +52,10 @@ from dpgen_core.prior.mixture import CELLS
         ({"accountant": "moments"}, r"accountant: received 'moments'.*rdp, pld"),
         ({"seed": -1}, r"seed: received -1"),
         ({"seed": "0"}, r"seed: received '0'"),
-        ({"num_records": 50}, r"num_records: received 50.*at least num_shards = 100.*N >= K"),
+        (
+            {"num_records": 50, "num_shards": 100},
+            r"num_records: received 50.*at least num_shards = 100.*N >= K",
+        ),
         ({"num_records": 70_000}, r"num_records: received 70000.*<= 60000"),
         ({"num_records": 2.5}, r"num_records: received 2.5"),
         ({"sampling_rate": 0.0}, r"sampling_rate: received 0.0"),
@@ -62,6 +65,30 @@ from dpgen_core.prior.mixture import CELLS
         ({"prior_share": 1.0}, r"prior_share: received 1.0.*< 1 when rounds > 0"),
         ({"clip_mode": "none"}, r"clip_mode: received 'none'"),
         ({"noise_source": "zero"}, r"noise_source: received 'zero'"),
+        *(
+            ({name: value}, rf"{name}: received {value!r}")
+            for name, values in {
+                **dict.fromkeys(("latent_dim", "critic_width", "prior_rank"), (0, 2.0, "8")),
+                **dict.fromkeys(("synthetic_records", "real_records"), (0, -5, 300.0, 3)),
+                **dict.fromkeys(("neighbor_records", "num_shards"), (0, -5, 300.0)),
+                **dict.fromkeys(("generator_momentum", "ema_decay"), (-0.1, 1.0, "0.5")),
+                **dict.fromkeys(("critic_learning_rate", "prior_corner"), (0, -1.0, "1")),
+                **dict.fromkeys(("generator_learning_rate", "prior_mean_radius"), (0, -1.0)),
+                **dict.fromkeys(("reconstruction_until", "prior_covariance_radius"), (0, -1.0)),
+                **dict.fromkeys(("noise_injection", "evaluated", "prior_frame"), (0, "no")),
+                **dict.fromkeys(("keep_pool", "prior_contrast", "label_in_refiner"), (1,)),
+                "generator_width": (0, 2, 6, 16.0),
+                "classifier_epochs": (0, 1.5),
+                "critic_warmup_steps": (-1, 1.0),
+                "feedback_decay": (-0.1, 1.5),
+                "match_corner": (0,),
+                "basis_modes": (0, 29),
+                "prior_modes": (-1, 29),
+                "checkpoint_every": (0,),
+                "maximum": (0, "255"),
+            }.items()
+            for value in values
+        ),
     ],
 )
 def test_bad_values_are_named(change: dict[str, object], message: str) -> None:

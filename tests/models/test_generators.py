@@ -17,7 +17,7 @@ from dpgen_core.models.generators import (
 from dpgen_core.prior.gaussian import FrequencyPrior
 from dpgen_core.streams import stream
 
-SHAPES = [(1, 28, 28), (3, 32, 32)]
+SHAPES = [(1, 28, 28), (3, 32, 32), (1, 16, 16), (3, 36, 36), (1, 64, 64), (3, 128, 128)]
 
 
 def make_prior(shape: tuple[int, int, int], classes: int) -> FrequencyPrior:

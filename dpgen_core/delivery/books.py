@@ -1,0 +1,112 @@
+"""The private books: every release from the same images, over settings and runs, and their total.
+
+One file per release in ``.books`` of the results folder, entered *before* the run releases anything,
+so the books never say less than was released. Images are known by the SHA-256 of their files, in any
+folder and under any name; a release counts as an earlier one if it shares a single image. Private.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dpgen_core.accounting.events import epsilon_of_events
+from dpgen_core.accounting.ledger import Ledger
+from dpgen_core.checks import InvalidArgument
+from dpgen_core.config.budget import planned_events
+from dpgen_core.config.schema import ExperimentConfig
+
+_DIGITS = 32  # of a file's SHA-256
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One release in the books."""
+
+    run: str  #: name of its record
+    images: frozenset[str]  #: digests of the files it learned from, and of those held out
+    ledger: dict[str, Any]  #: of `accounting.ledger.Ledger.to_dict`
+
+
+class Books:
+    """All releases that were made with this results folder."""
+
+    def __init__(self, results: Path) -> None:
+        self.folder = results.expanduser() / ".books"
+
+    def entries(self) -> list[Entry]:
+        """What was entered so far; raises `InvalidArgument` for a damaged file."""
+        found = []
+        for path in sorted(self.folder.glob("*.json")):
+            try:
+                stored = json.loads(path.read_text())
+                Ledger.from_dict(stored["ledger"])
+                images = frozenset(stored["images"])
+                found.append(Entry(stored["run"], images, stored["ledger"]))
+            except (ValueError, KeyError, TypeError) as error:
+                raise InvalidArgument(
+                    f"books: received {str(path)!r}, but it must be as it was written ({error}). "
+                    "Try a copy from a backup: without it nobody knows what was released."
+                ) from error
+        return found
+
+    def earlier(self, images: frozenset[str], config: ExperimentConfig) -> list[Entry]:
+        """Releases that share an image with these, but for the run of `config` on the same."""
+        run = config.record_name()
+        return [
+            entry
+            for entry in self.entries()
+            if entry.images & images and (entry.run, entry.images) != (run, images)
+        ]
+
+    def summary(self, images: frozenset[str], config: ExperimentConfig) -> dict[str, Any]:
+        """Number of earlier releases, and epsilon of all with this one, at its delta."""
+        earlier, privacy = self.earlier(images, config), config.privacy
+        events = [*planned_events(config)]
+        for entry in earlier:
+            events += Ledger.from_dict(entry.ledger).events
+        asked: dict[str, Any] = {"delta": privacy.delta, "relation": privacy.relation}
+        total = epsilon_of_events(events, **asked, accountant="rdp")
+        return {"count": len(earlier), "epsilon": total}
+
+    def enter(self, images: frozenset[str], config: ExperimentConfig, ledger: Ledger) -> None:
+        """Write or renew the entry of this run on these images, atomically."""
+        self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        run, listed = config.record_name(), sorted(images)
+        entry = {"run": run, "ledger": ledger.to_dict(), "images": listed}
+        name = hashlib.sha256("\n".join((run, *listed)).encode()).hexdigest()[:16]
+        partial = self.folder / f"{name}.partial"
+        with open(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+            json.dump(entry, file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(partial, self.folder / f"{name}.json")
+
+
+def planned_ledger(config: ExperimentConfig) -> Ledger:
+    """What the run of `config` will be charged if nothing goes wrong."""
+    privacy = config.privacy
+    ledger = Ledger(
+        relation=privacy.relation,
+        delta=privacy.delta,
+        accountant=privacy.accountant,
+        target_epsilon=None,
+    )
+    for event in planned_events(config):
+        ledger.charge(event)
+    return ledger
+
+
+def digests(files: Iterable[Path]) -> frozenset[str]:
+    """The digest of each file's content."""
+    return frozenset(_digest(path) for path in files)
+
+
+def _digest(path: Path) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:_DIGITS]

@@ -1,0 +1,81 @@
+"""Metrics of a finished set of synthetic images against real ones, apart from any training."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from dpgen_core.checks import require
+from dpgen_core.data import pictures, sets
+from dpgen_core.data.folders import check_apart, list_folder
+from dpgen_core.delivery.handover import IMAGES_FOLDER
+from dpgen_core.evaluation.metrics import EvaluationSettings, evaluate
+
+
+def compare(
+    synthetic: Path,
+    images: Path,
+    *,
+    results: Path,
+    maximum: float | None = None,
+    epochs: int = EvaluationSettings.classifier_epochs,
+    seed: int = 0,
+) -> Path:
+    """Compute the metrics of `evaluation.evaluate`, and write them where private things are kept.
+
+    Args:
+        synthetic: a folder with one subfolder of images per class, or one that was handed over.
+        images: the same of real images, of which one in six is tested on. What the generator
+            learned from is no held-out data: its metrics flatter.
+        results: the file goes to ``private`` below it.
+        maximum: value shown as white in real files of more than 8 bits.
+        epochs: passes of each classifier.
+        seed: public.
+
+    Returns:
+        The file, JSON.
+
+    Raises:
+        InvalidArgument: the two have other classes, or files that cannot be read.
+    """
+    check_apart(images, results=results)
+    settings = EvaluationSettings(classifier_epochs=epochs)
+    inner = synthetic.expanduser() / IMAGES_FOLDER
+    made_in = inner if inner.is_dir() else synthetic.expanduser()
+    listing, real = list_folder(made_in), list_folder(images.expanduser())
+    rule = f"those of the real images, {', '.join(real.class_names)}"
+    same = listing.class_names == real.class_names
+    require(same, "classes", ", ".join(listing.class_names), rule, "a set made of these images")
+    require(bool(listing.files), "synthetic", str(made_in), "a folder with pictures", "another")
+    first = _header(listing.files[0][0])
+    name = "folder_gray" if first.mode == "L" else "folder_color"
+    how: dict[str, Any] = {"image_size": first.size[0], "maximum": maximum}
+    made = sets.load(name, "all", root=made_in, image_size=first.size[0])
+    train, test = (sets.load(name, part, root=images, **how) for part in ("train", "test"))
+    metrics = evaluate(made, train, test, settings=settings, seed=seed)
+    told = {"synthetic": len(made.labels), "real": len(train.labels) + len(test.labels)}
+    return _write(results, {"images": told, "metrics": metrics}, f"{made_in}/{images}/{seed}")
+
+
+def _header(path: Path) -> pictures.Header:
+    try:
+        return pictures.read_header(path)
+    except pictures.Unreadable as error:
+        pictures.check_readable({path.name: str(error)})
+        raise AssertionError("refused above") from error
+
+
+def _write(results: Path, found: Mapping[str, Any], what: str) -> Path:
+    """Write atomically, for nobody else to read."""
+    folder = results.expanduser() / "private"
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    path = folder / f"evaluation-{hashlib.sha256(what.encode()).hexdigest()[:8]}.json"
+    partial = path.with_suffix(".partial")
+    with open(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+        file.write(json.dumps(found, indent=2, allow_nan=False) + "\n")
+    os.replace(partial, path)
+    return path

@@ -1,0 +1,180 @@
+"""A look at one's own images before anything is spent: what is there, and what can be hoped for.
+
+Nothing is written and nothing released. Files are read one at a time and none is kept, so a folder
+may be larger than memory. What is said of the records themselves is marked private.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from dpgen_core.config.presets import RECOMMENDED
+from dpgen_core.config.schema import ExperimentConfig
+from dpgen_core.data import pictures
+from dpgen_core.data.folders import Listing, list_folder
+from dpgen_core.data.sets import ImageData
+from dpgen_core.evaluation.classifiers import ARCHITECTURES, train_classifier
+from dpgen_core.prior.gaussian import release_multipliers
+from dpgen_core.training.sampler import prior_basis
+from dpgen_core.training.session import TRAINERS, make_prior
+
+_UNEVEN = 3  # times as many images in the largest class as in the smallest
+_NAMED = 5  # files named of each kind
+_LEAST, _REHEARSED = 500, 2000  # records of a rehearsal
+_POOR, _HOPELESS = 0.3, 1.0  # noise of a class mean, relative to the longest mean there can be
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What a folder holds; every file was decoded once."""
+
+    listing: Listing
+    sizes: Mapping[tuple[int, int], int]  #: (width, height) -> files; private
+    modes: Mapping[str, int]  #: Pillow's mode -> files; private
+    seconds: float  #: to read one file
+
+    def lines(self) -> list[str]:
+        """The findings, a line each."""
+        names, counts = self.listing.class_names, self.listing.counts()
+        by_class = ", ".join(f"{name} {n}" for name, n in zip(names, counts, strict=True))
+        sides = [side for size in self.sizes for side in size]
+        lines = [f"images: {len(self.listing.files)} in {len(names)} classes"]
+        lines += [f"of each class (private): {by_class}"]
+        if max(counts) > _UNEVEN * max(1, min(counts)):
+            lines += [
+                f"warning: classes are uneven (private): {min(counts)} to {max(counts)} images; each "
+                "gets as many synthetic ones, unless --proportional asks for the released shares"
+            ]
+        lines += [
+            f"left out: {len(some)}, {reason}: {_listed(some)}"
+            for reason, some in self.listing.left_out.items()
+        ]
+        if sides:
+            modes = ", ".join(f"{mode} {n}" for mode, n in sorted(self.modes.items()))
+            lines.append(f"sides (private): {min(sides)} to {max(sides)} pixels; modes: {modes}")
+        return lines
+
+
+def survey(folder: Path, *, channels: int, size: int, maximum: float | None) -> Survey:
+    """Look through a folder; raises `InvalidArgument` where `sets.load` would.
+
+    `channels`, `size` and `maximum` are as in `pictures.read_picture`.
+    """
+    listing = list_folder(folder)
+    sizes: Counter[tuple[int, int]] = Counter()
+    modes: Counter[str] = Counter()
+    lost: dict[str, str] = {}
+    deep: dict[str, str] = {}
+    started = time.perf_counter()
+    for path, _ in listing.files:
+        name = str(path.relative_to(folder))
+        try:
+            header = pictures.read_header(path)
+            sizes[header.size] += 1
+            modes[header.mode] += 1
+            pictures.read_picture(path, channels=channels, size=size, maximum=maximum)
+        except pictures.TooDeep as error:
+            deep[name] = error.mode
+        except pictures.Unreadable as error:
+            lost[name] = str(error)
+    pictures.check_readable(lost)
+    pictures.check_depth(deep)
+    spent = (time.perf_counter() - started) / max(1, len(listing.files))
+    return Survey(listing, sizes, modes, spent)
+
+
+def plan_lines(config: ExperimentConfig, files: int) -> list[str]:
+    """What a run of `config` would do with so many files, and what its budget carries."""
+    privacy, (channels, side, _) = config.privacy, config.image_shape
+    held_out = files - privacy.num_records if config.evaluated else 0
+    colors = "gray" if channels == 1 else "color"
+    sentence = next((text for name, text in RECOMMENDED.values() if name == config.method), "")
+    lines = [
+        f"learned from: {privacy.num_records}, held out for metrics: {held_out}",
+        f"made: {side} x {side}, {colors}, from the middle square of each file",
+        f"method: {config.method}" + (f", for {sentence}" if sentence else ""),
+        f"budget: epsilon {privacy.epsilon:g} at delta {privacy.delta:g}",
+    ]
+    if config.prior.modes:
+        lines.append(
+            f"it carries: {config.prior.num_cells} Gaussian(s) per class; "
+            f"noise of a class mean {mean_noise(config):.2g} of the longest mean there can be"
+        )
+    return lines + [f"warning: {text}" for text in warnings(config)]
+
+
+def warnings(config: ExperimentConfig) -> Iterator[str]:
+    """Where the budget is too small for so few records, from public figures alone."""
+    if not config.prior.modes:
+        return
+    noise = mean_noise(config)
+    records = config.privacy.num_records / config.num_classes
+    enough = math.ceil(records * noise / _POOR)
+    what = f"{records:.0f} records per class at epsilon {config.privacy.epsilon:g}"
+    more = f"about {enough} per class would do, or a larger epsilon"
+    if noise > _HOPELESS:
+        yield f"{what} are hopeless: a class mean has {noise:.2g} times its length in noise; {more}"
+    elif noise > _POOR:
+        yield f"{what} are few: noise is {noise:.0%} of a class mean; {more}"
+
+
+def mean_noise(config: ExperimentConfig) -> float:
+    """Length of the noise of a released class mean over the clip radius of codes.
+
+    For classes of equal size. Above 1 a class looks like its noise. Ours.
+    """
+    prior = config.prior
+    name, records = "prior/means", config.privacy.num_records / config.num_classes
+    multiplier = release_multipliers(config.privacy.prior_noise_multiplier, prior.num_cells)[name]
+    return 2 * multiplier * math.sqrt(prior_basis(config).dim) / records
+
+
+def forecast(config: ExperimentConfig, survey: Survey) -> str:
+    """About how long a run takes and what memory it needs, from a rehearsal on drawn noise."""
+    count = len(survey.listing.files)
+    privacy, images = config.privacy, config.evaluation
+    few = max(_LEAST, min(privacy.num_records, _REHEARSED))
+    scale = privacy.num_records / few
+    small = config.replace(
+        num_records=few, num_shards=max(1, int(privacy.num_shards / scale)), checkpoint_every=1
+    )
+    pixels = torch.rand(few, *config.image_shape, generator=torch.Generator().manual_seed(0))
+    labels = torch.arange(few) % config.num_classes
+    drawn = ImageData("rehearsal", pixels, labels, survey.listing.class_names)
+    seconds, device = survey.seconds * count, torch.device("cpu")
+    clock = time.perf_counter()
+    prior = make_prior(small, drawn, "rehearsal", device=device) if config.prior.modes else None
+    seconds += scale * (time.perf_counter() - clock)
+    trainer = TRAINERS[privacy.learner](small, drawn, "rehearsal", device=device, prior=prior)
+    if privacy.rounds:
+        clock = time.perf_counter()
+        trainer.apply(trainer.compute(0))
+        seconds += scale * privacy.rounds * (time.perf_counter() - clock)
+    clock = time.perf_counter()
+    trainer.sample(labels[:_LEAST])
+    seconds += images.synthetic_records / _LEAST * (time.perf_counter() - clock)
+    if config.evaluated:
+        protocol: dict[str, Any] = {"num_classes": config.num_classes, "seed": 0, "epochs": 1}
+        for records in (10, _LEAST):  # the first time counts what is loaded once
+            clock = time.perf_counter()
+            for name in ARCHITECTURES:
+                train_classifier(pixels[:records], labels[:records], architecture=name, **protocol)
+        seen = min(images.real_records, privacy.num_records) + images.synthetic_records
+        seconds += images.classifier_epochs * seen / _LEAST * (time.perf_counter() - clock)
+    made = min(images.synthetic_records, 60_000)
+    gigabytes = 0.7 + (3 * count + 2 * made) * math.prod(config.image_shape) * 4 / 1e9
+    return f"forecast: about {max(1, round(seconds / 60))} min and {gigabytes:.1f} GB of memory"
+
+
+def _listed(names: tuple[str, ...]) -> str:
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return ", ".join(itertools.islice(names, _NAMED)) + more

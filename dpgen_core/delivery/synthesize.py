@@ -1,0 +1,171 @@
+"""From a folder of images to a folder to hand over, in one call: look, enter in the books, run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dpgen_core.accounting.ledger import Ledger, bound_text
+from dpgen_core.checks import check_choice, require
+from dpgen_core.config.make import make_config
+from dpgen_core.config.presets import RECOMMENDED
+from dpgen_core.config.schema import ExperimentConfig
+from dpgen_core.data.folders import FEWEST_EVALUATED, SHAPES, check_apart, list_folder
+from dpgen_core.delivery.books import Books, digests, planned_ledger
+from dpgen_core.delivery.handover import check_target, hand_over
+from dpgen_core.delivery.survey import Survey, forecast, plan_lines, survey
+from dpgen_core.experiment import run_experiment
+from dpgen_core.records.record import Record
+from dpgen_core.training.sampler import check_numbers, usable_device
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is to be made of which images."""
+
+    images: Path
+    config: ExperimentConfig
+    survey: Survey
+
+    @property
+    def digests(self) -> frozenset[str]:
+        """By which the books know the images."""
+        return digests(path for path, _ in self.survey.listing.files)
+
+
+def plan(
+    images: Path,
+    *,
+    color: bool = False,
+    kind: str | None = None,
+    method: str | None = None,
+    image_size: int | None = None,
+    maximum: float | None = None,
+    evaluated: bool = True,
+    **settings: Any,
+) -> Plan:
+    """Read every image once and settle every setting; nothing is written or spent.
+
+    Args:
+        images: folder with one subfolder of images per class.
+        color: in color rather than in gray.
+        kind: of `presets.RECOMMENDED`, which names a method; None takes photographs for color and
+            drawings for gray. Left out where a `method` is named.
+        method: as in `make_config`.
+        image_size: likewise.
+        maximum: value shown as white in files of more than 8 bits.
+        evaluated: hold some out and compute metrics. Fewer than twelve images are all learned from.
+        **settings: more of `make_config`.
+    """
+    folder = images.expanduser()
+    count = len(list_folder(folder).files)
+    require(count > 0, "images", str(folder), "a folder with pictures in it", "another folder")
+    if method is None:
+        kind = kind or ("photographs" if color else "drawings")
+        check_choice("kind", kind, RECOMMENDED)
+        fits = color or kind != "photographs"
+        require(fits, "kind", kind, "drawings or strokes in gray", "--color (color=True)")
+        method = RECOMMENDED[kind][0]
+    dataset = "folder_color" if color else "folder_gray"
+    config = make_config(
+        dataset=dataset,
+        method=method,
+        noise_source="secret",
+        root=folder,
+        image_size=image_size,
+        maximum=maximum,
+        evaluated=evaluated and count >= FEWEST_EVALUATED,
+        **settings,
+    )
+    found = survey(
+        folder,
+        channels=SHAPES[dataset][0],
+        size=config.image_shape[1],
+        maximum=maximum,
+    )
+    return Plan(folder, config, found)
+
+
+def check(images: Path, *, results: Path, say: Say = print, **settings: Any) -> Plan:
+    """Say all that is known before a run, from a look at every file; settings are as in `plan`."""
+    check_apart(images, results=results)
+    planned = plan(images, **settings)
+    _report(planned, say)
+    say(forecast(planned.config, planned.survey))
+    if Books(results).entries():
+        say(_totals(Books(results), planned))
+    return planned
+
+
+def synthesize(
+    images: Path,
+    target: Path,
+    *,
+    results: Path,
+    again: bool = False,
+    count: int | None = None,
+    per_class: int | None = None,
+    proportional: bool = False,
+    device: str | None = None,
+    say: Say = print,
+    **settings: Any,
+) -> Record:
+    """Learn from the images once, and write the folder `target` that may leave.
+
+    Args:
+        images: folder with one subfolder of images per class.
+        target: the folder to hand over, see `handover.hand_over`.
+        results: where the record, with private metrics, and the books lie.
+        again: go on although the books have a release from the same images.
+        count: as in `training.sampler.Generator.sample`.
+        per_class: likewise.
+        proportional: likewise.
+        device: as in `run_experiment`.
+        say: is given each line of the report.
+        **settings: as in `plan`.
+
+    Raises:
+        InvalidArgument: whatever is wrong, before anything is written or spent.
+    """
+    check_target(target)
+    check_apart(images, target=target, results=results)
+    usable_device(device)
+    planned = plan(images, **settings)
+    wanted: dict[str, Any] = {"count": count, "per_class": per_class, "proportional": proportional}
+    check_numbers(planned.config, **wanted)
+    _report(planned, say)
+    books, known = Books(results), planned.digests
+    earlier = books.earlier(known, planned.config)
+    if earlier:
+        say(f"warning: {_totals(books, planned)}")
+        rule = "True for a second release from the same images, as epsilons add up"
+        require(again, "again", again, rule, "--again (again=True) if that is meant")
+    books.enter(known, planned.config, planned_ledger(planned.config))
+    record = run_experiment(planned.config, results_dir=results, root=planned.images, device=device)
+    if record.privacy["restarts"]:
+        books.enter(known, planned.config, Ledger.from_dict(record.privacy["ledger"]))
+    summary = books.summary(known, planned.config)
+    say(f"record, with what stays private: {record.path}")
+    say(f"to hand over: {hand_over(record, target, earlier=summary, **wanted)}")
+    return record
+
+
+def _report(planned: Plan, say: Say) -> None:
+    for line in (*planned.survey.lines(), *plan_lines(planned.config, _count(planned))):
+        say(line)
+
+
+def _count(planned: Plan) -> int:
+    return len(planned.survey.listing.files)
+
+
+def _totals(books: Books, planned: Plan) -> str:
+    total, privacy = books.summary(planned.digests, planned.config), planned.config.privacy
+    return (
+        f"the books have {total['count']} release(s) that share images with these; with this one "
+        f"the total is epsilon {bound_text(total['epsilon'])} at delta {privacy.delta:g}"
+    )
