@@ -106,11 +106,12 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+_IMAGES = "folder with one subfolder of images per class or a labels.csv, or an .npz"
 _MAXIMUM = "value shown as white in files of more than 8 bits: 65535, 4095, 1"
 
 
 def _add_own_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("images", type=_path, help="folder with one subfolder of images per class")
+    parser.add_argument("images", type=_path, help=_IMAGES)
     parser.add_argument("--epsilon", type=float, required=True, help="the budget")
     parser.add_argument("--delta", type=float, default=DEFAULT_DELTA, help="below one over N")
     parser.add_argument("--size", type=int, dest="image_size", help="side in pixels, a multiple of 4 "
@@ -155,13 +156,13 @@ def _given(values: dict[str, Any]) -> dict[str, Any]:
 
 # What is slow to import waits until a command needs it.
 def _check(values: dict[str, Any]) -> None:
-    from dpgen_core.delivery.synthesize import check
+    from dpgen_core.delivery.own_images import check
 
     check(**_given(values))
 
 
 def _synthesize(values: dict[str, Any]) -> None:
-    from dpgen_core.delivery.synthesize import synthesize
+    from dpgen_core.delivery.own_images import synthesize
 
     synthesize(**_given(values))
 
@@ -172,8 +173,8 @@ def _sample(values: dict[str, Any]) -> None:
 
     target = values.pop("target")
     check_target(target)
-    made = load(values.pop("generator"), device=values.pop("device")).sample(**values)
-    print(f"{len(made.labels)} images: {write_sample(made, target)}")
+    generator = load(values.pop("generator"), device=values.pop("device"))
+    print(f"{write_sample(generator, target, **values)} images: {target}")
 
 
 def _evaluate(values: dict[str, Any]) -> None:

@@ -28,15 +28,15 @@ from dpgen_core.records.provenance import provenance
 from dpgen_core.records.record import Record, note_key_removed, write_record
 from dpgen_core.records.sheets import png_bytes, rounds_sheet, sample_sheet
 from dpgen_core.records.statement import delta_text, privacy_facts
-from dpgen_core.training.public_side import to_bytes
 from dpgen_core.training.ranks import ALONE, Ranks
-from dpgen_core.training.sampler import GENERATOR_FILE, usable_device
+from dpgen_core.training.sampler import GENERATOR_FILE, to_bytes, usable_device
 from dpgen_core.training.session import Session
 from dpgen_core.training.workspace import FollowingWorkspace, Workspace, work_folder
 
 if TYPE_CHECKING:  # slow to import
     import pandas as pd
 
+Records = ImageData | folders.Pool
 MOST_ROWS = 1000  # of history.csv and diagnostics.csv
 SHEET_COLORS = {1: 32, 3: None}  # palette of the sample sheet by channels: a record stays small
 
@@ -125,21 +125,22 @@ def _known(record: Record, config: ExperimentConfig, fingerprint: str) -> Record
     return record
 
 
-def _records(config: ExperimentConfig, root: Path | None) -> ImageData:
+def _records(config: ExperimentConfig, root: Path | None) -> Records:
     """The training records; of one's own folder all files, which a key has yet to put in order."""
-    own = config.dataset in folders.SHAPES
-    wanted: dict[str, Any] = {"image_size": config.image_shape[1], "maximum": config.maximum}
-    if not own:
-        wanted |= {"num_records": config.privacy.num_records, "seed": config.seed}
-    return sets.load(config.dataset, "all" if own else "train", root=root, **wanted)
+    shape = config.image_shape
+    if config.dataset in folders.SHAPES:
+        folder = (sets.data_root() if root is None else root).expanduser()
+        return folders.load_pool(config.dataset, folder, shape=shape, maximum=config.maximum)
+    wanted: dict[str, Any] = {"num_records": config.privacy.num_records, "seed": config.seed}
+    return sets.load(config.dataset, "train", root=root, image_size=shape[1], **wanted)
 
 
 def _split(
-    config: ExperimentConfig, pool: ImageData, split: str, key: str, root: Path | None
+    config: ExperimentConfig, pool: Records, split: str, key: str, root: Path | None
 ) -> ImageData:
     """What is trained on, or what is held out, in the order of the slots."""
     training = split == "train"
-    if config.dataset in folders.SHAPES:
+    if isinstance(pool, folders.Pool):
         order = key if config.privacy.noise_source == "secret" else None
         count = config.privacy.num_records if training else None
         where: dict[str, Any] = {"seed": config.seed, "key": order, "hold_out": config.evaluated}
@@ -152,7 +153,7 @@ def _split(
     return sets.load(config.dataset, "test", root=root, image_size=config.image_shape[1])
 
 
-def _fingerprint(config: ExperimentConfig, pool: ImageData) -> str:
+def _fingerprint(config: ExperimentConfig, pool: Records) -> str:
     """SHA-256 of settings and records; private. Own files count whatever their names and order."""
     records = zip(pool.images.numpy(), pool.labels.numpy(), strict=True)
     marks = [hashlib.sha256(x.tobytes() + y.tobytes()).digest() for x, y in records]
@@ -178,7 +179,7 @@ def _check_plan(config: ExperimentConfig) -> None:
     require(fits, "noise_multiplier", privacy.noise_multiplier, rule, fix)
 
 
-def _check_data(config: ExperimentConfig, pool: ImageData) -> None:
+def _check_data(config: ExperimentConfig, pool: Records) -> None:
     """The loaded records must be the ones the accounting is about."""
     own, wanted = config.dataset in folders.SHAPES, config.privacy.num_records
     count = len(pool.images)
@@ -197,9 +198,10 @@ def _write_outcome(
     """Sample, evaluate on `test` and write the record; `fingerprint` is of settings and data."""
     config, trained = session.config, session.seconds
     labels = torch.arange(config.evaluation.synthetic_records) % config.num_classes
+    names, released = session.real.class_names, session.trainer.released(session.real.class_names)
     session.trainer.forget()
-    images = session.trainer.sample(labels)
-    names = session.real.class_names
+    first = 10 * config.num_classes  # ten of each class, for the sheet
+    images = session.trainer.sample(labels if config.evaluated else labels[:first])
     started = time.perf_counter()
     metrics: dict[str, Metric] = {}
     if test is not None:
@@ -207,6 +209,7 @@ def _write_outcome(
         how: dict[str, Any] = {"settings": config.evaluation, "seed": config.seed}
         cache = _judges(config, target.parent)
         metrics = evaluate(made, session.real, test, **how, cache_dir=cache)
+    pixels = to_bytes(images) if config.evaluated else released.pixels(labels, seed=config.seed)
     metrics |= {
         "training_seconds": round(trained, 1),
         "evaluation_seconds": round(time.perf_counter() - started, 1),
@@ -215,7 +218,7 @@ def _write_outcome(
     spent = {name: session.ledger.epsilon(name) for name in ("rdp", "pld")}  # type: ignore[arg-type]
     sheet = sample_sheet(
         images,
-        labels,
+        labels[: len(images)],
         class_names=names,
         title=f"{config.dataset}, {config.method}, delta {delta_text(config.privacy.delta)}, "
         f"epsilon {bound_text(spent['rdp'], 2)} (RDP) / {bound_text(spent['pld'], 2)} (PLD)",
@@ -239,8 +242,8 @@ def _write_outcome(
         diagnostics=_thinned(session.private),
         samples_png=png_bytes(sheet, colors=colors),
         rounds_png=rounds_sheet(session.snapshots, colors=colors),
-        further={GENERATOR_FILE: session.trainer.released(names).save},
-        synthetic={"images": to_bytes(images).numpy(), "labels": labels.numpy()},
+        further={GENERATOR_FILE: released.save},
+        synthetic={"images": pixels.numpy(), "labels": labels.numpy()},
         statement=True,
         fingerprint=fingerprint,
     )

@@ -47,6 +47,7 @@ num_images = 12_000
 method = "mixture"
 profile = "quick"
 epsilon = 3.0
+image_size = 28
 folder = None  # your own; None draws an example into a temporary folder
 title = "Drawn digits"  # of the data, for the statement
 description = "Digits drawn from fonts for this page; they show nobody"
@@ -55,8 +56,8 @@ description = "Digits drawn from fonts for this page; they show nobody"
 import tempfile
 from pathlib import Path
 
-from dpgen_core.cli import write_images
 from dpgen_core.data.glyphs import draw_glyphs
+from dpgen_core.delivery import write_images
 
 scratch = tempfile.TemporaryDirectory()
 if folder is None:
@@ -67,27 +68,43 @@ if folder is None:
 print(*sorted(path.name for path in Path(folder).iterdir()))
 
 # %% [markdown]
-# ## The run
+# Files are read as a viewer shows them: turned by their EXIF tag, transparent pixels on white, of several
+# frames the first. What is left out is counted and named. A file of more than 8 bits does not say which of its
+# values is white, and the largest one found is a fact about the records, so it has to be stated: `maximum=4095`
+# for pictures of 12 bits.
 #
-# `noise_source="secret"` draws coins and noise from a key that the operating system makes and that is
-# deleted after the run. A run with the public seed, as everywhere else in this book, can be repeated by
-# anybody, and so the noise can be subtracted by anybody.
+# ## A look before
+#
+# `check` reads every file and writes nothing. What it says of the records is private; the warnings follow from
+# public figures. On the command line it is `dpgen check`.
 
 # %% tags=["remove-stderr"]
-from dpgen_core.config.make import make_config
-from dpgen_core.experiment import run_experiment
+from dpgen_core.delivery import check
 
-config = make_config(
-    dataset="folder_gray",
-    method=method,
-    profile=profile,
-    epsilon=epsilon,
-    noise_source="secret",
-    root=folder,
-    title=title,
-    description=description,
-)
-record = run_experiment(config, results_dir=Path(scratch.name) / "results", root=folder)
+settings = {
+    "method": method,
+    "profile": profile,
+    "epsilon": epsilon,
+    "image_size": image_size,
+    "title": title,
+    "description": description,
+}
+results = Path(scratch.name) / "results"
+planned = check(Path(folder), results=results, **settings)
+
+# %% [markdown]
+# ## The run
+#
+# `synthesize` draws coins and noise from a key that the operating system makes and that is deleted after the
+# run. A run with the public seed, as everywhere else in this book, can be repeated by anybody, and so the noise
+# can be subtracted by anybody. Before the first release the run is entered in private books, which know the
+# images whatever their names are. A second release from any of them has to be asked for, with `again=True`.
+
+# %% tags=["remove-stderr"]
+from dpgen_core.delivery import synthesize
+
+released = Path(scratch.name) / "released"
+record = synthesize(Path(folder), released, results=results, say=lambda line: None, **settings)
 
 # %%
 from companion.book.pages import samples_image
@@ -108,18 +125,15 @@ metrics_table(record)
 # %% [markdown]
 # ## The hand-over
 #
-# What leaves: synthetic images, the statement, and the figures that it was made from. A record with public
-# noise would be refused here.
+# What leaves: the synthetic images with their labels, as files and as an archive in MedMNIST's form, the
+# statement and the figures that it was made from, a data card, checksums, and the released generator.
 
 # %%
-from dpgen_core.cli import hand_over
-
-released = hand_over(record, Path(scratch.name) / "released", root=folder)
 print(*sorted(path.name for path in released.iterdir()))
-print(len(list(released.glob("*/*.png"))), "synthetic images")
+print(len(list(released.glob("images/*/*.png"))), "synthetic images")
 
 # %% [markdown]
-# The statement, as it lies in the folder:
+# The statement, which the folder holds as well:
 
 # %% tags=["hide-input"]
 from companion.book.pages import statement_markdown
@@ -127,15 +141,32 @@ from companion.book.pages import statement_markdown
 statement_markdown(record)
 
 # %% [markdown]
+# ## More of them
+#
+# Whoever has the folder draws as many more as they like, at no further cost: the generator is released, and
+# what is computed from it reveals no more than it does. With the run's own seed the images are those of the
+# folder again.
+
+# %%
+from dpgen_core import load
+
+more = load(released).sample(per_class=3, seed=1)
+print(tuple(more.images.shape), more.class_names)
+
+# %% [markdown]
 # ## The same from the command line
 #
 # ```
+# dpgen check path/to/images --epsilon 3
 # dpgen synthesize path/to/images path/to/released --epsilon 3 --title "Scans of 2024"
+# dpgen sample path/to/released path/to/more --per-class 500
 # ```
 #
-# `--title` and `--description` go into the statement. Add `--color` for color pictures at 32x32; for photographs of few classes take `--method gaussian/with-color`, a
-# {ref}`prior made for them <colors>`. `--method efsgd-prior` adds training rounds on top of the prior: sharper strokes for some
-# minutes of work. Which is worth it at which budget is measured in {doc}`ablations </book/_executed/ablations>`.
+# `--title` and `--description` go into the statement. `--color` makes color pictures, `--size 64` larger ones.
+# `--kind` says what the images show, and with it which method is taken: for photographs of few classes a
+# {ref}`prior made for them <colors>`. `--method efsgd-prior` adds training rounds on top of the prior: sharper
+# strokes for some minutes of work. Which is worth it at which budget is measured in
+# {doc}`ablations </book/_executed/ablations>`.
 #
 # ## Exercises
 #

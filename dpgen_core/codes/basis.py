@@ -22,6 +22,7 @@ from torch import Tensor
 
 from dpgen_core.checks import check_int, check_real, require
 
+_MOST_BYTES, _BLOCK = 2**29, 2048  # larger batches are encoded in blocks, to save memory
 _OPPONENT = ((1.0, 1.0, 1.0), (1.0, -1.0, 0.0), (1.0, 1.0, -2.0))  # rows, not of unit length
 
 
@@ -62,6 +63,8 @@ class FrequencyBasis:
 
     def encode(self, images: Tensor) -> Tensor:
         """Project images (n, c, h, w) on the basis: codes (n, d). Never increases a norm."""
+        if images.nbytes > _MOST_BYTES:
+            return torch.cat([FrequencyBasis.encode(self, part) for part in images.split(_BLOCK)])
         grid = self._rows @ images @ self._rows.T  # (n, c, m, m)
         if self._colors is not None:
             grid = torch.einsum("oc,ncij->noij", self._colors, grid)

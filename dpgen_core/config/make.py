@@ -80,7 +80,7 @@ def make_config(
     require(not unknown, "overrides", unknown, rule, "a listed name")
     spec = sets.dataset_spec(dataset, root=root, image_size=image_size)
     hold_out = bool(overrides.get("evaluated", True))
-    available = sets.train_size(dataset, root=root, hold_out=hold_out)
+    available = sets.train_size(dataset, root=root, hold_out=hold_out, image_size=image_size)
     if num_records is None:
         num_records = min(SMOKE_RECORDS, available) if profile == "smoke" else available
     check_int("num_records", num_records, low=1, high=available, fix=f"num_records={available}")

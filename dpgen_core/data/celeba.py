@@ -1,20 +1,27 @@
-"""CelebA at 32x32 with gender as the label: from prepared parts, or from torchvision's layout.
+"""CelebA with gender as the label: from prepared parts at 32x32, or from torchvision's layout.
 
 Prepared parts are ``celeba/celeba32-<n>.npz`` with 8-bit arrays ``images``, ``male`` and
-``partition`` (the official split). They are checked before use, and nothing is ever unpickled.
+``partition`` (the official split). Torchvision's layout is ``celeba/img_align_celeba`` with the
+tables ``list_eval_partition.txt`` and ``list_attr_celeba.txt``, each as it is or as a ZIP file. All
+are checked before use, and nothing is ever unpickled.
 """
 
 from __future__ import annotations
 
+import contextlib
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 
 from dpgen_core.checks import require
 
+PREPARED_SIDE = 32
+_WHOLE = {"train": 162_770, "valid": 19_867, "test": 19_962}
 PARTITIONS = {"train": 0, "valid": 1, "test": 2}
 Pick = Callable[[int], Tensor]  # from the number of records to the rows wanted
 Shape = tuple[int, int, int]
@@ -25,11 +32,29 @@ _FRESH = "a fresh copy of the file"
 def load_celeba(folder: Path, split: str, pick: Pick, shape: Shape) -> Loaded:
     """Images float32 in [0, 1], (n, *shape), and labels int64, (n,): 1 is male.
 
-    Prepared parts must have the `shape` (c, h, w); torchvision's images are resized, not cropped.
-    Raises `InvalidArgument` for a part that is damaged or missing, `FileNotFoundError` if neither
-    layout is there.
+    At 32x32 whole images are resized, as in GS-WGAN; at other sizes it is their middle square, as
+    in DPImageBench. Raises `InvalidArgument` for a part that is damaged or missing,
+    `FileNotFoundError` if neither layout is there.
     """
-    return (_load_parts if _parts(folder) else _load_images)(folder, split, pick, shape)
+    prepared = shape[1] == PREPARED_SIDE and _parts(folder)
+    return (_load_parts if prepared else _load_images)(folder, split, pick, shape)
+
+
+def split_size(folder: Path, split: str, side: int) -> int:
+    """Records of a split, reading no images; of the whole data set where there are no files."""
+    prepared = prepared_size(folder, split) if side == PREPARED_SIDE else None
+    if prepared is not None:
+        return prepared
+    return len(_members(folder, split)) if available(folder) else _WHOLE[split]
+
+
+def available(folder: Path) -> bool:
+    """Whether torchvision's layout is there; the content of its files is not looked at."""
+    base = folder / "celeba"
+    tables = ("list_eval_partition", "list_attr_celeba")
+    files = [(base / f"{name}.txt", base / f"{name}.zip") for name in tables]
+    files.append((base / "img_align_celeba", base / "img_align_celeba.zip"))
+    return all(plain.exists() or packed.exists() for plain, packed in files)
 
 
 def prepared_size(folder: Path, split: str) -> int | None:
@@ -78,20 +103,56 @@ def _load_parts(folder: Path, split: str, pick: Pick, shape: Shape) -> Loaded:
     return torch.cat(images)[rows].float().div_(255), torch.cat(labels)[rows].long()
 
 
-def _load_images(folder: Path, split: str, pick: Pick, shape: Shape) -> Loaded:
-    from torchvision import datasets as tv  # slow to import
-    from torchvision.transforms import functional as transforms
+def _members(folder: Path, split: str) -> list[str]:
+    """File names of a split, in the order of the official table."""
+    rows = (line.split() for line in _table(folder, "list_eval_partition").splitlines())
+    return [row[0] for row in rows if len(row) == 2 and row[1] == str(PARTITIONS[split])]
 
+
+def _table(folder: Path, name: str) -> str:
+    """A table's text, from the file itself or from its ZIP."""
+    base = folder / "celeba"
     try:
-        source = tv.CelebA(str(folder), split=split, target_type="attr", download=False)
-    except (OSError, RuntimeError) as error:
+        if (plain := base / f"{name}.txt").exists():
+            return plain.read_text()
+        with zipfile.ZipFile(base / f"{name}.zip") as archive:
+            return archive.read(f"{name}.txt").decode()
+    except FileNotFoundError as error:
         raise FileNotFoundError(
-            f"celeba: found neither celeba/celeba32-*.npz nor torchvision's layout below {folder} "
-            f"({error}). Get CelebA from its authors (research license) and set DPGEN_DATA, or use "
-            "dataset='glyphs', which needs no files."
+            f"celeba: found neither celeba/celeba32-*.npz (for 32x32) nor torchvision's layout below "
+            f"{folder.resolve()} ({name} is missing). Get CelebA from its authors (research license) "
+            "and set DPGEN_DATA, or use dataset='glyphs', which needs no files."
         ) from error
-    rows = pick(len(source.attr))
-    side = list(shape[1:])
-    small = (transforms.resize(source[row][0], side, antialias=True) for row in rows.tolist())
-    images = torch.stack([transforms.to_tensor(image) for image in small])  # (N, 3, 32, 32)
-    return images, source.attr[rows, source.attr_names.index("Male")].long()
+
+
+def _load_images(folder: Path, split: str, pick: Pick, shape: Shape) -> Loaded:
+    names = _members(folder, split)
+    lines = _table(folder, "list_attr_celeba").splitlines()
+    column = lines[1].split().index("Male") + 1  # the file's name comes first
+    male = {row[0]: row[column] == "1" for row in (line.split() for line in lines[2:])}
+    chosen = [names[row] for row in pick(len(names)).tolist()]
+    unknown = [name for name in chosen if name not in male]
+    require(not unknown, "list_attr_celeba", unknown[:5], "a row for every image", _FRESH)
+    pixels = np.empty((len(chosen), *shape), dtype=np.uint8)
+    base = folder / "celeba"
+    with contextlib.ExitStack() as opened:
+        archive = None
+        if not (base / "img_align_celeba").is_dir():
+            archive = opened.enter_context(zipfile.ZipFile(base / "img_align_celeba.zip"))
+        for place, name in enumerate(chosen):
+            inner = f"img_align_celeba/{name}"
+            with archive.open(inner) if archive else open(base / inner, "rb") as file:
+                pixels[place] = _fitted(Image.open(file), shape[1])
+    labels = torch.tensor([male[name] for name in chosen], dtype=torch.int64)
+    return torch.from_numpy(pixels).float().div_(255), labels
+
+
+def _fitted(picture: Image.Image, side: int) -> np.ndarray:
+    """(3, side, side) uint8."""
+    width, height = picture.size
+    box = (0.0, 0.0, float(width), float(height))
+    if side != PREPARED_SIDE:
+        cut = (height - min(width, height)) / 2
+        box = (0.0, cut, float(width), height - cut)
+    small = picture.convert("RGB").resize((side, side), Image.Resampling.BILINEAR, box=box)
+    return np.asarray(small).transpose(2, 0, 1)

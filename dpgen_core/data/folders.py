@@ -1,4 +1,4 @@
-"""Your own images: a folder with one subfolder of images per class.
+"""Your own images: a folder with one subfolder per class or a ``labels.csv``, or an ``.npz``.
 
 Under replace-one two data sets of equal size are neighbors if one record differs, whatever its name
 and class. A record's *slot* decides its shard and whether it is held out. A secret run puts the files
@@ -11,17 +11,22 @@ for a file that is replaced under the same name.
 
 from __future__ import annotations
 
+import hashlib
 import os
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 
 from dpgen_core.checks import require
-from dpgen_core.data import pictures
+from dpgen_core.data import archives, pictures
+from dpgen_core.data.label_table import TABLE_FILE, read_table
 from dpgen_core.streams import HiddenStream, stream
 
 SHAPES: Mapping[str, tuple[int, int, int]] = {  # where no other size is asked for
@@ -31,17 +36,33 @@ SHAPES: Mapping[str, tuple[int, int, int]] = {  # where no other size is asked f
 HELD_OUT = 6  # one slot in so many is kept for evaluation
 FEWEST_EVALUATED = 2 * HELD_OUT  # metrics ask for two held-out images
 SPLITS = frozenset(("train", "training", "val", "valid", "validation", "dev", "test", "testing"))
+_RULE = "a folder with one subfolder of images per class, two or more, or a labels.csv, or an .npz"
 _SYSTEM = frozenset(("__MACOSX", "Thumbs.db", "desktop.ini", "@eaDir", "$RECYCLE.BIN"))
 
 
 @dataclass(frozen=True)
 class Listing:
-    """What a folder holds, by its names alone; no file was opened."""
+    """What a folder holds, by its names alone, or what is in an archive."""
 
     folder: Path
     class_names: tuple[str, ...]  #: the subfolders' names, sorted
     files: tuple[tuple[Path, int], ...]  #: path and label, in the order of the file names
     left_out: Mapping[str, tuple[str, ...]]  #: reason -> names of what was passed over
+    persons: tuple[int, ...] = ()  #: images of each person, where a table names them; private
+    arrays: np.ndarray | None = None  #: the images of an archive, (N, h, w) or (N, h, w, 3)
+
+    def picture(self, place: int) -> Image.Image:
+        """The picture at a place in `files`; raises `pictures.Unreadable`."""
+        if self.arrays is None:
+            return pictures.open_picture(self.files[place][0])
+        return Image.fromarray(self.arrays[place])
+
+    def digest(self, place: int) -> str:
+        """SHA-256 of the file at that place, or of its pixels in an archive."""
+        if self.arrays is None:
+            with open(self.files[place][0], "rb") as file:
+                return hashlib.file_digest(file, "sha256").hexdigest()
+        return hashlib.sha256(self.arrays[place].tobytes()).hexdigest()
 
     def counts(self) -> list[int]:
         """Files by class; private."""
@@ -50,20 +71,25 @@ class Listing:
 
 
 def class_names(folder: Path) -> tuple[str, ...]:
-    """The subfolders' names, sorted; refuses fewer than two, and splits in place of classes."""
-    found = [p.name for p in folder.iterdir() if p.is_dir()] if folder.is_dir() else []
-    names = sorted(name for name in found if not _hidden(name))
-    counted = f"{folder} with {len(names)} subfolders"
-    rule = "a folder with one subfolder of images per class, two or more"
-    fix = "the folder that holds the classes' folders"
-    require(
-        bool(names) and not SPLITS.issuperset(name.lower() for name in names),
-        "images",
-        f"{folder} with {', '.join(names) or 'no subfolders'}",
-        rule,
-        f"{folder / names[0]}: these are parts of a data set, not classes" if names else fix,
-    )
-    require(len(names) >= 2, "images", counted, rule, fix)
+    """The labels of the folder's table, or its subfolders' names, sorted.
+
+    Fewer than two are refused, and so are the parts of a split in place of classes.
+    """
+    if _is_archive(folder):
+        names = [str(label) for label in range(1 + int(archives.read_labels(folder).max()))]
+        what = f"{folder} with {len(names)} labels"
+    elif (folder / TABLE_FILE).is_file():
+        names = sorted({row.label for row in read_table(folder)})
+        what = f"{folder / TABLE_FILE} with {len(names)} labels"
+    else:
+        found = [p.name for p in folder.iterdir() if p.is_dir()] if folder.is_dir() else []
+        names = sorted(name for name in found if not _hidden(name))
+        what = f"{folder} with {len(names)} subfolders"
+        if names and SPLITS.issuperset(name.lower() for name in names):
+            what = f"{folder} with {', '.join(names)}"
+            fix = f"{folder / names[0]}: these are parts of a data set, not classes"
+            require(False, "images", what, _RULE, fix)
+    require(len(names) >= 2, "images", what, _RULE, "the folder that holds the classes' folders")
     return tuple(names)
 
 
@@ -73,6 +99,10 @@ def list_folder(folder: Path) -> Listing:
     A class without images is no error: whether it has one is up to single records.
     """
     names = class_names(folder)
+    if _is_archive(folder):
+        return _list_archive(folder, names)
+    if (folder / TABLE_FILE).is_file():
+        return _list_table(folder, names)
     files: list[tuple[Path, int]] = []
     left_out: dict[str, list[str]] = {}
 
@@ -95,9 +125,34 @@ def list_folder(folder: Path) -> Listing:
                     files.append((path, label))
                 else:
                     leave(f"ending {path.suffix or '(none)'}", path)
-    files.sort(key=lambda item: (item[0].name, item[1], str(item[0])))
     sorted_out = {reason: tuple(sorted(some)) for reason, some in sorted(left_out.items())}
-    return Listing(folder, names, tuple(files), sorted_out)
+    return Listing(folder, names, tuple(sorted(files, key=_by_name)), sorted_out)
+
+
+def _list_table(folder: Path, names: tuple[str, ...]) -> Listing:
+    rows, places = read_table(folder), {name: label for label, name in enumerate(names)}
+    files = sorted(((row.path, places[row.label]) for row in rows), key=_by_name)
+    listed = {row.path for row in rows}
+    there = (path for path in sorted(folder.rglob("*")) if path.is_file() and path not in listed)
+    others = tuple(str(path.relative_to(folder)) for path in there if path.name != TABLE_FILE)
+    persons = Counter(row.person for row in rows if row.person)
+    left_out = {f"not in {TABLE_FILE}": others} if others else {}
+    return Listing(folder, names, tuple(files), left_out, tuple(persons.values()))
+
+
+def _list_archive(path: Path, names: tuple[str, ...]) -> Listing:
+    labels = archives.read_labels(path)
+    images = archives.read_images(path, len(labels))
+    files = tuple((path / f"{place:06d}", int(label)) for place, label in enumerate(labels))
+    return Listing(path, names, files, {}, arrays=images)
+
+
+def _is_archive(path: Path) -> bool:
+    return path.suffix.lower() == ".npz" and path.is_file()
+
+
+def _by_name(file: tuple[Path, int]) -> tuple[str, int, str]:
+    return file[0].name, file[1], str(file[0])
 
 
 def check_apart(images: Path, **places: Path) -> None:
@@ -118,45 +173,54 @@ def split_size(folder: Path, split: str, *, hold_out: bool = True) -> int:
     return len(rows_of_split(count, split, None, hold_out=hold_out))
 
 
-def load_folder(
-    folder: Path,
-    split: str,
-    pick: Callable[[int], Tensor],
-    *,
-    shape: tuple[int, int, int],
-    key: str | None = None,
-    maximum: float | None = None,
-) -> tuple[Tensor, Tensor]:
-    """Images and labels of a split.
+@dataclass(frozen=True)
+class Pool:
+    """All of one's own images in the order of the names, a byte a value: a quarter of floats."""
 
-    `split` is ``train``, ``test`` (one slot in six) or ``all``, `pick` goes from the number of
-    records to the rows wanted, `key` as in `rows_of_split`. Images are float32 in [0, 1],
-    (n, *shape), each as in `pictures.read_picture` with that `maximum`; labels int64.
+    name: str  #: of `SHAPES`
+    images: Tensor  #: uint8, (N, c, h, w)
+    labels: Tensor  #: int64 in 0..classes-1, (N,)
+    class_names: tuple[str, ...]  #: one per class
+
+    def take(self, rows: Tensor) -> tuple[Tensor, Tensor]:
+        """Images (n, c, h, w), float32 in [0, 1], and labels (n,) at some rows (n,)."""
+        return self.images[rows].float().div_(255), self.labels[rows]
+
+
+def load_pool(
+    name: str, folder: Path, *, shape: tuple[int, int, int], maximum: float | None = None
+) -> Pool:
+    """Read all images of a folder as `shape`, each as in `pictures.fit_picture`.
 
     Raises:
         InvalidArgument: some files cannot be read, and are named, or need a `maximum`.
     """
     listing = list_folder(folder)
-    slots = rows_of_split(len(listing.files), split, key)
-    rows = slots[pick(len(slots))].tolist()
-    channels, size, _ = shape
-    pixels = np.empty((len(rows), *shape), dtype=np.uint8)
+    pixels = np.empty((len(listing.files), *shape), dtype=np.uint8)
+    how: dict[str, Any] = {"channels": shape[0], "size": shape[1], "maximum": maximum}
+
+    def keep(place: int, picture: Image.Image) -> None:
+        pixels[place] = pictures.fit_picture(picture, **how)
+
+    each_file(listing, keep)
+    labels = torch.tensor([label for _, label in listing.files], dtype=torch.int64)
+    return Pool(name, torch.from_numpy(pixels), labels, listing.class_names)
+
+
+def each_file(listing: Listing, work: Callable[[int, Image.Image], None]) -> None:
+    """Call `work` with place and picture of every file; then name all that cannot be read."""
     lost: dict[str, str] = {}
     deep: dict[str, str] = {}
-    for place, row in enumerate(rows):
-        path = listing.files[row][0]
+    for place, (path, _) in enumerate(listing.files):
         try:
-            picture = pictures.read_picture(path, channels=channels, size=size, maximum=maximum)
+            with listing.picture(place) as picture:
+                work(place, picture)
         except pictures.TooDeep as error:
-            deep[str(path.relative_to(folder))] = error.mode
+            deep[str(path.relative_to(listing.folder))] = error.mode
         except pictures.Unreadable as error:
-            lost[str(path.relative_to(folder))] = str(error)
-        else:
-            pixels[place] = picture
+            lost[str(path.relative_to(listing.folder))] = str(error)
     pictures.check_readable(lost)
     pictures.check_depth(deep)
-    labels = torch.tensor([listing.files[row][1] for row in rows], dtype=torch.int64)
-    return torch.from_numpy(pixels).float().div_(255), labels
 
 
 def rows_of_split(count: int, split: str, key: str | None, *, hold_out: bool = True) -> Tensor:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -55,14 +54,6 @@ class TooDeep(Unreadable):
         self.mode = mode
 
 
-@dataclass(frozen=True)
-class Header:
-    """What a file says of itself before its pixels are read."""
-
-    size: tuple[int, int]  #: width, height
-    mode: str  #: of Pillow, such as ``L``, ``RGB`` or ``I;16``
-
-
 def check_size(size: object) -> None:
     """Require a side in pixels that every method can make."""
     good = isinstance(size, int) and SMALLEST <= size <= LARGEST and size % 4 == 0
@@ -70,28 +61,28 @@ def check_size(size: object) -> None:
     require(good and not isinstance(size, bool), "image_size", size, rule, "image_size=32")
 
 
-def read_header(path: Path) -> Header:
-    """Size and mode of a file; raises `Unreadable`."""
+def open_picture(path: Path) -> Image.Image:
+    """The picture in a file, its pixels not read yet; raises `Unreadable`."""
     try:
-        with Image.open(path) as image:
-            return Header(image.size, image.mode)
+        return Image.open(path)
     except Exception as error:  # whatever a decoder trips over
         raise Unreadable(_reason(error)) from error
 
 
-def read_picture(path: Path, *, channels: int, size: int, maximum: float | None) -> np.ndarray:
+def fit_picture(
+    picture: Image.Image, *, channels: int, size: int, maximum: float | None
+) -> np.ndarray:
     """Pixels (channels, size, size) as uint8; `channels` 1 is gray and 3 RGB.
 
-    `maximum` is the value shown as white, and 0 is black, in a file of more than 8 bits.
+    `maximum` is the value shown as white, and 0 is black, in a picture of more than 8 bits.
 
     Raises:
-        Unreadable: damaged or no picture; `TooDeep`: of more than 8 bits without a `maximum`.
+        Unreadable: damaged; `TooDeep`: of more than 8 bits without a `maximum`.
     """
     try:
-        with Image.open(path) as image:
-            image.draft(image.mode, (2 * size, 2 * size))  # a large JPEG is decoded smaller
-            upright = ImageOps.exif_transpose(image)
-            flat = _eight_bits(upright, maximum).convert("L" if channels == 1 else "RGB")
+        picture.draft(picture.mode, (2 * size, 2 * size))  # a large JPEG is decoded smaller
+        upright = ImageOps.exif_transpose(picture)
+        flat = _eight_bits(upright, maximum).convert("L" if channels == 1 else "RGB")
     except Unreadable:
         raise
     except Exception as error:  # whatever a decoder trips over

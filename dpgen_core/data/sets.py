@@ -97,7 +97,7 @@ _IDX_PREFIX = {"train": "train", "test": "t10k"}
 _SPLITS: dict[str, Iterable[str]] = {"celeba": celeba.PARTITIONS}
 _SPLITS |= dict.fromkeys(folders.SHAPES, ("train", "test", "all"))
 _GLYPH_COUNTS = {"train": 60_000, "test": 10_000}
-_TRAIN_SIZES = {"mnist": 60_000, "fashion_mnist": 60_000, "celeba": 162_770, "glyphs": 60_000}
+_TRAIN_SIZES = {"mnist": 60_000, "fashion_mnist": 60_000, "glyphs": 60_000}
 DOWNLOAD_SECONDS = 10.0  # longest wait for a server's answer
 
 
@@ -176,9 +176,9 @@ def load(
         drawn, labels = draw_glyphs(count, seed=2 * seed + (split == "test"))
         images = drawn.float().div_(255)
     elif name in folders.SHAPES:
-        images, labels = folders.load_folder(
-            folder, split, pick, shape=spec.image_shape, key=key, maximum=maximum
-        )
+        pool = folders.load_pool(name, folder, shape=spec.image_shape, maximum=maximum)
+        slots = folders.rows_of_split(len(pool.labels), split, key)
+        images, labels = pool.take(slots[pick(len(slots))])
     elif name in _IDX:
         images, labels = _load_idx(name, folder, split, pick)
     else:
@@ -187,7 +187,7 @@ def load(
 
 
 def split_pool(
-    pool: ImageData,
+    pool: folders.Pool,
     split: str,
     *,
     num_records: int | None,
@@ -195,10 +195,10 @@ def split_pool(
     key: str | None,
     hold_out: bool = True,
 ) -> ImageData:
-    """What `load` would read, from the `pool` of one's own folder that it read as ``all``."""
+    """What `load` would read, from the `pool` of one's own folder."""
     slots = folders.rows_of_split(len(pool.labels), split, key, hold_out=hold_out)
     rows = slots[_pick(pool.name, split, num_records, seed, len(slots))]
-    return ImageData(pool.name, pool.images[rows], pool.labels[rows], pool.class_names)
+    return ImageData(pool.name, *pool.take(rows), pool.class_names)
 
 
 def _pick(name: str, split: str, num_records: int | None, seed: int, available: int) -> Tensor:
@@ -210,17 +210,25 @@ def _pick(name: str, split: str, num_records: int | None, seed: int, available: 
     return torch.randperm(available, generator=stream(seed, "subset", name, split))[:num_records]
 
 
-def train_size(name: str, *, root: Path | str | None = None, hold_out: bool = True) -> int:
-    """Records in the training split, reading no images. CelebA's prepared parts are counted.
+def train_size(
+    name: str,
+    *,
+    root: Path | str | None = None,
+    hold_out: bool = True,
+    image_size: int | None = None,
+) -> int:
+    """Records in the training split, reading no images; of CelebA, those that are there.
 
-    Of one's own folder none are held out with ``hold_out=False``.
+    Of one's own folder none are held out with ``hold_out=False``. `image_size` is as in
+    `dataset_spec`.
     """
     check_choice("dataset", name, NAMES)
     folder = _root(root)
     if name in folders.SHAPES:
         return folders.split_size(folder, "train", hold_out=hold_out)
-    there = celeba.prepared_size(folder, "train") if name == "celeba" else None
-    return _TRAIN_SIZES[name] if there is None else there
+    if name == "celeba":
+        return celeba.split_size(folder, "train", image_size or celeba.PREPARED_SIDE)
+    return _TRAIN_SIZES[name]
 
 
 def available(name: str, *, root: Path | str | None = None, download: bool = True) -> bool:
@@ -234,10 +242,9 @@ def available(name: str, *, root: Path | str | None = None, download: bool = Tru
             if download:
                 _download_missing(name, folder)
             return all(_md5(path) == md5 for path, md5 in _idx_files(name, folder))
-        if name == "celeba" and celeba.prepared_size(folder, "train") is None:
-            from torchvision.datasets import CelebA
-
-            CelebA(str(folder), split="test", download=False)  # raises if it is not there
+        if name == "celeba":
+            prepared = celeba.prepared_size(folder, "train") is not None
+            return prepared or celeba.available(folder)
         return train_size(name, root=folder) > 0
     except Exception:  # `load` reports what is wrong
         return False
@@ -277,8 +284,8 @@ def _download_missing(name: str, folder: Path) -> None:
                 partial.replace(path)
     except (OSError, http.client.HTTPException) as error:
         raise FileNotFoundError(
-            f"{name}: {', '.join(path.name for path, _ in missing)} not found in {raw}, and the "
-            f"download failed ({error}). Put the files there, set DPGEN_DATA to a folder that "
+            f"{name}: {', '.join(path.name for path, _ in missing)} not found in {raw.resolve()}, "
+            f"and the download failed ({error}). Put the files there, set DPGEN_DATA to a folder that "
             "holds them, or use dataset='glyphs', which needs no files."
         ) from error
 

@@ -7,6 +7,6 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     submod_attrs={
         "books": ["Books"],
         "handover": ["hand_over", "write_images"],
-        "survey": ["survey"],
+        "own_images": ["check", "synthesize"],
     },
 )

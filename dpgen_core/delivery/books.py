@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from dpgen_core.accounting.ledger import Ledger
 from dpgen_core.checks import InvalidArgument
 from dpgen_core.config.budget import planned_events
 from dpgen_core.config.schema import ExperimentConfig
+from dpgen_core.data.folders import Listing
 
 _DIGITS = 32  # of a file's SHA-256
 
@@ -77,9 +77,9 @@ class Books:
     def enter(self, images: frozenset[str], config: ExperimentConfig, ledger: Ledger) -> None:
         """Write or renew the entry of this run on these images, atomically."""
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        run, listed = config.record_name(), sorted(images)
-        entry = {"run": run, "ledger": ledger.to_dict(), "images": listed}
-        name = hashlib.sha256("\n".join((run, *listed)).encode()).hexdigest()[:16]
+        run = config.record_name()
+        entry = {"run": run, "ledger": ledger.to_dict(), "images": sorted(images)}
+        name = f"{run}-{name_of(images)}"
         partial = self.folder / f"{name}.partial"
         with open(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
             json.dump(entry, file)
@@ -102,11 +102,11 @@ def planned_ledger(config: ExperimentConfig) -> Ledger:
     return ledger
 
 
-def digests(files: Iterable[Path]) -> frozenset[str]:
-    """The digest of each file's content."""
-    return frozenset(_digest(path) for path in files)
+def name_of(images: frozenset[str]) -> str:
+    """A short name of a set of images; private."""
+    return hashlib.sha256("".join(sorted(images)).encode()).hexdigest()[:12]
 
 
-def _digest(path: Path) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()[:_DIGITS]
+def digests(listing: Listing) -> frozenset[str]:
+    """By which the books know the images."""
+    return frozenset(listing.digest(place)[:_DIGITS] for place in range(len(listing.files)))

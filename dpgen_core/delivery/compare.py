@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from dpgen_core.checks import require
-from dpgen_core.data import pictures, sets
+from dpgen_core.data import sets
 from dpgen_core.data.folders import check_apart, list_folder
 from dpgen_core.delivery.handover import IMAGES_FOLDER
 from dpgen_core.evaluation.metrics import EvaluationSettings, evaluate
@@ -51,22 +51,14 @@ def compare(
     same = listing.class_names == real.class_names
     require(same, "classes", ", ".join(listing.class_names), rule, "a set made of these images")
     require(bool(listing.files), "synthetic", str(made_in), "a folder with pictures", "another")
-    first = _header(listing.files[0][0])
-    name = "folder_gray" if first.mode == "L" else "folder_color"
-    how: dict[str, Any] = {"image_size": first.size[0], "maximum": maximum}
-    made = sets.load(name, "all", root=made_in, image_size=first.size[0])
+    with listing.picture(0) as first:
+        name, size = ("folder_gray" if first.mode == "L" else "folder_color"), first.size[0]
+    how: dict[str, Any] = {"image_size": size, "maximum": maximum}
+    made = sets.load(name, "all", root=made_in, image_size=size)
     train, test = (sets.load(name, part, root=images, **how) for part in ("train", "test"))
     metrics = evaluate(made, train, test, settings=settings, seed=seed)
     told = {"synthetic": len(made.labels), "real": len(train.labels) + len(test.labels)}
     return _write(results, {"images": told, "metrics": metrics}, f"{made_in}/{images}/{seed}")
-
-
-def _header(path: Path) -> pictures.Header:
-    try:
-        return pictures.read_header(path)
-    except pictures.Unreadable as error:
-        pictures.check_readable({path.name: str(error)})
-        raise AssertionError("refused above") from error
 
 
 def _write(results: Path, found: Mapping[str, Any], what: str) -> Path:

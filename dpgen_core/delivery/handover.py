@@ -21,7 +21,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,14 +29,13 @@ import numpy as np
 from PIL import Image
 from torch import Tensor
 
-from dpgen_core.checks import require
-from dpgen_core.data.sets import ImageData
+from dpgen_core.checks import check_int, require
 from dpgen_core.delivery.card import data_card
 from dpgen_core.records.record import Record
 from dpgen_core.records.statement import STATEMENT_FILE, privacy_statement
-from dpgen_core.training.public_side import to_bytes
-from dpgen_core.training.sampler import GENERATOR_FILE, load
+from dpgen_core.training.sampler import GENERATOR_FILE, Generator, load
 
+Finish = Callable[[Path, dict[str, str]], None]
 ARCHIVE_FILE, IMAGES_FOLDER = "synthetic.npz", "images"
 
 
@@ -47,7 +46,6 @@ def hand_over(
     count: int | None = None,
     per_class: int | None = None,
     proportional: bool = False,
-    earlier: Mapping[str, Any] | None = None,
 ) -> Path:
     """Write what may leave, drawn from the record's generator; `target` must not exist yet.
 
@@ -57,7 +55,6 @@ def hand_over(
         count: as in `training.sampler.Generator.sample`; by default the images are the run's own.
         per_class: likewise.
         proportional: likewise.
-        earlier: releases from the same images before this one, see `books.Books.summary`.
 
     Raises:
         InvalidArgument: the noise follows from a public seed, the key was not removed, or the
@@ -70,29 +67,34 @@ def hand_over(
     rule = "one whose key was removed: whoever has the key can subtract the noise"
     fix = "run_experiment(config) again, where the run was made: it removes the key"
     require(record.key_removed, "record", str(record.path), rule, fix)
-    made = load(record.path).sample(count=count, per_class=per_class, proportional=proportional)
+    generator = load(record.path)
+    labels = generator.labels(count=count, per_class=per_class, proportional=proportional)
     privacy = dict(record.privacy)
-    if earlier is not None:
-        privacy["earlier_releases"] = dict(earlier)
 
     def finish(whole: Path, sums: dict[str, str]) -> None:
-        privacy["synthetic"] = {"count": len(made.labels), "sha256": sums[ARCHIVE_FILE]}
+        privacy["synthetic"] = {"count": len(labels), "sha256": sums[ARCHIVE_FILE]}
         text = privacy_statement(config=record.config, run=record.run, privacy=privacy)
         (whole / STATEMENT_FILE).write_text(text)
         (whole / "privacy.json").write_text(json.dumps(privacy, indent=2, allow_nan=False) + "\n")
-        counts = made.labels.bincount(minlength=len(made.class_names)).tolist()
-        (whole / "README.md").write_text(
-            data_card(record.config, privacy, made.class_names, counts)
-        )
+        names = generator.class_names
+        counts = labels.bincount(minlength=len(names)).tolist()
+        (whole / "README.md").write_text(data_card(record.config, privacy, names, counts))
         for file in (GENERATOR_FILE, "config.json"):
             shutil.copy(record.path / file, whole / file)
 
-    return _write_whole(target, made, finish)
+    return _write_whole(target, generator, labels, record.config.seed, finish)
 
 
-def write_sample(made: ImageData, target: Path) -> Path:
-    """Write images drawn from a released generator: pictures, labels, archive and checksums."""
-    return _write_whole(target, made, lambda whole, sums: None)
+def write_sample(generator: Generator, target: Path, *, seed: int | None = None, **how: Any) -> int:
+    """Write images drawn as in `Generator.sample`: pictures, labels, archive and checksums.
+
+    Returns how many were drawn.
+    """
+    labels = generator.labels(**how)
+    seed = generator.config.seed if seed is None else seed
+    check_int("seed", seed, low=0, fix="seed=1")
+    _write_whole(target, generator, labels, seed, lambda whole, sums: None)
+    return len(labels)
 
 
 def write_images(
@@ -119,20 +121,22 @@ def check_target(target: Path) -> None:
     require(not target.expanduser().exists(), "target", str(target), rule, "another name")
 
 
-def _write_whole(target: Path, made: ImageData, finish: Any) -> Path:
-    """Write beside the place and move it there; `finish` adds files, given the sums so far."""
+def _write_whole(
+    target: Path, generator: Generator, labels: Tensor, seed: int, finish: Finish
+) -> Path:
+    """Draw, write beside the place and move it there; `finish` adds files, given the sums so far."""
     target = target.expanduser()
     check_target(target)
     target.parent.mkdir(parents=True, exist_ok=True)
-    pixels = to_bytes(made.images).numpy()
+    pixels, names = generator.pixels(labels, seed=seed).numpy(), generator.class_names
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}-") as scratch:
         whole = Path(scratch) / target.name
-        rows = write_images(whole / IMAGES_FOLDER, pixels, made.labels.numpy(), made.class_names)
+        rows = write_images(whole / IMAGES_FOLDER, pixels, labels.numpy(), names)
         with open(whole / "labels.csv", "w", newline="", encoding="utf-8") as file:
             table = csv.writer(file, lineterminator="\n")
             table.writerow(("file", "label"))
             table.writerows((f"{IMAGES_FOLDER}/{path}", name) for path, name in rows)
-        _write_archive(whole / ARCHIVE_FILE, pixels, made.labels)
+        _write_archive(whole / ARCHIVE_FILE, pixels, labels)
         finish(whole, _sums(whole))
         lines = (f"{digest}  {name}\n" for name, digest in _sums(whole).items())
         (whole / "SHA256SUMS").write_text("".join(lines), encoding="utf-8")

@@ -16,14 +16,18 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from PIL import Image
 
+from dpgen_core.accounting.ledger import bound_text
 from dpgen_core.config.presets import RECOMMENDED
 from dpgen_core.config.schema import ExperimentConfig
 from dpgen_core.data import pictures
-from dpgen_core.data.folders import Listing, list_folder
+from dpgen_core.data.folders import Listing, each_file, list_folder
 from dpgen_core.data.sets import ImageData
+from dpgen_core.delivery.books import planned_ledger
 from dpgen_core.evaluation.classifiers import ARCHITECTURES, train_classifier
 from dpgen_core.prior.gaussian import release_multipliers
+from dpgen_core.records.statement import group_epsilon
 from dpgen_core.training.sampler import prior_basis
 from dpgen_core.training.session import TRAINERS, make_prior
 
@@ -67,27 +71,19 @@ class Survey:
 def survey(folder: Path, *, channels: int, size: int, maximum: float | None) -> Survey:
     """Look through a folder; raises `InvalidArgument` where `sets.load` would.
 
-    `channels`, `size` and `maximum` are as in `pictures.read_picture`.
+    `channels`, `size` and `maximum` are as in `pictures.fit_picture`.
     """
     listing = list_folder(folder)
     sizes: Counter[tuple[int, int]] = Counter()
     modes: Counter[str] = Counter()
-    lost: dict[str, str] = {}
-    deep: dict[str, str] = {}
     started = time.perf_counter()
-    for path, _ in listing.files:
-        name = str(path.relative_to(folder))
-        try:
-            header = pictures.read_header(path)
-            sizes[header.size] += 1
-            modes[header.mode] += 1
-            pictures.read_picture(path, channels=channels, size=size, maximum=maximum)
-        except pictures.TooDeep as error:
-            deep[name] = error.mode
-        except pictures.Unreadable as error:
-            lost[name] = str(error)
-    pictures.check_readable(lost)
-    pictures.check_depth(deep)
+
+    def look(place: int, picture: Image.Image) -> None:
+        sizes[picture.size] += 1
+        modes[picture.mode] += 1
+        pictures.fit_picture(picture, channels=channels, size=size, maximum=maximum)
+
+    each_file(listing, look)
     spent = (time.perf_counter() - started) / max(1, len(listing.files))
     return Survey(listing, sizes, modes, spent)
 
@@ -110,6 +106,18 @@ def plan_lines(config: ExperimentConfig, files: int) -> list[str]:
             f"noise of a class mean {mean_noise(config):.2g} of the longest mean there can be"
         )
     return lines + [f"warning: {text}" for text in warnings(config)]
+
+
+def person_line(config: ExperimentConfig, persons: tuple[int, ...]) -> str:
+    """What the guarantee becomes for the person with most images; private."""
+    most, mean = max(persons), sum(persons) / len(persons)
+    ledger = planned_ledger(config).to_dict()
+    epsilon = group_epsilon({"delta": config.privacy.delta, "ledger": ledger}, most)
+    bound = "no useful bound" if epsilon is None else f"epsilon {bound_text(epsilon)}"
+    return (
+        f"images of one person (private): {most} at most, {mean:.1f} on average; for all {most} "
+        f"together the guarantee is {bound} at the same delta"
+    )
 
 
 def warnings(config: ExperimentConfig) -> Iterator[str]:

@@ -233,19 +233,9 @@ def _release(config: ExperimentConfig, run: Mapping[str, Any], privacy: Privacy)
         "Released by": "______ (name, organization), on ______" if signed else None,
         "Synthetic images": digest,
         "Run": "; ".join(made),
-        "Earlier releases from the same images": _earlier(privacy) if signed else None,
+        "Earlier releases from the same images": "______ (total: ______)" if signed else None,
     }
     return _bullets(bullets)
-
-
-def _earlier(privacy: Privacy) -> str:
-    """What the private books know of, with blanks for what they do not."""
-    books = privacy.get("earlier_releases")
-    if books is None:
-        return "______ (total: ______)"
-    delta = delta_text(privacy["delta"])
-    total = f"epsilon {bound_text(books['epsilon'])} at delta {delta} with this one"
-    return f"{books['count']} in the books of this program ({total}); others: ______"
 
 
 def _data(config: ExperimentConfig, privacy: Privacy) -> list[str]:

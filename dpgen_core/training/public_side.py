@@ -181,11 +181,6 @@ class LearnerBase(PublicSide):
         raise NotImplementedError
 
 
-def to_bytes(images: Tensor) -> Tensor:
-    """Images in [0, 1] as uint8."""
-    return (images * 255).round().to(torch.uint8)
-
-
 def optimizer_tensors(optimizer: torch.optim.Optimizer, prefix: str) -> dict[str, Tensor]:
     """An optimizer's state by slot: ``prefix.index.name``."""
     slots = optimizer.state_dict()["state"].items()

@@ -126,7 +126,7 @@ BAD_VALUES = [
     ({"method": "sgd"}, "method", ", ".join(method_names())),
     ({"profile": "slow"}, "profile", "smoke, quick, paper"),
     ({"accountant": "zcdp"}, "accountant", "rdp, pld"),
-    ({"num_records": 10}, "num_records", "num_shards"),
+    ({"num_records": 0}, "num_records", ">= 1"),
     ({"num_records": 2.5}, "num_records", "whole number"),
     ({"seed": -1}, "seed", ">= 0"),
 ]

@@ -15,7 +15,7 @@ from PIL import Image
 
 from dpgen_core.checks import InvalidArgument
 from dpgen_core.config.make import make_config
-from dpgen_core.data import folders, pictures, sets
+from dpgen_core.data import folders, sets
 
 CLASSES = ("cross", "disc")
 
@@ -254,10 +254,50 @@ def test_few_files_need_all_of_them(tmp_path: Path) -> None:
     assert config.privacy.num_records == 4
 
 
-def test_the_pixels_of_a_header_are_not_read(tmp_path: Path) -> None:
-    root = fill(tmp_path / "images", deep(65535, np.uint16))
-    header = pictures.read_header(root / "disc" / "001.png")
-    assert header.size == (32, 32) and header.mode.startswith("I")
-    (root / "disc" / "001.png").write_text("nothing")
-    with pytest.raises(pictures.Unreadable, match="no picture"):
-        pictures.read_header(root / "disc" / "001.png")
+@pytest.mark.parametrize("form", ["plain", "medmnist"])
+@pytest.mark.parametrize("color", [False, True])
+def test_an_archive_holds_the_records_that_a_folder_would(
+    form: str, color: bool, tmp_path: Path
+) -> None:
+    images = np.stack([drawn(number) for number in range(12)])
+    if color:
+        images = np.stack([images, images // 2, images // 3], axis=3)
+    labels = np.arange(12) % 2
+    arrays = {"images": images, "labels": labels}
+    if form == "medmnist":
+        parts = {"train": slice(0, 7), "val": slice(7, 9), "test": slice(9, 12)}
+        arrays = {f"{part}_images": images[rows] for part, rows in parts.items()}
+        arrays |= {f"{part}_labels": labels[rows, None] for part, rows in parts.items()}
+    path = tmp_path / "set.npz"
+    np.savez(path, **arrays)  # type: ignore[arg-type]
+    name = "folder_color" if color else "folder_gray"
+    pool = sets.load(name, "all", root=path, image_size=32)
+    assert pool.class_names == ("0", "1") and pool.labels.tolist() == labels.tolist()
+    wanted = torch.from_numpy(images).float().div(255)
+    wanted = wanted.permute(0, 3, 1, 2) if color else wanted[:, None]
+    assert torch.equal(pool.images, wanted)
+    assert sets.train_size(name, root=path) == 10
+
+
+@pytest.mark.parametrize(
+    ("arrays", "match"),
+    [
+        ({"images": np.zeros((12, 8, 8), np.uint8)}, "labels in .*unpickled array"),
+        ({"labels": np.zeros((12, 3), np.uint8)}, r"labels in .*\(12, 3\)"),
+        ({"labels": np.zeros(12, np.float32)}, "labels in .*float32"),
+        ({"labels": np.full(12, -1)}, "labels in"),
+        ({"labels": np.zeros(12, int)}, "with 1 labels"),
+        ({"labels": np.arange(12), "images": np.zeros((9, 8, 8), np.uint8)}, "N = 12"),
+        ({"labels": np.arange(12), "images": np.zeros((12, 8, 8, 2), np.uint8)}, "images in"),
+        ({"labels": np.arange(12), "images": np.array([{}] * 12)}, "images in .*unpickled"),
+        ({"labels": np.arange(12), "images": np.zeros((12, 8, 8), np.uint16)}, "maximum"),
+    ],
+)
+def test_a_bad_archive_is_one_line(
+    arrays: dict[str, np.ndarray], match: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "set.npz"
+    np.savez(path, **arrays)  # type: ignore[arg-type]
+    with pytest.raises(InvalidArgument, match=match) as caught:
+        sets.load("folder_gray", "all", root=path)
+    assert "\n" not in str(caught.value)

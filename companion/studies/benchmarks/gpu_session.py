@@ -57,7 +57,7 @@ from dpgen_core.experiment import run_experiment
 from dpgen_core.records.provenance import provenance
 from dpgen_core.records.sheets import png_bytes, sample_sheet
 from dpgen_core.streams import secret_key
-from dpgen_core.training.public_side import to_bytes
+from dpgen_core.training.sampler import to_bytes
 from dpgen_core.training.session import make_prior
 
 GPU_FILE = "gpu.json"

@@ -13,9 +13,9 @@ from dpgen_core.config.make import make_config
 from dpgen_core.config.presets import RECOMMENDED
 from dpgen_core.config.schema import ExperimentConfig
 from dpgen_core.data.folders import FEWEST_EVALUATED, SHAPES, check_apart, list_folder
-from dpgen_core.delivery.books import Books, digests, planned_ledger
+from dpgen_core.delivery.books import Books, digests, name_of, planned_ledger
 from dpgen_core.delivery.handover import check_target, hand_over
-from dpgen_core.delivery.survey import Survey, forecast, plan_lines, survey
+from dpgen_core.delivery.survey import Survey, forecast, person_line, plan_lines, survey
 from dpgen_core.experiment import run_experiment
 from dpgen_core.records.record import Record
 from dpgen_core.training.sampler import check_numbers, usable_device
@@ -34,7 +34,15 @@ class Plan:
     @property
     def digests(self) -> frozenset[str]:
         """By which the books know the images."""
-        return digests(path for path, _ in self.survey.listing.files)
+        return digests(self.survey.listing)
+
+    @property
+    def home(self) -> str:
+        """Name of the records' folder: other images or labels may be learned from alike. Private."""
+        listing = self.survey.listing
+        labels = (listing.class_names[label] for _, label in listing.files)
+        records = (f"{listing.digest(place)} {name}" for place, name in enumerate(labels))
+        return f"images-{name_of(frozenset(records))}"
 
 
 def plan(
@@ -51,7 +59,7 @@ def plan(
     """Read every image once and settle every setting; nothing is written or spent.
 
     Args:
-        images: folder with one subfolder of images per class.
+        images: folder with one subfolder of images per class or a ``labels.csv``, or an ``.npz``.
         color: in color rather than in gray.
         kind: of `presets.RECOMMENDED`, which names a method; None takes photographs for color and
             drawings for gray. Left out where a `method` is named.
@@ -96,7 +104,7 @@ def check(images: Path, *, results: Path, say: Say = print, **settings: Any) -> 
     planned = plan(images, **settings)
     _report(planned, say)
     say(forecast(planned.config, planned.survey))
-    if Books(results).entries():
+    if Books(results).earlier(planned.digests, planned.config):
         say(_totals(Books(results), planned))
     return planned
 
@@ -138,34 +146,34 @@ def synthesize(
     wanted: dict[str, Any] = {"count": count, "per_class": per_class, "proportional": proportional}
     check_numbers(planned.config, **wanted)
     _report(planned, say)
-    books, known = Books(results), planned.digests
-    earlier = books.earlier(known, planned.config)
-    if earlier:
-        say(f"warning: {_totals(books, planned)}")
+    books, known, config = Books(results), planned.digests, planned.config
+    if books.earlier(known, config):
+        say(_totals(books, planned))
         rule = "True for a second release from the same images, as epsilons add up"
         require(again, "again", again, rule, "--again (again=True) if that is meant")
-    books.enter(known, planned.config, planned_ledger(planned.config))
-    record = run_experiment(planned.config, results_dir=results, root=planned.images, device=device)
+    books.enter(known, config, planned_ledger(config))
+    where: dict[str, Any] = {"results_dir": results / planned.home, "root": planned.images}
+    record = run_experiment(config, **where, device=device)
     if record.privacy["restarts"]:
-        books.enter(known, planned.config, Ledger.from_dict(record.privacy["ledger"]))
-    summary = books.summary(known, planned.config)
+        books.enter(known, config, Ledger.from_dict(record.privacy["ledger"]))
     say(f"record, with what stays private: {record.path}")
-    say(f"to hand over: {hand_over(record, target, earlier=summary, **wanted)}")
+    say(f"to hand over: {hand_over(record, target, **wanted)}")
     return record
 
 
 def _report(planned: Plan, say: Say) -> None:
-    for line in (*planned.survey.lines(), *plan_lines(planned.config, _count(planned))):
+    listing = planned.survey.listing
+    for line in (*planned.survey.lines(), *plan_lines(planned.config, len(listing.files))):
         say(line)
-
-
-def _count(planned: Plan) -> int:
-    return len(planned.survey.listing.files)
+    if listing.persons:
+        say(person_line(planned.config, listing.persons))
 
 
 def _totals(books: Books, planned: Plan) -> str:
+    """For the curator: that some images were in an earlier release is a fact about the records."""
     total, privacy = books.summary(planned.digests, planned.config), planned.config.privacy
     return (
-        f"the books have {total['count']} release(s) that share images with these; with this one "
-        f"the total is epsilon {bound_text(total['epsilon'])} at delta {privacy.delta:g}"
+        f"warning (private): the books have {total['count']} release(s) that share images with these; "
+        f"with this one the total is epsilon {bound_text(total['epsilon'])} at delta "
+        f"{privacy.delta:g}, which the statement has a line for"
     )
