@@ -183,7 +183,7 @@ def check_pairs(root: Path) -> list[str]:
 
 
 def write_static(root: Path) -> None:
-    """Write what the pages show beside the notebooks."""
+    """Write what the pages show beside the notebooks' outputs."""
     copy_mathjax(root)
     for part in (includes, site):
         part.main(["--root", str(root)])
@@ -226,14 +226,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("\n".join(wrong or ["every notebook agrees with its text form"]))
         return 1 if wrong else 0
     else:
-        with ThreadPoolExecutor(1) as beside:  # the kernels are processes of their own
-            written = beside.submit(write_static, root)
-            try:
-                execute(root, options.profile)
-            except PapermillExecutionError as error:
-                print(error, file=sys.stderr)
-                return 1
-        written.result()
+        try:
+            execute(root, options.profile)
+        except PapermillExecutionError as error:
+            print(error, file=sys.stderr)
+            return 1
+        write_static(root)
         status.main(["--root", str(root)])
     return 0
 
