@@ -27,6 +27,7 @@ from dpgen_core.data.sets import data_root
 Notebook = Any  # nbformat has no types
 _INJECTED = "injected-parameters"  # papermill's tag
 _SOURCES = ("dpgen_core/**/*.py", "companion/**/*.py", "requirements.lock", "book/*.csv")
+_NOT_COMMITTED = ("synthetic.npz", "generator.safetensors")
 _NEVER_READ = ("local", ".work")  # folders below ``results`` that no page shows
 
 
@@ -98,5 +99,5 @@ def _files(root: Path) -> Iterator[Path]:
         yield from sorted(root.glob(pattern))
     for path in sorted((root / "results").rglob("*")):
         parts = path.relative_to(root / "results").parts
-        if path.is_file() and path.name != "synthetic.npz" and not set(_NEVER_READ) & set(parts):
+        if path.is_file() and path.name not in _NOT_COMMITTED and not set(_NEVER_READ) & set(parts):
             yield path
