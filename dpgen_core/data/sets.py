@@ -20,7 +20,7 @@ import tempfile
 import threading
 import urllib.request
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +55,10 @@ class ImageData:
             top = len(self.class_names) - 1
             good = first >= 0 and last <= top
             require(good, "labels", (first, last), f"from 0 to {top}", "the files' own labels")
+
+    def at(self, rows: Tensor) -> ImageData:
+        """The images at `rows` (n,), in that order, with their labels."""
+        return replace(self, images=self.images[rows], labels=self.labels[rows])
 
 
 def check_pixels(argument: str, images: Tensor) -> None:
@@ -165,7 +169,7 @@ def split_pool(
     """What `load` would read, from the `pool` of one's own folder that it read as ``all``."""
     slots = folders.rows_of_split(len(pool.labels), split, key)
     rows = slots[_pick(pool.name, split, num_records, seed, len(slots))]
-    return ImageData(pool.name, pool.images[rows], pool.labels[rows], pool.class_names)
+    return pool.at(rows)
 
 
 def _pick(name: str, split: str, num_records: int | None, seed: int, available: int) -> Tensor:

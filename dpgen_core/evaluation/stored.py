@@ -8,7 +8,6 @@ that holds one as ``synthetic.npz``: a record, or what was handed over. The answ
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from dpgen_core.data.dither import dithered
 from dpgen_core.data.sets import DATASETS, ImageData, load
 from dpgen_core.evaluation.judging import SEEDS, judge_set
 from dpgen_core.evaluation.protocols import PROTOCOLS
+from dpgen_core.files import write_whole
 
 ARCHIVE_FILE = "synthetic.npz"
 
@@ -79,9 +79,7 @@ def judge_stored(
     )
     found = {"dataset": name, "dither": dither} | found
     target = _answer_path(source, protocol) if out is None else Path(out)
-    partial = target.with_suffix(f".{os.getpid()}.partial")
-    partial.write_text(json.dumps(found, indent=2) + "\n")
-    os.replace(partial, target)
+    write_whole(target, json.dumps(found, indent=2) + "\n")
     return target
 
 

@@ -152,7 +152,7 @@ class PublicSide:
             if self.config.generator.dither:
                 noise = stream(*where, "dither")
                 images = add_dither(images, self.config.generator.dither, noise)
-            made[start : start + 500] = images
+            made[start : start + len(batch)] = images
         return made
 
     def _build_generator(self) -> ConvGenerator | RefinerGenerator:
