@@ -207,7 +207,7 @@ yardstick_table(judged, records, dataset="fashion_mnist")
 yardstick_table(judged, records, dataset="mnist")
 
 # %% [markdown]
-# The judges do not agree, and each is right about what it sees. A small classifier sees shapes. A forest sees single pixels, so
+# Judges see different things, so they need not agree. A small classifier sees shapes. A forest sees single pixels, so
 # a gray ground misleads it. Distance and recall are about features of a network that learned from real images, to which ground
 # and noise matter. A deep network that learns from the samples finds whatever tells their classes apart, be it in real images or
 # not; noise hides that from it, which is why dither can help it while the pictures get worse.
