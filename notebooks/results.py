@@ -71,8 +71,7 @@ shown(tradeoff(runs, **at), tradeoff_alt(runs, **at))
 # - **FID** is only filled in where the published Inception weights were at hand.
 # - **Precision** is the share of generated images that lie among the real ones in the same features, **recall** the share
 #   of real images that lie among the generated ones.
-# - The **contrast curve** of a method on a prior is `logistic` in records made before
-#   {ref}`black stayed black <contrast>`, and `full-range` since.
+# - The **contrast curve** of a method on a prior is `logistic`, or `full-range` where {ref}`black stays black <contrast>`.
 # - **Spread** is the mean distance of two images of a class, over that of two real images.
 # - *sigma* is the noise of the rounds in units of the contribution bound, *prior noise* that of the
 #   one-shot prior in units of its joint sensitivity, *q* the sampling rate, *T* the rounds, *K* the
@@ -190,7 +189,10 @@ results_table(records, dataset="celeba", view="cost")
 
 # %% tags=["hide-input"]
 judged = load_yardsticks(project_root() / "results")
-Markdown(what_changed(judged, records))
+Markdown(
+    what_changed(judged, records)
+    or "Not measured yet: `python -m companion.studies.yardsticks` does."
+)
 
 # %% [markdown]
 # Fashion-MNIST:
@@ -205,7 +207,7 @@ yardstick_table(judged, records, dataset="fashion_mnist")
 yardstick_table(judged, records, dataset="mnist")
 
 # %% [markdown]
-# The judges do not agree, and each is right about what it sees. A small classifier sees shapes. A forest sees single pixels, so
+# Judges see different things, so they need not agree. A small classifier sees shapes. A forest sees single pixels, so
 # a gray ground misleads it. Distance and recall are about features of a network that learned from real images, to which ground
 # and noise matter. A deep network that learns from the samples finds whatever tells their classes apart, be it in real images or
 # not; noise hides that from it, which is why dither can help it while the pictures get worse.

@@ -143,9 +143,8 @@ def _run(page: _Page, root: Path, target: Path, kept: Kept) -> None:
             progress_bar=False,
             kernel_manager_class=ForkedKernelManager,
         )
-    notebook = nbformat.read(executed, as_version=4)
-    nbformat.write(lighten(keep_alt(notebook)), executed)
-    kept.keep(kept.path(page.name, page.notebook, page.parameters), executed)
+    notebook = lighten(keep_alt(nbformat.read(executed, as_version=4)))
+    kept.keep(kept.path(page.name, page.notebook, page.parameters), notebook)
     _place(notebook, page.name, target)
 
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import nbformat
 
-from companion.studies.committed import write_whole
+from dpgen_core.files import write_whole
 
 Notebook = Any  # nbformat has no types
 FOLDED = "hide-cell"

@@ -15,7 +15,6 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
-import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,7 @@ from typing import Any
 import nbformat
 
 from dpgen_core.data.sets import data_root
+from dpgen_core.files import whole
 
 Notebook = Any  # nbformat has no types
 _INJECTED = "injected-parameters"  # papermill's tag
@@ -50,16 +50,15 @@ class Kept:
             return None
         return joined(notebook, nbformat.read(path, as_version=4))
 
-    def keep(self, path: Path, executed: Path) -> None:
+    def keep(self, path: Path, executed: Notebook) -> None:
         """Keep an executed notebook, and drop what was kept of its page before."""
         self._folder.mkdir(parents=True, exist_ok=True)
-        partial = path.with_suffix(".partial")
-        partial.write_bytes(executed.read_bytes())
         page = path.stem.rpartition("-")[0]
         for old in self._folder.glob(f"{page}-*.ipynb"):
             if old.stem.rpartition("-")[0] == page:
                 old.unlink()
-        os.replace(partial, path)
+        with whole(path) as partial:
+            nbformat.write(executed, partial)
 
 
 def joined(notebook: Notebook, executed: Notebook) -> Notebook | None:

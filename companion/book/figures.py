@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from dpgen_core.checks import require
+from dpgen_core.files import whole
 from dpgen_core.records.sheets import _draw_sheet, _rows, new_figure, png_bytes
 
 # The palette of Okabe & Ito, distinguishable with any color vision.
@@ -154,12 +154,8 @@ def save_figure(figure: Figure, path: Path) -> None:
     fix = str(path.with_suffix(".png").name)
     require(path.suffix == ".png", "path", path.name, "a name ending in .png", fix)
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(f".{os.getpid()}.partial")
-    try:
+    with whole(path) as partial:
         partial.write_bytes(png_bytes(figure))
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def _style(index: int) -> tuple[str, str]:

@@ -9,8 +9,10 @@ from __future__ import annotations
 import multiprocessing
 import os
 import sys
+import threading
 from multiprocessing.process import BaseProcess
 from typing import Any
+from unittest.mock import patch
 
 from jupyter_client.manager import AsyncKernelManager
 
@@ -20,6 +22,8 @@ SLOW_IMPORTS = [
     *("opacus", "scipy.stats", "torch._dynamo", "torchvision"),
     *("companion.book.pages", "dpgen_core.accounting.pld", "dpgen_core.experiment"),
 ]
+
+_STARTING = threading.Lock()  # of the environment, while it is changed
 
 
 def _become_kernel(arguments: list[str], cwd: str, environment: dict[str, str]) -> None:
@@ -65,5 +69,8 @@ class ForkedKernelManager(AsyncKernelManager):
         context.set_forkserver_preload(SLOW_IMPORTS)
         arguments = (kernel_cmd[3:], keywords.get("cwd") or os.getcwd(), keywords["env"])
         process = context.Process(target=_become_kernel, args=arguments)
-        process.start()
+        # What was forked from must have imported the installed packages. Started as it is, it would
+        # look in the current folder first, which may hold a folder of the same name.
+        with _STARTING, patch.dict(os.environ, {"PYTHONSAFEPATH": "1"}):
+            process.start()
         self.provisioner.process = _Forked(process)  # type: ignore[union-attr]

@@ -10,7 +10,8 @@ from companion.book import overview
 from companion.book.published_tables import claims
 from companion.book.tables import findings
 from companion.book.verdicts import verdicts
-from companion.studies.committed import committed_records, project_root, write_whole
+from companion.studies.committed import committed_records, project_root
+from dpgen_core.files import write_whole
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -18,10 +18,10 @@ import numpy as np
 from PIL import Image
 
 from companion.book.tables import DATASET_TITLES, runs_frame
-from companion.studies.committed import write_whole
 from dpgen_core.checks import require
 from dpgen_core.config.presets import WHOLE
 from dpgen_core.data import sets
+from dpgen_core.files import write_whole
 from dpgen_core.records.record import Record
 from dpgen_core.records.sheets import new_figure, png_bytes
 

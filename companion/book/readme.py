@@ -15,8 +15,9 @@ from companion.book.measures import G2R
 from companion.book.tables import DATASET_TITLES, runs_frame
 from companion.book.verdicts import PAPER_PARTS, best_at_one, part_effects, summary
 from companion.studies.benchmark_results import load_benchmarks
-from companion.studies.committed import committed_records, project_root, write_whole
+from companion.studies.committed import committed_records, project_root
 from dpgen_core.checks import require
+from dpgen_core.files import write_whole
 from dpgen_core.records.record import Record
 
 BEGIN, END = "<!-- figures: begin (make results) -->", "<!-- figures: end -->"
@@ -102,10 +103,11 @@ def _command(record: Record) -> str:
 
 def _timings(root: Path) -> list[str]:
     """Rows of the commands that were measured on a fresh clone."""
+    measured = load_benchmarks(root / "results")
     return [
         f"| `{row['what']}` | {_PURPOSE[row['what']]} | {row['minutes']:.1f} | |"
         for part in ("test", "book")
-        for row in load_benchmarks(root / "results").get(part, [])[:1]
+        for row in measured.get(part, [])[:1]
     ]
 
 

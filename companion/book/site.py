@@ -23,9 +23,10 @@ from PIL import Image
 
 from companion.book.tables import DATASET_TITLES, MISSING, book_order, spent_text
 from companion.book.weight import is_gray
-from companion.studies.committed import committed_records, project_root, write_whole
+from companion.studies.committed import committed_records, project_root
 from dpgen_core.accounting.rdp import ORDERS, sampled_gaussian_rdp
 from dpgen_core.config.presets import WHOLE
+from dpgen_core.files import write_whole
 from dpgen_core.records.record import UNPUBLISHED, Record
 
 RATES = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from companion.studies.committed import committed_records, project_root, write_whole
+from companion.studies.committed import committed_records, project_root
+from dpgen_core.files import write_whole
 from dpgen_core.records.record import Record
 from dpgen_core.records.statement import STATEMENT_FILE, privacy_statement
 

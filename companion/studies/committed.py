@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from dpgen_core.checks import require
@@ -38,13 +37,6 @@ def committed_records(results_dir: Path) -> list[Record]:
     root = Path(results_dir)
     records = [r for r in load_records(root) if "local" not in r.path.relative_to(root).parts]
     return [record for record in records if _is_public(record.config)]
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Write a text file in one step: a reader sees the old one or the new one."""
-    partial = path.with_suffix(".partial")
-    partial.write_text(text)
-    os.replace(partial, path)
 
 
 def _is_public(config: ExperimentConfig) -> bool:

@@ -19,8 +19,9 @@ from typing import Any
 
 import pandas as pd
 
-from companion.studies.committed import project_root, write_whole
+from companion.studies.committed import project_root
 from dpgen_core.checks import require
+from dpgen_core.files import write_whole
 from dpgen_core.records.provenance import commit
 
 MUTANTS_FILE = "mutants.json"

@@ -22,7 +22,7 @@ from typing import Any
 
 import pandas as pd
 
-from companion.studies.committed import project_root, write_whole
+from companion.studies.committed import project_root
 from companion.studies.lineage_accounting import SETTINGS
 from companion.studies.membership import audit_membership
 from companion.studies.release_faults import audit_release_faults
@@ -31,6 +31,7 @@ from companion.studies.worst_case import StepAudit, audit_steps, lineage_step, o
 from dpgen_core.accounting.calibration import calibrate_noise
 from dpgen_core.config.make import make_config
 from dpgen_core.data import sets as data
+from dpgen_core.files import write_whole
 
 AUDIT_FILE = "audit.json"
 CLAIM = MappingProxyType({"epsilon": 10.0, "delta": 1e-5})

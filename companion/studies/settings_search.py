@@ -33,6 +33,7 @@ from dpgen_core.evaluation.classifiers import (
     train_classifier,
 )
 from dpgen_core.evaluation.metrics import frechet_distance, inception_score, precision_recall
+from dpgen_core.files import write_whole
 from dpgen_core.streams import stream
 
 TUNING_FILE = "tuning.csv"
@@ -45,11 +46,7 @@ def split(name: str = DATASET) -> tuple[ImageData, ImageData]:
     whole = data.load(name, "train")
     order = torch.randperm(len(whole.images), generator=stream(0, "tuning"))
     held = len(order) // HELD_OUT
-
-    def part(rows: torch.Tensor) -> ImageData:
-        return ImageData(name, whole.images[rows], whole.labels[rows], whole.class_names)
-
-    return part(order[held:]), part(order[:held])
+    return whole.at(order[held:]), whole.at(order[:held])
 
 
 def run_trial(trial: Trial) -> dict[str, Any]:
@@ -93,9 +90,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     with ProcessPoolExecutor(processes, initializer=torch.set_num_threads, initargs=(1,)) as pool:
         for line in pool.map(run_trial, left):
             table = pd.concat([table, pd.DataFrame([line])], ignore_index=True)
-            partial = path.with_suffix(".partial")
-            table.to_csv(partial, index=False)
-            os.replace(partial, path)
+            write_whole(path, table.to_csv(index=False))
             print(*line.values(), flush=True)
 
 

@@ -19,13 +19,14 @@ from typing import Any
 
 import torch
 
-from companion.studies.committed import project_root, write_whole
+from companion.studies.committed import project_root
 from companion.studies.train_alone import train_alone
 from dpgen_core.config.make import make_config
 from dpgen_core.config.schema import ExperimentConfig
 from dpgen_core.data.dither import DITHER
 from dpgen_core.data.sets import ImageData, load
 from dpgen_core.evaluation.judging import judge_set, protocol_of
+from dpgen_core.files import write_whole
 from dpgen_core.models.generators import Curve
 from dpgen_core.records.provenance import provenance
 

@@ -34,7 +34,6 @@ COLOR |= {"prior_mean_radius": 40.0, "prior_covariance_radius": 28.0}
 # A prior that is trained on; None takes the cells and the share that the budget carries.
 _REFINED_PRIOR: dict[str, Any] = {"prior_modes": 12, "prior_cells": None, "prior_share": None}
 _REFINED_PRIOR |= {"generator_learning_rate": 2e-3, "label_in_refiner": False}
-_REFINED_PRIOR |= {"prior_curve": "full-range"}
 # Switches of what the paper does not have, by the methods that have them.
 SWITCHES: Mapping[str, Mapping[str, Any]] = {
     "efsgd-prior/with-classifier": {"classifier_weight": _CLASSIFIER_WEIGHT},

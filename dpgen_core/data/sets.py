@@ -57,6 +57,10 @@ class ImageData:
             good = first >= 0 and last <= top
             require(good, "labels", (first, last), f"from 0 to {top}", "the files' own labels")
 
+    def at(self, rows: Tensor) -> ImageData:
+        """The images at `rows` (n,), in that order, with their labels."""
+        return replace(self, images=self.images[rows], labels=self.labels[rows])
+
 
 def check_pixels(argument: str, images: Tensor) -> None:
     """Require finite values in [0, 1]; `images` is not empty."""

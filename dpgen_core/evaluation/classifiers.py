@@ -5,24 +5,19 @@ The best epoch is chosen on a held-out tenth of the *given* data: the test set w
 
 from __future__ import annotations
 
-import contextlib
 import copy
 import functools
-import hashlib
-import json
 import math
-import os
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from dpgen_core.checks import check_choice, check_int, require
 from dpgen_core.data.sets import ImageData, check_pixels
+from dpgen_core.evaluation.kept import file_name, load_weights, write_weights
 from dpgen_core.streams import stream
 
 ARCHITECTURES = ("cnn", "mlp")
@@ -171,22 +166,15 @@ def cached_classifier(
     if cache_dir is None:
         return train()
     where, architecture = pick_device(device), options["architecture"]
-    settings = [options, where.type, list(data.images.shape), torch.__version__]
-    digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
-    digest.update(Path(__file__).read_bytes())
-    for tensor in (data.images, data.labels):
-        digest.update(tensor.cpu().contiguous().numpy().data)
-    path = Path(cache_dir) / f"{data.name}-{architecture}-{digest.hexdigest()[:16]}.safetensors"
+    name = file_name(data, architecture, [options, where.type], [__file__])
+    path = Path(cache_dir) / name
     with torch.random.fork_rng(devices=[]):  # initial weights are drawn, then overwritten
         model = build_classifier(architecture, data.images, options["num_classes"])
-    try:
-        model.load_state_dict(load_file(path))
-    except (FileNotFoundError, SafetensorError):  # absent or damaged
-        trained = train()
-        with contextlib.suppress(OSError):
-            write_weights(path, trained.model)
-        return trained
-    return TrainedClassifier(model, where)
+    if load_weights(path, model):
+        return TrainedClassifier(model, where)
+    trained = train()
+    write_weights(path, trained.model)
+    return trained
 
 
 def machine_cache() -> Path:
@@ -202,14 +190,3 @@ def build_classifier(architecture: str, images: Tensor, num_classes: int) -> Cla
     kind = SmallCNN if architecture == "cnn" else SmallMLP
     model = kind(tuple(images.shape[1:]), num_classes)
     return model.to(memory_format=torch.channels_last)  # a third faster on a CPU
-
-
-def write_weights(path: Path, model: nn.Module) -> None:
-    """Write atomically: a reader sees the whole file or none."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(f".{os.getpid()}.partial")
-    try:
-        save_file({k: v.cpu().contiguous() for k, v in model.state_dict().items()}, partial)
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)

@@ -75,7 +75,7 @@ def train_judge(
     held = 0 if choose_on else min(protocol.held_out, count // 10 or 1)
     rows = order[held:]
     images, labels = learned.images.to(where), learned.labels.to(where)
-    chosen = choose_on or _rows(learned, order[:held])
+    chosen = choose_on or learned.at(order[:held])
     size = max(2, min(protocol.batch_size, len(rows)))
     with torch.random.fork_rng(devices=[where] if where.type == "cuda" else []):
         torch.default_generator.manual_seed(seed)  # torch.manual_seed would seed every GPU
@@ -145,7 +145,3 @@ def _follow(average: ResidualNet, model: ResidualNet, decay: float) -> None:
 def _ready(images: Tensor, device: torch.device) -> Tensor:
     """[0, 1] -> [-1, 1], where and how the network wants it."""
     return (images.to(device) * 2 - 1).contiguous(memory_format=torch.channels_last)
-
-
-def _rows(data: ImageData, rows: Tensor) -> ImageData:
-    return ImageData(data.name, data.images[rows], data.labels[rows], data.class_names)

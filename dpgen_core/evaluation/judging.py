@@ -6,7 +6,6 @@ What comes back is computed from real records and is outside the privacy guarant
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from statistics import mean
 from typing import Any
@@ -122,5 +121,4 @@ def _part(data: ImageData, count: int, name: str) -> ImageData:
     if len(data.labels) <= count:
         return data
     order = torch.randperm(len(data.labels), generator=stream(0, name, len(data.labels)))
-    rows = order[:count]
-    return replace(data, images=data.images[rows], labels=data.labels[rows])
+    return data.at(order[:count])

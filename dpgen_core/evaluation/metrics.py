@@ -188,4 +188,4 @@ def _subset(data: ImageData, count: int, seed: int) -> ImageData:
     if len(data.labels) <= count:
         return data
     rows = _rows(len(data.labels), count, seed)
-    return ImageData(data.name, data.images[rows], data.labels[rows], data.class_names)
+    return data.at(rows)

@@ -9,7 +9,6 @@ beside the archive or the folder, never into what may be handed over.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,7 @@ from dpgen_core.data.dither import dithered
 from dpgen_core.data.sets import DATASETS, ImageData, load
 from dpgen_core.evaluation.judging import SEEDS, judge_set
 from dpgen_core.evaluation.protocols import PROTOCOLS
+from dpgen_core.files import write_whole
 
 ARCHIVE_FILE = "synthetic.npz"
 
@@ -80,9 +80,7 @@ def judge_stored(
     )
     found = {"dataset": name, "dither": dither} | found
     target = _answer_path(source, protocol) if out is None else Path(out)
-    partial = target.with_suffix(f".{os.getpid()}.partial")
-    partial.write_text(json.dumps(found, indent=2) + "\n")
-    os.replace(partial, target)
+    write_whole(target, json.dumps(found, indent=2) + "\n")
     return target
 
 

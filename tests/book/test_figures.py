@@ -156,7 +156,7 @@ def test_saving_is_atomic_and_gives_equal_bytes(
     def fail(*_: object) -> None:
         raise OSError("disk full")
 
-    monkeypatch.setattr("companion.book.figures.os.replace", fail)
+    monkeypatch.setattr("dpgen_core.files.os.replace", fail)
     with pytest.raises(OSError, match="disk full"):
         save_figure(new_figure(1, 1), first)
     assert first.read_bytes() == before

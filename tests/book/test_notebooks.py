@@ -35,8 +35,6 @@ PAGES_OF_RESULTS = (
 )
 EXPERIMENT = ROOT / "notebooks" / "experiment.ipynb"
 SMOKE = {"dataset": "glyphs", "profile": "smoke"}
-# The page has no profile. `make book` runs all its rounds, and it compares each of them.
-SHORT = {"whole_method": {"rounds": 10}}
 
 
 def run(
@@ -179,8 +177,7 @@ OTHERS = sorted(set(EXPERIMENT.parent.glob("*.ipynb")) - {EXPERIMENT})
 @pytest.mark.parametrize("notebook", OTHERS, ids=lambda path: path.stem)
 def test_notebook_runs(notebook: Path, tmp_path: Path) -> None:
     declared = papermill.inspect_notebook(str(notebook))
-    given = SMOKE | SHORT.get(notebook.stem, {})
-    executed = run(notebook, tmp_path, **{k: v for k, v in given.items() if k in declared})
+    executed = run(notebook, tmp_path, **{k: v for k, v in SMOKE.items() if k in declared})
     outputs = [o for cell in executed.cells for o in cell.get("outputs", [])]
     assert outputs and not [o for o in outputs if o.output_type == "error"]
 

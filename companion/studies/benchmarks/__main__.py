@@ -16,10 +16,11 @@ import torch
 from companion.studies.benchmark_results import BENCHMARKS_FILE, load_benchmarks
 from companion.studies.benchmarks import costs, ensembles, imports, minutes, optimizers, ranks
 from companion.studies.benchmarks.timing import alternate
-from companion.studies.committed import project_root, write_whole
+from companion.studies.committed import project_root
 from dpgen_core.accounting.events import Accountant, SampledGaussianEvent
 from dpgen_core.accounting.ledger import Ledger
 from dpgen_core.checks import check_choice
+from dpgen_core.files import write_whole
 from dpgen_core.records.provenance import provenance
 
 MLP_WIDTHS = (16, 64)

@@ -36,7 +36,6 @@ from torch import Tensor
 from companion.studies.benchmarks import ensembles
 from companion.studies.benchmarks.gpu_sizes import TOY, Sizes
 from companion.studies.benchmarks.timing import finish
-from companion.studies.committed import write_whole
 from companion.studies.diffusion.sampling import sample
 from companion.studies.diffusion.training import (
     DiffusionSettings,
@@ -54,6 +53,7 @@ from dpgen_core.data.sets import ImageData, load
 from dpgen_core.evaluation.deep_judge import train_judge
 from dpgen_core.evaluation.metrics import evaluate
 from dpgen_core.experiment import run_experiment
+from dpgen_core.files import write_whole
 from dpgen_core.records.provenance import provenance
 from dpgen_core.records.sheets import png_bytes, sample_sheet
 from dpgen_core.streams import secret_key

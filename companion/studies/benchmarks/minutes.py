@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import platform
+import shutil
 import subprocess
 import tempfile
 import threading
@@ -38,11 +39,8 @@ GOALS = {
     "metrics of a 28x28 set": 0.67,
 }
 _EVERY = 3.0  # seconds between two looks at the memory; a look takes time from what is measured
-_MADE = (
-    "results/local",
-    "results/.work",
-    "torch",
-)  # in the clone, beside what `make clean` removes
+# In the clone, beside what `make clean` removes.
+_MADE = ("results/local", "results/.work", "torch")
 
 Row = dict[str, Any]
 
@@ -156,7 +154,8 @@ def row(what: str, runs: Sequence[tuple[float, float]], clone: Clone | None = No
 def forget(clone: Clone) -> None:
     """Remove what an earlier run made, trained classifiers included."""
     clone.run(["make", "--silent", "clean"])
-    subprocess.run(["rm", "-rf", *_MADE], cwd=clone.path, check=True)
+    for made in _MADE:
+        shutil.rmtree(clone.path / made, ignore_errors=True)
 
 
 def edit(page: Path, turn: int) -> None:
