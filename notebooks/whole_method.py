@@ -202,11 +202,11 @@ def batch(k, pool, pool_y, t, step):
 def generate(w, z, y, noise):
     x = torch.cat([z, F.one_hot(y, 10)], 1) @ w["project.weight"].T + w["project.bias"]
     x = x.unflatten(1, (-1, 7, 7)) + w["label_bias.weight"][y][:, :, None, None]
-    x = act(F.group_norm(x, 4, w["norm0.weight"], w["norm0.bias"]))
-    for i in "12":
-        x = F.conv2d(double(x), w[f"conv{i}.weight"], w[f"conv{i}.bias"], padding=1)
-        x = x + w[f"noise{i}.scale"] * torch.randn(len(x), 1, *x.shape[2:], generator=noise)
-        x = act(F.group_norm(x, 4, w[f"norm{i}.weight"], w[f"norm{i}.bias"]))
+    x = act(F.group_norm(x, 4, w["norm.weight"], w["norm.bias"]))
+    for s in ("stages.0.", "stages.1."):
+        x = F.conv2d(double(x), w[s + "conv.weight"], w[s + "conv.bias"], padding=1)
+        x = x + w[s + "noise.scale"] * torch.randn(len(x), 1, *x.shape[2:], generator=noise)
+        x = act(F.group_norm(x, 4, w[s + "norm.weight"], w[s + "norm.bias"]))
     return torch.sigmoid(F.conv2d(x, w["to_image.weight"], w["to_image.bias"], padding=1))
 
 

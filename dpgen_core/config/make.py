@@ -18,6 +18,7 @@ from typing import Any
 
 from dpgen_core.checks import check_choice, check_int, require
 from dpgen_core.config.budget import LEARNERS, calibrated
+from dpgen_core.config.groups import FLAT, CriticConfig
 from dpgen_core.config.presets import (
     DEFAULT_DELTA,
     PROFILES,
@@ -26,14 +27,7 @@ from dpgen_core.config.presets import (
     method_names,
     preset,
 )
-from dpgen_core.config.schema import (
-    COMPUTED,
-    FLAT,
-    NOTES,
-    OPTIONS,
-    CriticConfig,
-    ExperimentConfig,
-)
+from dpgen_core.config.schema import COMPUTED, NOTES, OPTIONS, ExperimentConfig
 from dpgen_core.data import sets
 
 

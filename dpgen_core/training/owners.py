@@ -19,7 +19,7 @@ from torch.nn import functional as F
 
 from dpgen_core import losses
 from dpgen_core.checks import check_int, require
-from dpgen_core.config.schema import ContributionConfig, CriticConfig
+from dpgen_core.config.groups import ContributionConfig, CriticConfig
 from dpgen_core.models.critics import ConvCritic, Critic, MLPCritic
 from dpgen_core.models.mlp_gradients import Params, classifier_gradients, wgan_gp_gradients
 from dpgen_core.streams import stream

@@ -30,7 +30,7 @@ FAULTS = {
     "target by raw codes": ("(x - mean[y]) / (spread[y, None] + 1e-6)", "x"),
     "critic without penalty": ("gap + 10 *", "gap + 0 *"),
     "critic upside down": ("fake, y).mean() -", "fake, y).mean() * -1 -"),
-    "generator without noise": ('w[f"noise{i}.scale"] *', "0.0 *"),
+    "generator without noise": ('w[s + "noise.scale"] *', "0.0 *"),
     "step by the number that joined": ("q * K * C", "len(joined) * C"),
 }
 

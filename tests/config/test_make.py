@@ -13,7 +13,7 @@ from made_records import CELEBA
 
 from dpgen_core.accounting import Ledger, epsilon_of_events
 from dpgen_core.checks import InvalidArgument
-from dpgen_core.config import schema
+from dpgen_core.config import groups, schema
 from dpgen_core.config.make import make_config
 from dpgen_core.config.presets import (
     COLORED,
@@ -274,11 +274,11 @@ def test_a_setting_added_later_leaves_every_record_its_name(
     before, old = config.record_name(), config.to_dict()
 
     @dataclasses.dataclass(frozen=True)
-    class Later(schema.CriticConfig):
+    class Later(groups.CriticConfig):
         added: float = 0.5
 
-    monkeypatch.setattr(schema, "_GROUPS", {**schema._GROUPS, "critic": Later})
-    monkeypatch.setattr(schema, "FLAT", {**schema.FLAT, "added": ("critic", "added")})
+    monkeypatch.setattr(schema, "GROUPS", {**groups.GROUPS, "critic": Later})
+    monkeypatch.setattr(schema, "FLAT", {**groups.FLAT, "added": ("critic", "added")})
     later = ExperimentConfig.from_dict(old)
     assert later.record_name() == before
     assert later.replace(added=0.25).record_name() != before

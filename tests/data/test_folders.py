@@ -52,7 +52,7 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], tuple[Path
 
 
 # These files never change, and the tests are about their order: each is read once.
-read_once = cache(folders._read)
+read_once = cache(folders.load_pool)
 
 
 def coupled(monkeypatch: pytest.MonkeyPatch, count: int) -> None:
@@ -103,7 +103,7 @@ def test_a_file_under_another_name_and_class_moves_one_slot(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     one, other = pair(count)
-    monkeypatch.setattr(folders, "_read", read_once)
+    monkeypatch.setattr(folders, "load_pool", read_once)
     size = sets.train_size("folder_gray", root=one)
     config = make_config(
         dataset="folder_gray", method=method, profile="smoke", root=one, num_records=size

@@ -8,7 +8,7 @@ from torch.func import functional_call
 
 from dpgen_core.checks import InvalidArgument
 from dpgen_core.codes.basis import FrequencyBasis
-from dpgen_core.config.schema import ContributionConfig, CriticConfig
+from dpgen_core.config.groups import ContributionConfig, CriticConfig
 from dpgen_core.losses import class_statistics, matched_target
 from dpgen_core.mechanism.error_memory import ErrorMemory
 from dpgen_core.models.critics import Critic, build_critic

@@ -15,7 +15,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from companion.studies.benchmarks.timing import alternate, finish
 from companion.studies.cost_model import STEP_PASSES, matmul_rate
 from dpgen_core.codes.basis import FrequencyBasis
-from dpgen_core.config.schema import ContributionConfig, CriticConfig
+from dpgen_core.config.groups import ContributionConfig, CriticConfig
 from dpgen_core.models.critics import Critic, build_critic
 from dpgen_core.training.owners import OwnerEnsemble
 from dpgen_core.training.threads import using_threads
