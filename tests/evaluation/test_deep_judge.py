@@ -17,7 +17,7 @@ from dpgen_core.evaluation.deep_judge import Judged, accuracy_of, features_of, t
 from dpgen_core.evaluation.protocols import DeepProtocol
 from dpgen_core.evaluation.residual_nets import NETWORKS, build_network
 
-FEW = DeepProtocol(epochs=3, batch_size=32, held_out=40, synthetic_records=300)
+FEW = DeepProtocol(epochs=3, batch_size=32, held_out=40, synthetic_records=300, rate_falls_at=())
 
 
 def judged(seed: int = 0, **changes: object) -> Judged:
