@@ -1,8 +1,9 @@
 """Judge a set that lies on disk, and keep the answer beside it.
 
 A *set* is an archive ``.npz`` of ``images``, uint8 (n, c, h, w), and ``labels``, (n,), or a folder
-that holds one as ``synthetic.npz``: a record, or what was handed over. The answer goes to
-``judged-NAME.json`` there, or into the folder ``private`` of a set that has one.
+that holds one as ``synthetic.npz``: a record, or what was handed over. The answer is computed from
+real records, so in a record it goes to where the metrics are, as ``judged-NAME.json``, and otherwise
+beside the archive or the folder, never into what may be handed over.
 """
 
 from __future__ import annotations
@@ -58,7 +59,7 @@ def judge_stored(
     """
     check_choice("protocol", protocol, PROTOCOLS)
     source = Path(path)
-    archive = source / ARCHIVE_FILE if source.is_dir() else source
+    archive = _find(source, ARCHIVE_FILE) if source.is_dir() else source
     rule = f"an archive .npz, or a folder that holds {ARCHIVE_FILE}"
     require(archive.is_file(), "path", str(path), rule, "the folder of a finished run")
     config = _config(source)
@@ -103,8 +104,15 @@ def _config(source: Path) -> dict[str, Any]:
     return json.loads(path.read_text())["config"] if path.is_file() else {}
 
 
+def _find(folder: Path, name: str) -> Path:
+    """A file of a record, which keeps some of its files in ``private``."""
+    hidden = folder / "private" / name
+    return hidden if hidden.exists() else folder / name
+
+
 def _answer_path(source: Path, protocol: str) -> Path:
-    if not source.is_dir():
-        return source.with_name(f"{source.stem}-judged-{protocol}.json")
-    private = source / "private"
-    return (private if private.is_dir() else source) / f"judged-{protocol}.json"
+    name = f"judged-{protocol}.json"
+    metrics = _find(source, "metrics.json")
+    if metrics.is_file():
+        return metrics.with_name(name)
+    return source.with_name(f"{source.stem if source.is_file() else source.name}-{name}")

@@ -2,9 +2,10 @@
 
 A record is a folder. Inside the guarantee: ``config.json``, ``privacy.json``, ``statement.md``,
 ``history.csv``, ``samples.png``, ``rounds.png`` (where there are rounds) and ``synthetic.npz`` (not
-committed). Outside it: ``metrics.json``, ``diagnostics.csv`` and ``fingerprint`` (of settings and
-data, not committed). A run whose noise comes from a secret source keeps these in a subfolder
-``private/``, so that the rest can be handed over.
+committed). Outside it: ``metrics.json``, ``judged-PROTOCOL.json`` (where a set was judged again),
+``diagnostics.csv`` and ``fingerprint`` (of settings and data, not committed). A run whose noise
+comes from a secret source keeps these in a subfolder ``private/``, so that the rest can be handed
+over.
 
     >>> load_records(Path("no/such/folder"))
     []
@@ -72,6 +73,11 @@ class Record:
     def metrics(self) -> dict[str, Any]:
         """Quality figures; outside the guarantee."""
         return self._json("metrics.json")
+
+    def judged(self, protocol: str) -> dict[str, Any] | None:
+        """What `evaluation.judge_stored` found by this protocol, with all its settings; if asked."""
+        name = f"judged-{protocol}.json"
+        return self._json(name) if self._find(name).exists() else None
 
     @cached_property
     def history(self) -> pd.DataFrame:

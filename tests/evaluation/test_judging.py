@@ -169,16 +169,34 @@ def on_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-def test_the_answer_lies_beside_the_set(on_disk: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_answer_of_a_record_lies_with_its_metrics(
+    on_disk: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (on_disk / "metrics.json").write_text("{}")
     assert main([str(on_disk), "--seeds", "0"]) == 0
     target = on_disk / "judged-deep.json"
     assert capsys.readouterr().out.split() == [str(target)]
     found = json.loads(target.read_text())
     assert found["dataset"] == "glyphs" and found["real_records"] == 90 and found["images"] == 80
-    (on_disk / "private").mkdir()
+    # a secret run's metrics are private, and so is every answer; withheld pictures lie there too
+    hidden = on_disk / "private"
+    hidden.mkdir()
+    for name in ("metrics.json", "synthetic.npz"):
+        (on_disk / name).rename(hidden / name)
+    target.unlink()
     assert main([str(on_disk), "--seeds", "0", "--dither", "0.08"]) == 0
-    noisy = json.loads((on_disk / "private" / "judged-deep.json").read_text())
+    noisy = json.loads((hidden / "judged-deep.json").read_text())
     assert noisy["dither"] == 0.08 and noisy["looks"] != found["looks"]
+    assert not target.exists()
+
+
+def test_nothing_is_written_into_what_is_handed_over(on_disk: Path) -> None:
+    handed = on_disk.with_name("handed")
+    handed.mkdir()
+    (on_disk / "synthetic.npz").rename(handed / "synthetic.npz")
+    options = {"dataset": "glyphs", "seeds": (0,)}
+    assert stored.judge_stored(handed, **options).parent == handed.parent
+    assert [path.name for path in handed.iterdir()] == ["synthetic.npz"]
 
 
 @pytest.mark.parametrize(
