@@ -43,11 +43,12 @@
 # not apply. File names need be neither unique nor public.
 
 # %% tags=["parameters"]
-num_images = 12_000
+num_images = 6_000
 method = "mixture"
 profile = "quick"
 epsilon = 3.0
 image_size = 28
+synthetic_records = 5_000
 folder = None  # your own; None draws an example into a temporary folder
 title = "Drawn digits"  # of the data, for the statement
 description = "Digits drawn from fonts for this page; they show nobody"
@@ -86,6 +87,7 @@ settings = {
     "profile": profile,
     "epsilon": epsilon,
     "image_size": image_size,
+    "synthetic_records": synthetic_records,
     "title": title,
     "description": description,
 }
