@@ -91,7 +91,9 @@ def main() -> None:
             else:
                 found = train(ranks, case)
                 ends = {n: v for n, v in found.items() if n.startswith(("release", "generator"))}
-                save_file(found if ranks.first else ends, trained(Path(folder), case, ranks.rank))
+                kept = found if ranks.first else ends
+                flat = {name: value.contiguous() for name, value in kept.items()}
+                save_file(flat, trained(Path(folder), case, ranks.rank))
 
 
 def trained(folder: Path, method: str, rank: int) -> Path:

@@ -63,9 +63,8 @@ class NoiseInjection(nn.Module):
 
 
 def doubled(features: Tensor) -> Tensor:
-    """(n, c, h, w) -> (n, c, 2h, 2w), nearest neighbor; twice as fast as `F.interpolate` on CPU."""
-    n, c, h, w = features.shape
-    return features[:, :, :, None, :, None].expand(n, c, h, 2, w, 2).reshape(n, c, 2 * h, 2 * w)
+    """(n, c, h, w) -> (n, c, 2h, 2w), nearest neighbor."""
+    return F.interpolate(features, scale_factor=2)
 
 
 def halvings(side: int) -> int:
@@ -123,6 +122,7 @@ class ConvGenerator(nn.Module):
         self.stages = nn.ModuleList(_Stage(*pair, noise_injection) for pair in pairs)
         self.to_image = nn.Conv2d(width, channels, 3, padding=1)
         self.appearance = AppearanceNoise(num_classes) if appearance_noise else None
+        self.to(memory_format=torch.channels_last)  # a fifth faster on a CPU
 
     def forward(self, latents: Tensor, labels: Tensor, noise: Noise) -> Tensor:
         """Latents (n, latent_dim), labels (n,) -> images in [0, 1], (n, c, h, w)."""
@@ -204,6 +204,7 @@ class RefinerGenerator(nn.Module):
         self.to_image = nn.Conv2d(width, channels, 3, padding=1)
         nn.init.zeros_(self.to_image.weight)
         nn.init.zeros_(self.to_image.bias)  # type: ignore[arg-type]
+        self.to(memory_format=torch.channels_last)  # a fifth faster on a CPU
 
     def forward(self, latents: Tensor, labels: Tensor, noise: Noise) -> Tensor:
         """Latents (n, latent_dim), labels (n,) -> images in the range of `curve`, (n, c, h, w)."""

@@ -12,6 +12,7 @@ from dpgen_core.models.generators import (
     CURVES,
     ConvGenerator,
     RefinerGenerator,
+    doubled,
     with_contrast,
 )
 from dpgen_core.prior.gaussian import FrequencyPrior
@@ -140,3 +141,9 @@ def test_unknown_critic() -> None:
             width=4,
             classify=False,
         )
+
+
+def test_doubling_repeats_each_pixel_four_times() -> None:
+    features = torch.randn(2, 3, 4, 5, generator=torch.Generator().manual_seed(0))
+    repeated = features.repeat_interleave(2, dim=2).repeat_interleave(2, dim=3)
+    assert torch.equal(doubled(features), repeated)

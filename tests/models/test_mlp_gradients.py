@@ -11,7 +11,6 @@ from torch.nn.functional import cross_entropy
 from dpgen_core.codes.basis import FrequencyBasis
 from dpgen_core.losses import gradient_penalty, wasserstein_loss
 from dpgen_core.models.critics import MLPCritic
-from dpgen_core.models.generators import doubled
 from dpgen_core.models.mlp_gradients import (
     Params,
     classifier_gradients,
@@ -89,8 +88,3 @@ def test_a_shard_sees_its_own_records_only() -> None:
         assert torch.equal(before[name][[0, 2]], after[name][[0, 2]])
         if "label" not in name:
             assert not torch.equal(before[name][1], after[name][1])
-
-
-def test_doubling_repeats_each_pixel_four_times() -> None:
-    features = torch.randn(2, 3, 4, 5, generator=torch.Generator().manual_seed(0))
-    assert torch.equal(doubled(features), torch.nn.functional.interpolate(features, scale_factor=2))
