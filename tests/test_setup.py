@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -61,6 +62,13 @@ def test_conda_environment_agrees_with_pyproject() -> None:
     (pip,) = [entry["pip"] for entry in environment["dependencies"] if isinstance(entry, dict)]
     assert sorted(line for line in pip if not line.startswith("-")) == required()
     assert f"python{pyproject()['project']['requires-python']}" in conda
+
+
+@pytest.mark.xdist_group("kept together")
+@pytest.mark.skipif("PYTEST_XDIST_WORKER" not in os.environ, reason="one process runs all tests")
+def test_tests_that_share_a_costly_fixture_stay_together(request: pytest.FixtureRequest) -> None:
+    """The scheduler groups by the end of a test's id; pytest 9.2 no longer lets it add one."""
+    assert request.node.nodeid.endswith("@kept together")
 
 
 @pytest.mark.parametrize("python", ["3.11", "3.12", "3.13", "3.14"])

@@ -7,7 +7,7 @@ own, and its words follow the records.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import pandas as pd
 
@@ -75,17 +75,25 @@ def short_answers(family: Sequence[Effect]) -> str:
 
 def summary(of_part: Sequence[Effect]) -> str:
     """The verdicts on one part in a few words, as "Only its cost is decided: worse recall on MNIST"."""
-    good, bad = (
-        [f"{NAMES[e.measure]} on {DATASET_TITLES[e.dataset]}" for e in of_part if e.verdict == w]
-        for w in ("better", "worse")
-    )
+    good, bad = (_where(e for e in of_part if e.verdict == word) for word in ("better", "worse"))
     if good and bad:
-        return f"At a price: better {listed(good)}, but worse {listed(bad)}"
+        return f"At a price: better {good}, but worse {bad}"
     if good:
-        return f"Yes: better {listed(good)}"
+        return f"Yes: better {good}"
     if bad:
-        return f"Only its cost is decided: worse {listed(bad)}"
+        return f"Only its cost is decided: worse {bad}"
     return "Undecided"
+
+
+def _where(found: Iterable[Effect]) -> str:
+    """Measures and data sets, each said once: "recall on MNIST and Fashion-MNIST"."""
+    datasets: dict[str, list[str]] = {}  # by measure
+    for effect in found:
+        datasets.setdefault(NAMES[effect.measure], []).append(DATASET_TITLES[effect.dataset])
+    measures: dict[tuple[str, ...], list[str]] = {}  # by data sets
+    for measure, where in datasets.items():
+        measures.setdefault(tuple(where), []).append(measure)
+    return listed([f"{listed(some)} on {listed(where)}" for where, some in measures.items()])
 
 
 def _part(name: str, switch: str, family: Sequence[Effect]) -> str:

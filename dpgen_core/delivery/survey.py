@@ -34,7 +34,8 @@ from dpgen_core.training.session import TRAINERS, make_prior
 _UNEVEN = 3  # times as many images in the largest class as in the smallest
 _NAMED = 5  # files named of each kind
 _LEAST, _REHEARSED = 500, 2000  # records of a rehearsal
-_POOR, _HOPELESS = 0.3, 1.0  # noise of a class mean, relative to the longest mean there can be
+# Noise of a class mean, relative to the longest mean there can be, see `mean_noise`.
+POOR_NOISE, HOPELESS_NOISE = 0.3, 1.0
 
 
 @dataclass(frozen=True)
@@ -126,12 +127,12 @@ def warnings(config: ExperimentConfig) -> Iterator[str]:
         return
     noise = mean_noise(config)
     records = config.privacy.num_records / config.num_classes
-    enough = math.ceil(records * noise / _POOR)
+    enough = math.ceil(records * noise / POOR_NOISE)
     what = f"{records:.0f} records per class at epsilon {config.privacy.epsilon:g}"
     more = f"about {enough} per class would do, or a larger epsilon"
-    if noise > _HOPELESS:
+    if noise > HOPELESS_NOISE:
         yield f"{what} are hopeless: a class mean has {noise:.2g} times its length in noise; {more}"
-    elif noise > _POOR:
+    elif noise > POOR_NOISE:
         yield f"{what} are few: noise is {noise:.0%} of a class mean; {more}"
 
 

@@ -14,7 +14,6 @@ import copy
 import warnings
 
 import torch
-from opacus import GradSampleModule
 from torch import Tensor
 from torch.func import functional_call
 from torch.nn import functional as F
@@ -39,6 +38,8 @@ class CriticTrainer(LearnerBase):
     _private = ("_codes", "_labels", "_optimizers", "feedback")
 
     def _take(self, data: ImageData) -> None:
+        from opacus import GradSampleModule  # slow to import, and no other learner needs it
+
         self._codes = self.encode(data.images, torch.arange(len(data.images)))  # (N, d)
         self._labels = data.labels.to(self.device)  # (N,)
         critic = copy.deepcopy(self.critic)

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from made_records import make_record
 
+from companion.book.measures import G2R, RECALL
 from companion.book.verdicts import (
     PAPER_PARTS,
     answers,
     part_effects,
     short_answers,
+    summary,
     verdicts,
 )
 from companion.studies.committed import committed_records
@@ -70,6 +73,19 @@ def test_part_effects_are_with_minus_without(tmp_path: Path) -> None:
     first, *_ = lines = answers(family).splitlines()
     assert first.startswith("- **Does error feedback help?** Yes: better g2r on MNIST.")
     assert sum(line.startswith("- ") for line in lines) == 3 and "{ref}" not in "".join(lines)
+
+
+def test_a_measure_and_a_data_set_are_said_once(tmp_path: Path) -> None:
+    planted(tmp_path)
+    one = next(e for e in part_effects(committed_records(tmp_path)) if e.measure is G2R)
+    places = [(measure, name) for name in ("mnist", "fashion_mnist") for measure in (G2R, RECALL)]
+    found = [replace(one, measure=m, dataset=name, verdict="worse") for m, name in places]
+    assert summary(found).endswith("worse g2r and recall on MNIST and Fashion-MNIST")
+    found[0] = replace(found[0], verdict="better")
+    assert summary(found) == (
+        "At a price: better g2r on MNIST, but worse recall on MNIST and Fashion-MNIST and g2r on "
+        "Fashion-MNIST"
+    )
 
 
 def test_without_records_every_anchor_stays() -> None:
