@@ -14,7 +14,7 @@ import pytest
 from made_files import numbers
 from torchvision import datasets as tv
 
-from dpgen_core.data import sets as data
+from dpgen_core.data import published
 from dpgen_core.data.sets import available, load
 
 
@@ -65,7 +65,7 @@ def test_a_wrong_download_leaves_no_file(
 def test_the_second_server_is_asked_when_the_first_is_silent(
     server: str, silent: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(data, "DOWNLOAD_SECONDS", 0.5)
+    monkeypatch.setattr(published, "DOWNLOAD_SECONDS", 0.5)
     monkeypatch.setattr(tv.MNIST, "mirrors", [silent, server])
     assert len(load("mnist", "test", root=tmp_path / "fresh").labels) == 12
 
@@ -74,7 +74,7 @@ def test_without_a_network_the_wait_is_bounded_and_the_message_helps(
     idx_root: Path, silent: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("no_proxy", "127.0.0.1")
-    monkeypatch.setattr(data, "DOWNLOAD_SECONDS", 0.3)
+    monkeypatch.setattr(published, "DOWNLOAD_SECONDS", 0.3)
     monkeypatch.setattr(tv.MNIST, "mirrors", [silent, silent])
     fresh = tmp_path / "fresh"
     started = time.monotonic()
@@ -95,10 +95,10 @@ def test_a_name_lookup_that_hangs_is_not_waited_for(monkeypatch: pytest.MonkeyPa
         over.wait(10)
         raise OSError
 
-    monkeypatch.setattr(data.urllib.request, "urlopen", hang)
-    monkeypatch.setattr(data, "DOWNLOAD_SECONDS", 0.2)
+    monkeypatch.setattr(published.urllib.request, "urlopen", hang)
+    monkeypatch.setattr(published, "DOWNLOAD_SECONDS", 0.2)
     started = time.monotonic()
-    assert not data._answers("http://nowhere.invalid/")
+    assert not published._answers("http://nowhere.invalid/")
     assert time.monotonic() - started < 5
     over.set()
 
