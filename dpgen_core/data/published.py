@@ -67,7 +67,7 @@ class PublishedSet:
         what, rule = f"shapes of {self.spec.name}/{subset.split}", "as many labels as images"
         require(len(pixels) == len(labels), what, shapes, rule, "fresh copies of the files")
         rows = subset.rows(len(labels))
-        return pixels[rows].float().div_(255), labels[rows]
+        return pixels[rows].contiguous().float().div_(255), labels[rows]
 
     def train_size(self, folder: Path, side: int) -> int:
         """See `sources.Source`; as published, whether or not the files are there."""

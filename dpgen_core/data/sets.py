@@ -21,9 +21,11 @@ from torch import Tensor
 from dpgen_core.checks import check_choice, check_int, require
 from dpgen_core.data import folders, idx
 from dpgen_core.data.celeba import CelebA
+from dpgen_core.data.cifar import CIFAR10
 from dpgen_core.data.glyphs import Glyphs
 from dpgen_core.data.pictures import check_size
 from dpgen_core.data.sources import DatasetSpec, Source, Subset
+from dpgen_core.data.svhn import SVHN
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,11 @@ def check_pixels(argument: str, images: Tensor) -> None:
     require(low >= 0 and high <= 1, argument, (low, high), "finite, from 0 to 1", fix)
 
 
-_ALL: tuple[Source, ...] = (idx.MNIST, idx.FASHION_MNIST, CelebA(), Glyphs())
+# The order of the book's tables: new ones come last.
+_ALL: tuple[Source, ...] = (
+    *(idx.MNIST, idx.FASHION_MNIST, CelebA(), Glyphs()),
+    *(idx.KMNIST, idx.EMNIST_LETTERS, idx.EMNIST_BALANCED, CIFAR10, SVHN),
+)
 SOURCES: Mapping[str, Source] = {source.spec.name: source for source in _ALL}
 DATASETS: Mapping[str, DatasetSpec] = {name: source.spec for name, source in SOURCES.items()}
 NAMES = (*DATASETS, *folders.SHAPES)
