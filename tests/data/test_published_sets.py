@@ -185,6 +185,8 @@ def test_a_run_of_many_classes_and_one_in_color(
     assert record.privacy["num_records"] == 300
     assert record.privacy["epsilon"]["rdp"] <= 10
     assert record.privacy["class_names"] == list(DATASETS[name].class_names)
+    stated = (record.path / "statement.md").read_text()
+    assert ("turned upright" if name == "emnist_balanced" else "as published") in stated
     with np.load(record.path / "synthetic.npz") as made:
         assert made["images"].shape == (2 * classes, *DATASETS[name].image_shape)
         assert np.bincount(made["labels"]).tolist() == [2] * classes
