@@ -12,7 +12,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.py"))
 # Decimals and percentages are what results look like. These are none.
-FACTS = ("Python 3.11", "CC BY-SA 3.0", "99.9 % confidence", "ends at 8.2 standard")
+FACTS = ("Python 3.11", "CC BY-SA 3.0", "CC BY-SA 4.0", "99.9 % confidence", "ends at 8.2 standard")
 RESULT = re.compile(r"(?<![\w.])\d+\.\d+(?![\w.]*\d)|\b\d+(?:\.\d+)?\s?(?:%|percent|per cent)")
 
 

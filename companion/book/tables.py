@@ -31,6 +31,11 @@ DATASET_TITLES: Mapping[str, str] = MappingProxyType(
         "fashion_mnist": "Fashion-MNIST",
         "celeba": "CelebA 32x32 subset",
         "glyphs": "glyphs",
+        "kmnist": "Kuzushiji-MNIST",
+        "emnist_letters": "EMNIST letters",
+        "emnist_balanced": "EMNIST balanced",
+        "cifar10": "CIFAR-10",
+        "svhn": "SVHN",
     }
 )
 

@@ -10,45 +10,50 @@ from __future__ import annotations
 
 import contextlib
 import zipfile
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import torch
 from PIL import Image
-from torch import Tensor
 
 from dpgen_core.checks import require
+from dpgen_core.data.sources import DatasetSpec, Loaded, Shape, Subset
 
 PREPARED_SIDE = 32
-_WHOLE = {"train": 162_770, "valid": 19_867, "test": 19_962}
+_WHOLE_TRAINING = 162_770
 PARTITIONS = {"train": 0, "valid": 1, "test": 2}
-Pick = Callable[[int], Tensor]  # from the number of records to the rows wanted
-Shape = tuple[int, int, int]
-Loaded = tuple[Tensor, Tensor]  # images and labels
 _FRESH = "a fresh copy of the file"
 
 
-def load_celeba(folder: Path, split: str, pick: Pick, shape: Shape) -> Loaded:
-    """Images float32 in [0, 1], (n, *shape), and labels int64, (n,): 1 is male.
+class CelebA:
+    """A `sources.Source`; at sizes other than 32x32, and where there are no parts, from images."""
 
-    At 32x32 whole images are resized, as in GS-WGAN; at other sizes it is their middle square, as
-    in DPImageBench. Raises `InvalidArgument` for a part that is damaged or missing,
-    `FileNotFoundError` if neither layout is there.
-    """
-    prepared = shape[1] == PREPARED_SIDE and _parts(folder)
-    return (_load_parts if prepared else _load_images)(folder, split, pick, shape)
+    spec = DatasetSpec("celeba", (3, PREPARED_SIDE, PREPARED_SIDE), ("female", "male"))
+    splits = tuple(PARTITIONS)
+
+    def load(self, folder: Path, subset: Subset, shape: Shape) -> Loaded:
+        """See `sources.Source`; label 1 is male.
+
+        At 32x32 whole images are resized, as in GS-WGAN; at other sizes it is their middle square,
+        as in DPImageBench. Raises `InvalidArgument` for a part that is damaged or missing,
+        `FileNotFoundError` if neither layout is there.
+        """
+        prepared = shape[1] == PREPARED_SIDE and _parts(folder)
+        return (_load_parts if prepared else _load_images)(folder, subset, shape)
+
+    def train_size(self, folder: Path, side: int) -> int:
+        """Training records there are; of the whole data set where there are no files."""
+        prepared = _prepared_size(folder, "train") if side == PREPARED_SIDE else None
+        if prepared is not None:
+            return prepared
+        return len(_members(folder, "train")) if _laid_out(folder) else _WHOLE_TRAINING
+
+    def available(self, folder: Path, *, download: bool) -> bool:
+        """Whether either layout is there; nothing can be fetched."""
+        return _prepared_size(folder, "train") is not None or _laid_out(folder)
 
 
-def split_size(folder: Path, split: str, side: int) -> int:
-    """Records of a split, reading no images; of the whole data set where there are no files."""
-    prepared = prepared_size(folder, split) if side == PREPARED_SIDE else None
-    if prepared is not None:
-        return prepared
-    return len(_members(folder, split)) if available(folder) else _WHOLE[split]
-
-
-def available(folder: Path) -> bool:
+def _laid_out(folder: Path) -> bool:
     """Whether torchvision's layout is there; the content of its files is not looked at."""
     base = folder / "celeba"
     tables = ("list_eval_partition", "list_attr_celeba")
@@ -57,7 +62,7 @@ def available(folder: Path) -> bool:
     return all(plain.exists() or packed.exists() for plain, packed in files)
 
 
-def prepared_size(folder: Path, split: str) -> int | None:
+def _prepared_size(folder: Path, split: str) -> int | None:
     """Records of a split in the prepared parts, reading no images; None where there are none."""
     parts = _parts(folder)
     sizes = (int((_npz(part, "partition") == PARTITIONS[split]).sum()) for part in parts)
@@ -86,7 +91,7 @@ def _npz(path: Path, field: str) -> np.ndarray:
     return array
 
 
-def _load_parts(folder: Path, split: str, pick: Pick, shape: Shape) -> Loaded:
+def _load_parts(folder: Path, subset: Subset, shape: Shape) -> Loaded:
     images, labels = [], []
     for path in _parts(folder):
         partition, male, pictures = (_npz(path, f) for f in ("partition", "male", "images"))
@@ -96,10 +101,10 @@ def _load_parts(folder: Path, split: str, pick: Pick, shape: Shape) -> Loaded:
         for field, array, allowed in (("male", male, [0, 1]), ("partition", partition, [0, 1, 2])):
             values, rule = np.unique(array).tolist(), f"in {allowed}"
             require(set(values) <= set(allowed), f"{field} in {path}", values, rule, _FRESH)
-        mine = partition == PARTITIONS[split]
+        mine = partition == PARTITIONS[subset.split]
         images.append(torch.from_numpy(pictures[mine]))
         labels.append(torch.from_numpy(male[mine]))
-    rows = pick(sum(map(len, labels)))
+    rows = subset.rows(sum(map(len, labels)))
     return torch.cat(images)[rows].float().div_(255), torch.cat(labels)[rows].long()
 
 
@@ -125,12 +130,12 @@ def _table(folder: Path, name: str) -> str:
         ) from error
 
 
-def _load_images(folder: Path, split: str, pick: Pick, shape: Shape) -> Loaded:
-    names = _members(folder, split)
+def _load_images(folder: Path, subset: Subset, shape: Shape) -> Loaded:
+    names = _members(folder, subset.split)
     lines = _table(folder, "list_attr_celeba").splitlines()
     column = lines[1].split().index("Male") + 1  # the file's name comes first
     male = {row[0]: row[column] == "1" for row in (line.split() for line in lines[2:])}
-    chosen = [names[row] for row in pick(len(names)).tolist()]
+    chosen = [names[row] for row in subset.rows(len(names)).tolist()]
     unknown = [name for name in chosen if name not in male]
     require(not unknown, "list_attr_celeba", unknown[:5], "a row for every image", _FRESH)
     pixels = np.empty((len(chosen), *shape), dtype=np.uint8)

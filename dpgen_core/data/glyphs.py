@@ -8,6 +8,7 @@ record samples it through a random smooth map, and a random offset sets its stro
 from __future__ import annotations
 
 import functools
+from pathlib import Path
 
 import matplotlib
 import numpy as np
@@ -18,9 +19,11 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from dpgen_core.checks import check_int
+from dpgen_core.data.sources import DIGITS, DatasetSpec, Loaded, Shape, Subset
 from dpgen_core.streams import stream
 
 MAX_RECORDS = 60_000
+_TEST_RECORDS = 10_000
 _SIDE, _BOX = 28, 19  # about as in MNIST: image side and the box a digit fills, in pixels
 _FINE = 4  # samples per pixel of the distance fields
 _BATCH = 1_000  # bounds memory to about 100 MB
@@ -33,6 +36,28 @@ FONTS = (
     *("STIXGeneral", "STIXGeneralBol", "STIXGeneralItalic", "STIXGeneralBolIta"),
     *("cmb10", "cmmi10", "cmr10", "cmss10", "cmtt10"),
 )
+
+
+class Glyphs:
+    """A `sources.Source` that draws what it is asked for."""
+
+    spec = DatasetSpec("glyphs", (1, _SIDE, _SIDE), DIGITS)
+    splits = ("train", "test")
+
+    def load(self, folder: Path, subset: Subset, shape: Shape) -> Loaded:
+        """See `sources.Source`; no training split shares a random stream with any test split."""
+        test = subset.split == "test"
+        count = subset.num_records or (_TEST_RECORDS if test else MAX_RECORDS)
+        images, labels = draw_glyphs(count, seed=2 * subset.seed + test)
+        return images.float().div_(255), labels
+
+    def train_size(self, folder: Path, side: int) -> int:
+        """Records drawn where no number is given."""
+        return MAX_RECORDS
+
+    def available(self, folder: Path, *, download: bool) -> bool:
+        """True: no files are needed."""
+        return True
 
 
 def draw_glyphs(num_records: int, *, seed: int = 0) -> tuple[Tensor, Tensor]:

@@ -48,6 +48,9 @@ _SEEDED = (
 _PREPARED = {
     "celeba": "resized to this size",
     "glyphs": "drawn by this software",
+    **dict.fromkeys(
+        ("emnist_letters", "emnist_balanced"), "turned upright: files hold columns first"
+    ),
     "folder_gray": PREPARED.format(color="in gray"),
     "folder_color": PREPARED.format(color="in RGB"),
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,8 @@ from companion.book.gallery import gallery
 from companion.studies.committed import committed_records, project_root
 from dpgen_core.checks import InvalidArgument
 from dpgen_core.config.make import make_config
+from dpgen_core.data.published import PublishedSet
+from dpgen_core.data.sets import DATASETS, SOURCES
 from dpgen_core.records.record import Record
 
 PUBLISHED = Path(__file__).parents[2] / "book" / "published.csv"
@@ -28,6 +31,28 @@ def test_quality_table_shows_the_recorded_figures(tmp_path: Path) -> None:
     assert row["Frechet distance (own classifier)"] in ("12.35", "12.34")
     assert row["its floor, real against real"] == "0.50"
     assert row["FID"] == row["g2r MLP (%)"] == tables.MISSING  # null and absent, never a number
+
+
+def test_every_data_set_has_a_title_and_those_without_records_have_no_rows(tmp_path: Path) -> None:
+    assert set(tables.DATASET_TITLES) == set(DATASETS)
+    make_record(tmp_path)
+    records = committed_records(tmp_path)
+    for dataset in DATASETS:
+        for view in tables.VIEWS:
+            rows = len(tables.results_table(records, dataset=dataset, view=view))
+            assert rows == (dataset == "mnist")
+        assert len(comparison(records, dataset=dataset)) == (dataset == "mnist")
+    assert "svhn" not in tables.findings(records).lower()
+
+
+def test_the_page_on_data_names_every_set_and_where_its_files_are_looked_for() -> None:
+    page = (PUBLISHED.parent / "reproduce.md").read_text()
+    for name, source in SOURCES.items():
+        (row,) = re.findall(rf"^\| .* \| `{name}` \| (.*) \| .* \|$", page, re.MULTILINE)
+        if isinstance(source, PublishedSet):
+            files = source.files()
+            assert re.search(rf"`{re.escape(files.folder)}/?", row)
+            assert "/*.gz" in row or all(file in row for file in files.sums)
 
 
 def test_privacy_and_cost_tables(tmp_path: Path) -> None:
