@@ -78,12 +78,12 @@ def rule_text(found: Mapping[str, Any]) -> str:
     rule, made = fitted(found), shares(found)
     pairs = zip(made["mean_noise"], made["share"], strict=True)
     gap = max(abs(rule.share(noise) - share) for noise, share in pairs)
+    few, hopeless = (100 * rule.share(noise) for noise in (POOR_NOISE, HOPELESS_NOISE))
     return (
         f"Over {len(made)} releases the noise of a class mean, relative to the longest mean there can "
-        f"be, decides: at {POOR_NOISE:g}, where the command calls records few, about "
-        f"{100 * rule.share(POOR_NOISE):.0f} % of the way from chance to the accuracy of real images is left, "
-        f"and at {HOPELESS_NOISE:g}, where it calls them hopeless, {100 * rule.share(HOPELESS_NOISE):.0f} %. "
-        f"The furthest release is {100 * gap:.0f} % off the curve."
+        f"be, decides: at {POOR_NOISE:g}, where the command calls records few, {few:.0f} % of the way "
+        f"from chance to the accuracy of real images is left, and at {HOPELESS_NOISE:g}, where it calls "
+        f"them hopeless, {hopeless:.0f} %. The furthest release is {100 * gap:.0f} % off the curve."
     )
 
 
