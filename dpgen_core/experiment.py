@@ -130,7 +130,9 @@ def _records(config: ExperimentConfig, root: Path | None) -> Records:
     shape = config.image_shape
     if config.dataset in folders.SHAPES:
         folder = (sets.data_root() if root is None else root).expanduser()
-        return folders.load_pool(config.dataset, folder, shape=shape, maximum=config.maximum)
+        how: dict[str, Any] = {"per_person": config.privacy.images_per_person}
+        how |= {"shape": shape, "maximum": config.maximum}
+        return folders.load_pool(config.dataset, folder, **how)
     wanted: dict[str, Any] = {"num_records": config.privacy.num_records, "seed": config.seed}
     return sets.load(config.dataset, "train", root=root, image_size=shape[1], **wanted)
 
@@ -173,6 +175,7 @@ def _check_plan(config: ExperimentConfig) -> None:
         delta=privacy.delta,
         relation=relation,
         accountant=privacy.accountant,
+        group_size=privacy.group_size,
     )
     rule = f"enough for epsilon {privacy.epsilon:g}: the planned releases spend {spent:.4f}"
     fits = spent <= privacy.epsilon

@@ -62,7 +62,7 @@ dataset_info:
 {described}
 {total} synthetic images, {height} x {width} pixels, {colors}. No picture is of anybody or anything:
 all were drawn from a generator that was learned with differential privacy, epsilon {epsilon} at delta
-{delta}, for one image with its label. `statement.md` says what that means and what it does not cover.
+{delta}, for {privacy["unit"]}. `statement.md` says what that means and what it does not cover.
 
 | label | class | images |
 |---|---|---|

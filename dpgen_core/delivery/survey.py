@@ -27,7 +27,7 @@ from dpgen_core.data.sets import ImageData
 from dpgen_core.delivery.books import planned_ledger
 from dpgen_core.evaluation.classifiers import ARCHITECTURES, train_classifier
 from dpgen_core.prior.gaussian import release_multipliers
-from dpgen_core.records.statement import group_epsilon
+from dpgen_core.records.statement import epsilon_of_group, group_epsilon
 from dpgen_core.training.sampler import prior_basis
 from dpgen_core.training.session import TRAINERS, make_prior
 
@@ -68,12 +68,14 @@ class Survey:
         return lines
 
 
-def survey(folder: Path, *, channels: int, size: int, maximum: float | None) -> Survey:
+def survey(
+    folder: Path, *, channels: int, size: int, maximum: float | None, per_person: int | None = None
+) -> Survey:
     """Look through a folder; raises `InvalidArgument` where `sets.load` would.
 
-    `channels`, `size` and `maximum` are as in `pictures.fit_picture`.
+    `channels`, `size` and `maximum` are as in `pictures.fit_picture`, `per_person` as in `list_folder`.
     """
-    listing = list_folder(folder)
+    listing = list_folder(folder, per_person=per_person)
     sizes: Counter[tuple[int, int]] = Counter()
     modes: Counter[str] = Counter()
     started = time.perf_counter()
@@ -93,12 +95,13 @@ def plan_lines(config: ExperimentConfig, files: int) -> list[str]:
     privacy, (channels, side, _) = config.privacy, config.image_shape
     held_out = files - privacy.num_records if config.evaluated else 0
     colors = "gray" if channels == 1 else "color"
+    unit = "one image" if privacy.images_per_person is None else "a person"
     sentence = next((text for name, text in RECOMMENDED.values() if name == config.method), "")
     lines = [
         f"learned from: {privacy.num_records}, held out for metrics: {held_out}",
         f"made: {side} x {side}, {colors}, from the middle square of each file",
         f"method: {config.method}" + (f", for {sentence}" if sentence else ""),
-        f"budget: epsilon {privacy.epsilon:g} at delta {privacy.delta:g}",
+        f"budget: epsilon {privacy.epsilon:g} at delta {privacy.delta:g} for {unit}",
     ]
     if config.prior.modes:
         lines.append(
@@ -110,8 +113,16 @@ def plan_lines(config: ExperimentConfig, files: int) -> list[str]:
 
 def person_line(config: ExperimentConfig, persons: tuple[int, ...]) -> str:
     """What the guarantee becomes for the person with most images; private."""
-    most, mean = max(persons), sum(persons) / len(persons)
-    ledger = planned_ledger(config).to_dict()
+    most, mean, kept = max(persons), sum(persons) / len(persons), config.privacy.images_per_person
+    ledger, delta = planned_ledger(config).to_dict(), config.privacy.delta
+    if kept is not None:
+        left = sum(max(0, own - kept) for own in persons)
+        one, all_kept = (epsilon_of_group(ledger, delta, size) for size in (1, kept))
+        return (
+            f"images of one person (private): {most} at most, {mean:.1f} on average; {kept} of each are "
+            f"kept at most, {left} of {sum(persons)} left out; epsilon is {bound_text(one)} for one "
+            f"image and {bound_text(all_kept)} for a person"
+        )
     epsilon = group_epsilon({"delta": config.privacy.delta, "ledger": ledger}, most)
     bound = "no useful bound" if epsilon is None else f"epsilon {bound_text(epsilon)}"
     return (
