@@ -38,7 +38,13 @@ def mixture(x: np.ndarray, size: int, rate: float, noise: float, sign: int) -> n
 
 @pytest.mark.parametrize(
     ("size", "rate", "noise", "alpha"),
-    [(2, 0.1, 2.2, 2.5), (5, 0.01, 3.0, 8.0), (3, 0.3, 1.5, 1.3), (8, 0.2, 9.0, 17.0)],
+    [
+        (2, 0.1, 2.2, 2.5),
+        (5, 0.01, 3.0, 8.0),
+        (3, 0.3, 1.5, 1.3),
+        (8, 0.2, 9.0, 17.0),
+        (4, 0.9, 1.0, 6.0),
+    ],
 )
 def test_the_curve_is_that_of_the_binomial_pair(
     size: int, rate: float, noise: float, alpha: float

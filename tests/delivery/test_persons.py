@@ -16,6 +16,7 @@ from scipy.optimize import brentq
 from scipy.stats import norm
 
 from dpgen_core import cli, experiment
+from dpgen_core.checks import InvalidArgument
 from dpgen_core.config.make import make_config
 from dpgen_core.data import folders
 from dpgen_core.data.glyphs import draw_glyphs
@@ -164,6 +165,16 @@ def test_a_run_learns_from_what_was_kept_alone(
         assert sorted(image.numpy().tobytes() for image in learned) == wanted
         text = (record.path / "statement.md").read_text()
         assert ("each for one of the same file name" in text) == (source == "seeded")
+
+
+def test_a_plan_with_the_noise_for_a_record_is_refused(folder: Path, tmp_path: Path) -> None:
+    how = {"method": "gaussian", "profile": "smoke", "epsilon": 3.0, "evaluated": False}
+    config = plan(folder, unit="person", images_per_person=3, **how).config  # type: ignore[arg-type]
+    noise = config.privacy.prior_noise_multiplier
+    config = config.replace(prior_noise_multiplier=noise / 2)
+    with pytest.raises(InvalidArgument, match="enough for epsilon 3: the planned releases spend"):
+        experiment.run_experiment(config, results_dir=tmp_path / "results", root=folder)
+    assert not (tmp_path / "results").exists()
 
 
 @pytest.mark.parametrize(
