@@ -24,10 +24,11 @@ from dpgen_core.data import folders, sets
 from dpgen_core.data.sets import ImageData
 from dpgen_core.evaluation.classifiers import machine_cache
 from dpgen_core.evaluation.metrics import Metric, evaluate
+from dpgen_core.records.bounds import delta_text
 from dpgen_core.records.provenance import provenance
 from dpgen_core.records.record import Record, note_key_removed, write_record
 from dpgen_core.records.sheets import png_bytes, rounds_sheet, sample_sheet
-from dpgen_core.records.statement import delta_text, privacy_facts
+from dpgen_core.records.statement import privacy_facts
 from dpgen_core.training.ranks import ALONE, Ranks
 from dpgen_core.training.sampler import GENERATOR_FILE, to_bytes, usable_device
 from dpgen_core.training.session import Session

@@ -8,7 +8,8 @@ from typing import Any
 
 from dpgen_core.accounting.ledger import bound_text
 from dpgen_core.config.schema import ExperimentConfig
-from dpgen_core.records.statement import delta_text, verbatim
+from dpgen_core.records.bounds import delta_text
+from dpgen_core.records.statement import verbatim
 
 _SIZES = (("n<1K", 10**3), ("1K<n<10K", 10**4), ("10K<n<100K", 10**5), ("100K<n<1M", 10**6))
 

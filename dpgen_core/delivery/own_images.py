@@ -15,8 +15,9 @@ from dpgen_core.config.schema import ExperimentConfig
 from dpgen_core.data.folders import FEWEST_EVALUATED, SHAPES, check_apart, list_folder
 from dpgen_core.data.label_table import check_per_person
 from dpgen_core.delivery.books import Books, digests, name_of, planned_ledger
+from dpgen_core.delivery.forecast import forecast
 from dpgen_core.delivery.handover import check_target, hand_over
-from dpgen_core.delivery.survey import Survey, forecast, person_line, plan_lines, survey
+from dpgen_core.delivery.survey import Survey, person_line, plan_lines, survey
 from dpgen_core.experiment import run_experiment
 from dpgen_core.records.record import Record
 from dpgen_core.training.sampler import check_numbers, usable_device

@@ -13,9 +13,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import torch
 from PIL import Image
 
 from dpgen_core.accounting.ledger import bound_text
@@ -23,17 +21,13 @@ from dpgen_core.config.presets import RECOMMENDED
 from dpgen_core.config.schema import ExperimentConfig
 from dpgen_core.data import pictures
 from dpgen_core.data.folders import Listing, each_file, list_folder
-from dpgen_core.data.sets import ImageData
 from dpgen_core.delivery.books import planned_ledger
-from dpgen_core.evaluation.classifiers import ARCHITECTURES, train_classifier
 from dpgen_core.prior.gaussian import release_multipliers
-from dpgen_core.records.statement import epsilon_of_group, group_epsilon
+from dpgen_core.records.bounds import epsilon_of_group, group_epsilon
 from dpgen_core.training.sampler import prior_basis
-from dpgen_core.training.session import TRAINERS, make_prior
 
 _UNEVEN = 3  # times as many images in the largest class as in the smallest
 _NAMED = 5  # files named of each kind
-_LEAST, _REHEARSED = 500, 2000  # records of a rehearsal
 _POOR, _HOPELESS = 0.3, 1.0  # noise of a class mean, relative to the longest mean there can be
 
 
@@ -155,43 +149,6 @@ def mean_noise(config: ExperimentConfig) -> float:
     name, records = "prior/means", config.privacy.num_records / config.num_classes
     multiplier = release_multipliers(config.privacy.prior_noise_multiplier, prior.num_cells)[name]
     return 2 * multiplier * math.sqrt(prior_basis(config).dim) / records
-
-
-def forecast(config: ExperimentConfig, survey: Survey) -> str:
-    """About how long a run takes and what memory it needs, from a rehearsal on drawn noise."""
-    count = len(survey.listing.files)
-    privacy, images = config.privacy, config.evaluation
-    few = max(_LEAST, min(privacy.num_records, _REHEARSED))
-    scale = privacy.num_records / few
-    small = config.replace(
-        num_records=few, num_shards=max(1, int(privacy.num_shards / scale)), checkpoint_every=1
-    )
-    pixels = torch.rand(few, *config.image_shape, generator=torch.Generator().manual_seed(0))
-    labels = torch.arange(few) % config.num_classes
-    drawn = ImageData("rehearsal", pixels, labels, survey.listing.class_names)
-    seconds, device = survey.seconds * count, torch.device("cpu")
-    clock = time.perf_counter()
-    prior = make_prior(small, drawn, "rehearsal", device=device) if config.prior.modes else None
-    seconds += scale * (time.perf_counter() - clock)
-    trainer = TRAINERS[privacy.learner](small, drawn, "rehearsal", device=device, prior=prior)
-    if privacy.rounds:
-        clock = time.perf_counter()
-        trainer.apply(trainer.compute(0))
-        seconds += scale * privacy.rounds * (time.perf_counter() - clock)
-    clock = time.perf_counter()
-    trainer.sample(labels[:_LEAST])
-    seconds += images.synthetic_records / _LEAST * (time.perf_counter() - clock)
-    if config.evaluated:
-        protocol: dict[str, Any] = {"num_classes": config.num_classes, "seed": 0, "epochs": 1}
-        for records in (10, _LEAST):  # the first time counts what is loaded once
-            clock = time.perf_counter()
-            for name in ARCHITECTURES:
-                train_classifier(pixels[:records], labels[:records], architecture=name, **protocol)
-        seen = min(images.real_records, privacy.num_records) + images.synthetic_records
-        seconds += images.classifier_epochs * seen / _LEAST * (time.perf_counter() - clock)
-    made = min(images.synthetic_records, 60_000)
-    gigabytes = 0.7 + (3 * count + 2 * made) * math.prod(config.image_shape) * 4 / 1e9
-    return f"forecast: about {max(1, round(seconds / 60))} min and {gigabytes:.1f} GB of memory"
 
 
 def _listed(names: tuple[str, ...]) -> str:
