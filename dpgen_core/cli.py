@@ -128,6 +128,10 @@ def _add_own_options(parser: argparse.ArgumentParser) -> None:
     shards = "data owners of methods with rounds; default: 1000, or N / 10 where that is less"
     parser.add_argument("--shards", type=int, dest="num_shards", help=shards)
     parser.add_argument("--maximum", type=float, help=_MAXIMUM)
+    units = "whom the budget is for; a person is named in the column person of a labels.csv"
+    parser.add_argument("--unit", choices=["image", "person"], default="image", help=units)
+    most = "keep at most M images of each person, with --unit person; M is public"
+    parser.add_argument("--per-person", type=int, metavar="M", dest="images_per_person", help=most)
     none_held = "compute no metrics and learn from all images"
     parser.add_argument("--no-evaluation", action="store_false", dest="evaluated", help=none_held)
     parser.add_argument("--seed", type=int, default=0, help="public: of latents and first weights")

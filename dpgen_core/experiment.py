@@ -24,10 +24,11 @@ from dpgen_core.data import folders, sets
 from dpgen_core.data.sets import ImageData
 from dpgen_core.evaluation.classifiers import machine_cache
 from dpgen_core.evaluation.metrics import Metric, evaluate
+from dpgen_core.records.bounds import delta_text
 from dpgen_core.records.provenance import provenance
 from dpgen_core.records.record import Record, note_key_removed, write_record
 from dpgen_core.records.sheets import png_bytes, rounds_sheet, sample_sheet
-from dpgen_core.records.statement import delta_text, privacy_facts
+from dpgen_core.records.statement import privacy_facts
 from dpgen_core.training.ranks import ALONE, Ranks
 from dpgen_core.training.sampler import GENERATOR_FILE, to_bytes, usable_device
 from dpgen_core.training.session import Session
@@ -130,7 +131,9 @@ def _records(config: ExperimentConfig, root: Path | None) -> Records:
     shape = config.image_shape
     if config.dataset in folders.SHAPES:
         folder = (sets.data_root() if root is None else root).expanduser()
-        return folders.load_pool(config.dataset, folder, shape=shape, maximum=config.maximum)
+        how: dict[str, Any] = {"per_person": config.privacy.images_per_person}
+        how |= {"shape": shape, "maximum": config.maximum}
+        return folders.load_pool(config.dataset, folder, **how)
     wanted: dict[str, Any] = {"num_records": config.privacy.num_records, "seed": config.seed}
     return sets.load(config.dataset, "train", root=root, image_size=shape[1], **wanted)
 
@@ -173,6 +176,7 @@ def _check_plan(config: ExperimentConfig) -> None:
         delta=privacy.delta,
         relation=relation,
         accountant=privacy.accountant,
+        group_size=privacy.group_size,
     )
     rule = f"enough for epsilon {privacy.epsilon:g}: the planned releases spend {spent:.4f}"
     fits = spent <= privacy.epsilon

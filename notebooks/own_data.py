@@ -26,8 +26,9 @@
 # Three questions have to be answered by people, not by code:
 #
 # 1. **Who or what is one record?** The guarantee covers one image with its label. If a person has several
-#    images, it does not cover the person: keep one image per person, or divide epsilon by their number and lower
-#    delta too (group privacy, worked out on the {ref}`privacy page <privacy>`).
+#    images, it does not cover the person. With a `labels.csv` whose columns are file, label and person,
+#    `--unit person --per-person 3` keeps at most three images of each and states epsilon for
+#    {ref}`a person <persons>`.
 # 2. **Which budget?** Epsilon 1 is a strong promise and epsilon 10 a weak one, see the
 #    {doc}`budget explorer </book/explorer>`. Choose it *before* looking at results, once: a second run on the
 #    same images is a second release, and whoever has both has up to the sum of the two budgets.
@@ -207,15 +208,16 @@ print(tuple(more.images.shape), more.class_names)
 # ## Exercises
 #
 # :::{admonition} Exercise 1
-# A hospital has 9,000 scans of 3,000 patients, three each, and wants epsilon 3 for every patient. With which
-# `epsilon` and `delta` must it call this code?
+# A hospital has 9,000 scans of 3,000 patients, three each, and wants epsilon 3 for every patient. How
+# does it ask, and what would one scan of each patient change?
 # :::
 #
 # :::{admonition} Solution
 # :class: dropdown
-# With $\varepsilon = 1$: a group of three costs $3 \varepsilon$, and delta grows to
-# $\delta (1 + e^{\varepsilon} + e^{2 \varepsilon})$, so ask for a delta that is twelve times smaller than
-# the one wanted. Keeping one scan per patient and asking for $\varepsilon = 3$ is often better.
+# With a `labels.csv` and `--unit person --per-person 3`. The noise is about three times that for an image,
+# and the sums have three times as many records: the same ratio of noise to signal as with `--per-person 1`,
+# where three scans of a patient show the same. They are worth it as far as they show different things: the
+# spread within a class is then known from more images, and the rounds see more.
 # :::
 #
 # :::{admonition} Exercise 2

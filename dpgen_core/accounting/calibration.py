@@ -53,18 +53,20 @@ def calibrate_noise(
     relation: Relation = "replace-one",
     accountant: Accountant = "rdp",
     other_events: Iterable[Event] = (),
+    group_size: int = 1,
 ) -> float:
     """Smallest noise multiplier with which `rounds` rounds and `other_events` fit the budget.
 
-    Arguments as in `epsilon_spent`; `other_events` are paid from the same `target_epsilon` > 0. The
-    answer is noise std over the contribution bound, its epsilon less than 0.1 % below the target.
+    Arguments as in `epsilon_spent` and `epsilon_of_events`; `other_events` are paid from the same
+    `target_epsilon` > 0. The answer is noise std over the contribution bound, its epsilon less than
+    0.1 % below the target.
 
     Raises:
         BudgetExceeded: `other_events` leave nothing.
         InvalidArgument: a value out of range, or a target that no noise reaches.
     """
     check_target(target_epsilon)
-    setting = Setting(relation, delta, accountant)
+    setting = Setting(relation, delta, accountant, group_size)
     check_rate(sampling_rate)
     check_rounds(rounds)
     others = check_events(other_events)
@@ -77,11 +79,19 @@ def calibrate_noise(
 
 
 def calibrate_gaussian(
-    *, target_epsilon: float, delta: float, relation: Relation, accountant: Accountant
+    *,
+    target_epsilon: float,
+    delta: float,
+    relation: Relation,
+    accountant: Accountant,
+    group_size: int = 1,
 ) -> float:
-    """Smallest noise multiplier (std over sensitivity) of one `GaussianEvent` within the budget."""
+    """Smallest noise multiplier (std over sensitivity) of one `GaussianEvent` within the budget.
+
+    Sensitivity is to one record, whatever the `group_size`, which is as in `epsilon_of_events`.
+    """
     check_target(target_epsilon)
-    setting = Setting(relation, delta, accountant)
+    setting = Setting(relation, delta, accountant, group_size)
     return _least_noise(lambda noise: GaussianEvent("release", noise), (), target_epsilon, setting)
 
 
@@ -107,16 +117,19 @@ def max_rounds(
     return most_fitting(event, others, target_epsilon, setting)
 
 
-def total_variation(events: Iterable[Event], *, relation: Relation = "replace-one") -> float:
-    """Total variation distance (TV) between the outputs of two neighbors, from above, within 1e-4.
+def total_variation(
+    events: Iterable[Event], *, relation: Relation = "replace-one", group_size: int = 1
+) -> float:
+    """Total variation distance (TV) between the outputs of two neighbors, from above.
 
     Whoever tells two equally likely neighbors apart is right with probability (1 + TV) / 2 at most.
-    TV is the smallest delta at which epsilon is 0, by the PLD accountant; 0 without events.
+    TV is the smallest delta at which epsilon is 0, by the PLD accountant, found within 1e-4; 0 without
+    events. `group_size` is as in `epsilon_of_events`.
 
     >>> round(total_variation([GaussianEvent("sum", 1.0)]), 3)  # 2 Phi(1 / 2) - 1
     0.383
     """
-    checked, setting = check_events(events), Setting(relation, 0.5, "pld")
+    checked, setting = check_events(events), Setting(relation, 0.5, "pld", group_size)
     low, high = 0.0, 1.0
     while high - low > 1e-4 and checked:
         middle = (low + high) / 2

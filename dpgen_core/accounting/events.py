@@ -62,41 +62,56 @@ Event = GaussianEvent | SampledGaussianEvent
 
 @dataclass(frozen=True)
 class Setting:
-    """Under which relation, at which delta and by which accountant epsilon is computed."""
+    """Under which relation, at which delta and by which accountant epsilon is computed.
+
+    With a `group_size` m neighbors differ in up to m records, for example the images of one person.
+    """
 
     relation: Relation
     delta: float
     accountant: Accountant
+    group_size: int = 1
 
     def __post_init__(self) -> None:
         rdp.check_delta(self.delta)
         check_choice("relation", self.relation, RELATIONS)
         check_choice("accountant", self.accountant, ACCOUNTANTS)
+        rdp.check_group(self.group_size, self.relation)
         object.__setattr__(self, "delta", float(self.delta))
+        object.__setattr__(self, "group_size", int(self.group_size))
 
     def epsilon(self, events: Iterable[Event]) -> float:
         """`epsilon_of_events` of checked events; cached by what determines the figure."""
-        composition = _compose(events, self.relation)
-        return _epsilon(composition, self.delta, self.relation, self.accountant)
+        composition = _compose(events, self.relation, self.group_size)
+        return _epsilon(composition, self.delta, self.relation, self.accountant, self.group_size)
 
 
 def epsilon_of_events(
-    events: Iterable[Event], *, delta: float, relation: Relation, accountant: Accountant
+    events: Iterable[Event],
+    *,
+    delta: float,
+    relation: Relation,
+    accountant: Accountant,
+    group_size: int = 1,
 ) -> float:
-    """Epsilon at `delta` of all `events` together; 0.0 for none, infinity where none is known."""
+    """Epsilon at `delta` of all `events` together; 0.0 for none, infinity where none is known.
+
+    With a `group_size` m it is for neighbors that differ in up to m records. A plain release is then
+    one of m times its sensitivity; of sampled rounds the Renyi figure is the answer of both accountants.
+    """
     checked = check_events(events)
-    return Setting(relation, delta, accountant).epsilon(checked)
+    return Setting(relation, delta, accountant, group_size).epsilon(checked)
 
 
-def _compose(events: Iterable[Event], relation: Relation) -> Composition:
+def _compose(events: Iterable[Event], relation: Relation, group_size: int) -> Composition:
     plain: list[float] = []
     sampled: dict[tuple[float, float], int] = {}
     for event in events:
         if isinstance(event, GaussianEvent):
-            plain.append(event.count / event.noise_multiplier**2)
+            plain.append(event.count * group_size**2 / event.noise_multiplier**2)
         elif event.sampling_rate == 1.0:  # everybody joins: a plain Gaussian
             reach = 2 if relation == "replace-one" else 1  # sensitivity over C
-            plain.append(event.count * (reach / event.noise_multiplier) ** 2)
+            plain.append(event.count * group_size**2 * (reach / event.noise_multiplier) ** 2)
         else:
             key = (event.noise_multiplier, event.sampling_rate)
             sampled[key] = sampled.get(key, 0) + event.count
@@ -105,16 +120,21 @@ def _compose(events: Iterable[Event], relation: Relation) -> Composition:
 
 @lru_cache(maxsize=1024)
 def _epsilon(
-    composition: Composition, delta: float, relation: Relation, accountant: Accountant
+    composition: Composition,
+    delta: float,
+    relation: Relation,
+    accountant: Accountant,
+    group_size: int,
 ) -> float:
     plain, sampled = composition
     if not plain and not sampled:
         return 0.0
     curve = plain * rdp.ORDERS / 2  # (orders,)
     for noise, rate, count in sampled:
-        curve = curve + count * rdp.cached_curve(noise, rate, relation)
+        curve = curve + count * rdp.cached_curve(noise, rate, relation, group_size)
     by_rdp = rdp.rdp_to_epsilon(curve, delta)
-    if accountant == "rdp":
+    # No library has the loss distribution of a group's antipodal pair.
+    if accountant == "rdp" or (sampled and group_size > 1):
         return by_rdp
     return pld_epsilon(plain, sampled, delta=delta, relation=relation, rdp_epsilon=by_rdp)
 

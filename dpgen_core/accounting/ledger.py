@@ -30,8 +30,9 @@ _KINDS: dict[str, type[Event]] = {
 class Ledger:
     """Append-only record of releases, with an optional budget that no charge can pass.
 
-    All figures are under `relation` and at `delta` in (0, 1). `accountant` decides whether a charge
-    fits the budget `target_epsilon` > 0; None records without a limit.
+    All figures are under `relation`, at `delta` in (0, 1) and for neighbors that differ in up to
+    `group_size` records. `accountant` decides whether a charge fits the budget `target_epsilon` > 0;
+    None records without a limit.
 
     >>> setting = dict(relation="replace-one", delta=1e-5, accountant="rdp")
     >>> ledger = Ledger(**setting, target_epsilon=1.0)
@@ -51,8 +52,9 @@ class Ledger:
         delta: float,
         accountant: Accountant,
         target_epsilon: float | None = None,
+        group_size: int = 1,
     ) -> None:
-        self._setting = Setting(relation, delta, accountant)
+        self._setting = Setting(relation, delta, accountant, group_size)
         if target_epsilon is not None:
             check_target(target_epsilon)
         self._target = target_epsilon
@@ -101,16 +103,22 @@ class Ledger:
         return replace(self._setting, accountant=chosen).epsilon(self._events)
 
     def to_dict(self) -> dict[str, Any]:
-        """Settings and events as plain JSON types; `from_dict` reads them."""
+        """Settings and events as plain JSON types; `from_dict` reads them.
+
+        A group size of 1 is left out, as it was before there were others.
+        """
         names = {cls: kind for kind, cls in _KINDS.items()}
         rows = [{"kind": names[type(event)], **asdict(event)} for event in self._events]
-        return {**self.settings(), "events": rows}
+        settings = self.settings()
+        if self._setting.group_size == 1:
+            del settings["group_size"]
+        return {**settings, "events": rows}
 
     @classmethod
     def from_dict(cls, record: Mapping[str, Any]) -> Ledger:
         """Replay a `to_dict` record, charge by charge; a malformed one raises `InvalidArgument`."""
         wanted = {"relation", "delta", "accountant", "target_epsilon", "events"}
-        good, rule = set(record) == wanted, f"exactly {sorted(wanted)}"
+        good, rule = set(record) - {"group_size"} == wanted, f"exactly {sorted(wanted)}"
         require(good, "record", sorted(record), rule, "to_dict()")
         ledger = cls(**{key: value for key, value in record.items() if key != "events"})
         for row in record["events"]:

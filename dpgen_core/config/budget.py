@@ -204,5 +204,6 @@ def _settled_cells(config: ExperimentConfig) -> int:
 
 def _target(config: ExperimentConfig) -> dict[str, Any]:
     privacy = config.privacy
-    setting = {"delta": privacy.delta, "relation": privacy.relation}
+    setting: dict[str, Any] = {"delta": privacy.delta, "relation": privacy.relation}
+    setting["group_size"] = privacy.group_size
     return setting | {"target_epsilon": privacy.epsilon, "accountant": privacy.accountant}

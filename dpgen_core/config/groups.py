@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from dpgen_core.accounting.events import ACCOUNTANTS, Accountant
-from dpgen_core.accounting.rdp import RELATIONS, Relation
+from dpgen_core.accounting.rdp import LARGEST_GROUP, RELATIONS, Relation
 from dpgen_core.checks import check_choice, check_int, check_real, require
 from dpgen_core.config.budget import LEARNERS
 from dpgen_core.config.presets import DEFAULT_DELTA
@@ -43,6 +43,7 @@ class PrivacyConfig:
     prior_noise_multiplier: float = 0.0  #: noise std over sensitivity of the prior; 0: no prior
     learner: str = "owners"  #: who contributes to a round, a key of `budget.LEARNERS`
     noise_source: NoiseSource = "seeded"  #: see `streams.secret_key`
+    images_per_person: int | None = None  #: m, kept of each person; None: the unit is an image
 
     def __post_init__(self) -> None:
         check_int("num_records", self.num_records, low=1, fix="num_records=60000")
@@ -56,6 +57,9 @@ class PrivacyConfig:
         check_choice("accountant", self.accountant, ACCOUNTANTS)
         check_choice("noise_source", self.noise_source, NOISE_SOURCES)
         check_choice("learner", self.learner, LEARNERS)
+        if self.images_per_person is not None:
+            fix, most = "images_per_person=3", LARGEST_GROUP
+            check_int("images_per_person", self.images_per_person, low=1, high=most, fix=fix)
         check_int("rounds", self.rounds, low=0, fix="rounds=300")
         check_int("num_shards", self.num_shards, low=1, fix="num_shards=1000")
         rule = f"at least num_shards = {self.num_shards}: every shard needs a record (N >= K)"
@@ -69,6 +73,11 @@ class PrivacyConfig:
         # Plain Python types, which hash and print alike.
         for name, kind in (("num_records", int), ("epsilon", float), ("delta", float)):
             object.__setattr__(self, name, kind(getattr(self, name)))
+
+    @property
+    def group_size(self) -> int:
+        """Records in which neighbors differ at most: m, or 1 where the unit is an image."""
+        return self.images_per_person or 1
 
 
 def _check_positive(group: object, **usual: float) -> None:

@@ -28,7 +28,7 @@ from dpgen_core.config.presets import (
     preset,
 )
 from dpgen_core.config.schema import COMPUTED, NOTES, OPTIONS, ExperimentConfig
-from dpgen_core.data import sets
+from dpgen_core.data import folders, sets
 
 
 def make_config(
@@ -65,6 +65,8 @@ def make_config(
             None takes 32, and 28 for one's own in gray.
         **overrides: any other setting by flat name, but those in `schema.COMPUTED`. ``prior_share``
             and ``prior_cells`` take None for what the budget carries, see `budget`.
+            ``images_per_person`` keeps at most so many of each person in one's own ``labels.csv``,
+            and `epsilon` and `delta` are then for a person.
     """
     check_choice("dataset", dataset, sets.NAMES)
     check_choice("method", method, method_names())
@@ -74,7 +76,12 @@ def make_config(
     require(not unknown, "overrides", unknown, rule, "a listed name")
     spec = sets.dataset_spec(dataset, root=root, image_size=image_size)
     hold_out = bool(overrides.get("evaluated", True))
-    available = sets.train_size(dataset, root=root, hold_out=hold_out, image_size=image_size)
+    per_person = overrides.get("images_per_person")
+    if per_person is not None and dataset in folders.SHAPES:
+        folder = (sets.data_root() if root is None else root).expanduser()
+        available = folders.split_size(folder, "train", hold_out=hold_out, per_person=per_person)
+    else:
+        available = sets.train_size(dataset, root=root, hold_out=hold_out, image_size=image_size)
     if num_records is None:
         num_records = min(SMOKE_RECORDS, available) if profile == "smoke" else available
     check_int("num_records", num_records, low=1, high=available, fix=f"num_records={available}")

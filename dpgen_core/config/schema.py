@@ -26,6 +26,7 @@ from dpgen_core.config.groups import (
     PriorConfig,
     PrivacyConfig,
 )
+from dpgen_core.data.folders import SHAPES
 from dpgen_core.data.pictures import check_size
 from dpgen_core.evaluation.metrics import EvaluationSettings
 
@@ -73,6 +74,9 @@ class ExperimentConfig:
         rule = "(1 or 3, side, side)"
         require(shaped, "image_shape", self.image_shape, rule, "a fresh make_config(...)")
         check_size(sides[0])
+        m, rule = self.privacy.images_per_person, "None but for one's own images with a person each"
+        fix = "unit='image'; of a named data set nobody here knows whom an image shows"
+        require(m is None or self.dataset in SHAPES, "images_per_person", m, rule, fix)
         modes = {"basis_modes": self.contribution.basis_modes, "prior_modes": self.prior.modes}
         for name, count in modes.items():
             fix = f"{name}={min(12, sides[0])}"

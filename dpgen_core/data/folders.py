@@ -26,7 +26,7 @@ from torch import Tensor
 
 from dpgen_core.checks import require
 from dpgen_core.data import archives, pictures
-from dpgen_core.data.label_table import TABLE_FILE, read_table
+from dpgen_core.data.label_table import TABLE_FILE, bounded, read_table
 from dpgen_core.streams import HiddenStream, stream
 
 SHAPES: Mapping[str, tuple[int, int, int]] = {  # where no other size is asked for
@@ -48,7 +48,7 @@ class Listing:
     class_names: tuple[str, ...]  #: the subfolders' names, sorted
     files: tuple[tuple[Path, int], ...]  #: path and label, in the order of the file names
     left_out: Mapping[str, tuple[str, ...]]  #: reason -> names of what was passed over
-    persons: tuple[int, ...] = ()  #: images of each person, where a table names them; private
+    persons: tuple[int, ...] = ()  #: images of each person, kept or not, where a table names them
     arrays: np.ndarray | None = None  #: the images of an archive, (N, h, w) or (N, h, w, 3)
 
     def picture(self, place: int) -> Image.Image:
@@ -93,16 +93,20 @@ def class_names(folder: Path) -> tuple[str, ...]:
     return tuple(names)
 
 
-def list_folder(folder: Path) -> Listing:
+def list_folder(folder: Path, *, per_person: int | None = None) -> Listing:
     """Every file that is a picture by its ending, with its class; all others by reason.
 
-    A class without images is no error: whether it has one is up to single records.
+    A class without images is no error: whether it has one is up to single records. With `per_person`
+    at most so many of each person are listed, see `label_table.bounded`.
     """
     names = class_names(folder)
+    if not _is_archive(folder) and (folder / TABLE_FILE).is_file():
+        return _list_table(folder, names, per_person)
+    rule = f"None for images without a {TABLE_FILE}, which says whom they show"
+    fix = f"a {TABLE_FILE} with columns file, label and person, or --unit image (unit='image')"
+    require(per_person is None, "images_per_person", per_person, rule, fix)
     if _is_archive(folder):
         return _list_archive(folder, names)
-    if (folder / TABLE_FILE).is_file():
-        return _list_table(folder, names)
     files: list[tuple[Path, int]] = []
     left_out: dict[str, list[str]] = {}
 
@@ -129,14 +133,18 @@ def list_folder(folder: Path) -> Listing:
     return Listing(folder, names, tuple(sorted(files, key=_by_name)), sorted_out)
 
 
-def _list_table(folder: Path, names: tuple[str, ...]) -> Listing:
+def _list_table(folder: Path, names: tuple[str, ...], per_person: int | None) -> Listing:
     rows, places = read_table(folder), {name: label for label, name in enumerate(names)}
-    files = sorted(((row.path, places[row.label]) for row in rows), key=_by_name)
+    kept = rows if per_person is None else bounded(rows, per_person)
+    files = sorted(((row.path, places[row.label]) for row in kept), key=_by_name)
     listed = {row.path for row in rows}
     there = (path for path in sorted(folder.rglob("*")) if path.is_file() and path not in listed)
     others = tuple(str(path.relative_to(folder)) for path in there if path.name != TABLE_FILE)
     persons = Counter(row.person for row in rows if row.person)
-    left_out = {f"not in {TABLE_FILE}": others} if others else {}
+    used = set(kept)
+    more = tuple(row.file for row in rows if row not in used)
+    reasons = {f"not in {TABLE_FILE}": others, f"beyond {per_person} of one person": more}
+    left_out = {reason: some for reason, some in reasons.items() if some}
     return Listing(folder, names, tuple(files), left_out, tuple(persons.values()))
 
 
@@ -167,9 +175,11 @@ def check_apart(images: Path, **places: Path) -> None:
         require(apart, name, str(at), f"outside the images, {inside}", f"--{name} another folder")
 
 
-def split_size(folder: Path, split: str, *, hold_out: bool = True) -> int:
-    """Records of a split, from the number of files alone."""
-    count = len(list_folder(folder).files)
+def split_size(
+    folder: Path, split: str, *, hold_out: bool = True, per_person: int | None = None
+) -> int:
+    """Records of a split, from the number of files alone; `per_person` is as in `list_folder`."""
+    count = len(list_folder(folder, per_person=per_person).files)
     return len(rows_of_split(count, split, None, hold_out=hold_out))
 
 
@@ -188,14 +198,21 @@ class Pool:
 
 
 def load_pool(
-    name: str, folder: Path, *, shape: tuple[int, int, int], maximum: float | None = None
+    name: str,
+    folder: Path,
+    *,
+    shape: tuple[int, int, int],
+    maximum: float | None = None,
+    per_person: int | None = None,
 ) -> Pool:
     """Read all images of a folder as `shape`, each as in `pictures.fit_picture`.
+
+    `per_person` is as in `list_folder`.
 
     Raises:
         InvalidArgument: some files cannot be read, and are named, or need a `maximum`.
     """
-    listing = list_folder(folder)
+    listing = list_folder(folder, per_person=per_person)
     pixels = np.empty((len(listing.files), *shape), dtype=np.uint8)
     how: dict[str, Any] = {"channels": shape[0], "size": shape[1], "maximum": maximum}
 

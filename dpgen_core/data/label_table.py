@@ -1,17 +1,20 @@
 """Labels from a table: ``labels.csv`` in the folder of the images, with columns ``file`` and ``label``.
 
-A column ``person`` says whom an image shows; it changes no guarantee, and is there to be reported.
-The labels that occur are taken to be public, as the names of class folders are.
+A column ``person`` says whom an image shows: how many images a person has is reported, and `bounded`
+keeps at most m of each. The labels that occur are taken to be public, as the names of class folders
+are, and so is m.
 """
 
 from __future__ import annotations
 
 import csv
+import hashlib
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from dpgen_core.checks import InvalidArgument, require
+from dpgen_core.checks import InvalidArgument, check_int, require
 
 TABLE_FILE = "labels.csv"
 _NAMED = 20  # bad rows that an error names at most
@@ -22,6 +25,7 @@ class Row:
     """One image of the table."""
 
     path: Path
+    file: str  #: as the table has it
     label: str
     person: str  #: empty where the table has no such column
 
@@ -47,7 +51,7 @@ def read_table(folder: Path) -> list[Row]:
     good = {"file", "label"} <= set(columns)
     require(good, f"columns of {table}", columns, "file and label, and perhaps person", fix)
     found = [
-        Row(folder / row["file"], row["label"].strip(), row.get("person", "").strip())
+        Row(folder / row["file"], row["file"], row["label"].strip(), row.get("person", "").strip())
         for row in rows
     ]
     _refuse("labels", [r.label for r in found if not _names_a_folder(r.label)],
@@ -60,6 +64,38 @@ def read_table(folder: Path) -> list[Row]:
     twice = [path for path, count in times.items() if count > 1]
     _refuse("files", twice, "named once: a record counts once", "one row for each file")
     return found
+
+
+def bounded(rows: Sequence[Row], per_person: int) -> list[Row]:
+    """At most so many rows of each person, in their order.
+
+    Which are kept depends on that person's own file names alone: those whose SHA-256 comes first, as
+    the first by name might all show the same. So nobody's rows decide which of another's are kept,
+    and data sets that differ in one person's images differ in `per_person` rows at most. Ours.
+
+    Raises:
+        InvalidArgument: `per_person` is not a whole number of at least 1, or a row names nobody.
+    """
+    check_per_person(per_person)
+    rule, fix = "a table with a column person", "one more column, or --unit image (unit='image')"
+    require(any(row.person for row in rows), TABLE_FILE, "no persons", rule, fix)
+    nameless = [row.path.name for row in rows if not row.person]
+    _refuse("files without a person", nameless, "none: any of them may be of anybody",
+            "a column person with a name in every row, or --unit image (unit='image')")  # fmt: skip
+    by_person: dict[str, list[Row]] = {}
+    for row in rows:
+        by_person.setdefault(row.person, []).append(row)
+    kept = {row for own in by_person.values() for row in sorted(own, key=_digest)[:per_person]}
+    return [row for row in rows if row in kept]
+
+
+def check_per_person(images_per_person: object) -> None:
+    """Require a whole number of at least 1."""
+    check_int("images_per_person", images_per_person, low=1, fix="images_per_person=3")
+
+
+def _digest(row: Row) -> str:
+    return hashlib.sha256(row.file.encode()).hexdigest()
 
 
 def _names_a_folder(label: str) -> bool:

@@ -2,7 +2,8 @@
 
 One file per release in ``.books`` of the results folder, entered *before* the run releases anything,
 so the books never say less than was released. Images are known by the SHA-256 of their files, in any
-folder and under any name; a release counts as an earlier one if it shares a single image. Private.
+folder and under any name; a release counts as an earlier one if it shares a single image. One from
+other images of the same persons is not known. Private.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ class Entry:
     run: str  #: name of its record
     images: frozenset[str]  #: digests of the files it learned from, and of those held out
     ledger: dict[str, Any]  #: of `accounting.ledger.Ledger.to_dict`
+    of_persons: bool  #: at most as many images of each person as the ledger's group size
 
 
 class Books:
@@ -47,7 +49,8 @@ class Books:
                 stored = json.loads(path.read_text())
                 Ledger.from_dict(stored["ledger"])
                 images = frozenset(stored["images"])
-                found.append(Entry(stored["run"], images, stored["ledger"]))
+                persons = bool(stored.get("of_persons", False))
+                found.append(Entry(stored["run"], images, stored["ledger"], persons))
             except (ValueError, KeyError, TypeError) as error:
                 raise InvalidArgument(
                     f"books: received {str(path)!r}, but it must be as it was written ({error}). "
@@ -65,20 +68,30 @@ class Books:
         ]
 
     def summary(self, images: frozenset[str], config: ExperimentConfig) -> dict[str, Any]:
-        """Number of earlier releases, and epsilon of all with this one, at its delta."""
+        """Number of earlier releases, and epsilon of all with this one, at its delta.
+
+        For a person if all kept so many images of each at most, else for one image (``unit``).
+        """
         earlier, privacy = self.earlier(images, config), config.privacy
-        events = [*planned_events(config)]
-        for entry in earlier:
-            events += Ledger.from_dict(entry.ledger).events
+        ledgers = [planned_ledger(config), *(Ledger.from_dict(entry.ledger) for entry in earlier)]
+        groups = [ledger.settings()["group_size"] for ledger in ledgers]
+        bounded = [privacy.images_per_person is not None, *(entry.of_persons for entry in earlier)]
         asked: dict[str, Any] = {"delta": privacy.delta, "relation": privacy.relation}
-        total = epsilon_of_events(events, **asked, accountant="rdp")
-        return {"count": len(earlier), "epsilon": total}
+        total = epsilon_of_events(
+            [event for ledger in ledgers for event in ledger.events],
+            **asked,
+            accountant="rdp",
+            group_size=max(groups) if all(bounded) else 1,
+        )
+        unit = "a person" if all(bounded) else "one image"
+        return {"count": len(earlier), "epsilon": total, "unit": unit}
 
     def enter(self, images: frozenset[str], config: ExperimentConfig, ledger: Ledger) -> None:
         """Write or renew the entry of this run on these images, atomically."""
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         run = config.record_name()
-        entry = {"run": run, "ledger": ledger.to_dict(), "images": sorted(images)}
+        entry: dict[str, Any] = {"run": run, "ledger": ledger.to_dict(), "images": sorted(images)}
+        entry["of_persons"] = config.privacy.images_per_person is not None
         name = f"{run}-{name_of(images)}"
         partial = self.folder / f"{name}.partial"
         with open(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
@@ -96,6 +109,7 @@ def planned_ledger(config: ExperimentConfig) -> Ledger:
         delta=privacy.delta,
         accountant=privacy.accountant,
         target_epsilon=None,
+        group_size=privacy.group_size,
     )
     for event in planned_events(config):
         ledger.charge(event)

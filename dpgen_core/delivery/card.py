@@ -8,7 +8,8 @@ from typing import Any
 
 from dpgen_core.accounting.ledger import bound_text
 from dpgen_core.config.schema import ExperimentConfig
-from dpgen_core.records.statement import delta_text, verbatim
+from dpgen_core.records.bounds import delta_text
+from dpgen_core.records.statement import verbatim
 
 _SIZES = (("n<1K", 10**3), ("1K<n<10K", 10**4), ("10K<n<100K", 10**5), ("100K<n<1M", 10**6))
 
@@ -62,7 +63,7 @@ dataset_info:
 {described}
 {total} synthetic images, {height} x {width} pixels, {colors}. No picture is of anybody or anything:
 all were drawn from a generator that was learned with differential privacy, epsilon {epsilon} at delta
-{delta}, for one image with its label. `statement.md` says what that means and what it does not cover.
+{delta}, for {privacy["unit"]}. `statement.md` says what that means and what it does not cover.
 
 | label | class | images |
 |---|---|---|

@@ -13,14 +13,17 @@ from dpgen_core.config.make import make_config
 from dpgen_core.config.presets import RECOMMENDED
 from dpgen_core.config.schema import ExperimentConfig
 from dpgen_core.data.folders import FEWEST_EVALUATED, SHAPES, check_apart, list_folder
+from dpgen_core.data.label_table import check_per_person
 from dpgen_core.delivery.books import Books, digests, name_of, planned_ledger
+from dpgen_core.delivery.forecast import forecast
 from dpgen_core.delivery.handover import check_target, hand_over
-from dpgen_core.delivery.survey import Survey, forecast, person_line, plan_lines, survey
+from dpgen_core.delivery.survey import Survey, person_line, plan_lines, survey
 from dpgen_core.experiment import run_experiment
 from dpgen_core.records.record import Record
 from dpgen_core.training.sampler import check_numbers, usable_device
 
 Say = Callable[[str], None]
+UNITS = ("image", "person")
 
 
 @dataclass(frozen=True)
@@ -53,6 +56,8 @@ def plan(
     method: str | None = None,
     image_size: int | None = None,
     maximum: float | None = None,
+    unit: str = "image",
+    images_per_person: int | None = None,
     evaluated: bool = True,
     **settings: Any,
 ) -> Plan:
@@ -66,11 +71,14 @@ def plan(
         method: as in `make_config`.
         image_size: likewise.
         maximum: value shown as white in files of more than 8 bits.
+        unit: whom epsilon and delta are for, ``image`` or ``person``: the column of a ``labels.csv``.
+        images_per_person: at most so many of each person are learned from, in the latter case.
         evaluated: hold some out and compute metrics. Fewer than twelve images are all learned from.
         **settings: more of `make_config`.
     """
     folder = images.expanduser()
-    count = len(list_folder(folder).files)
+    _check_unit(unit, images_per_person)
+    count = len(list_folder(folder, per_person=images_per_person).files)
     require(count > 0, "images", str(folder), "a folder with pictures in it", "another folder")
     if method is None:
         kind = kind or ("photographs" if color else "drawings")
@@ -86,6 +94,7 @@ def plan(
         root=folder,
         image_size=image_size,
         maximum=maximum,
+        images_per_person=images_per_person,
         evaluated=evaluated and count >= FEWEST_EVALUATED,
         **settings,
     )
@@ -94,8 +103,21 @@ def plan(
         channels=SHAPES[dataset][0],
         size=config.image_shape[1],
         maximum=maximum,
+        per_person=images_per_person,
     )
     return Plan(folder, config, found)
+
+
+def _check_unit(unit: str, images_per_person: int | None) -> None:
+    check_choice("unit", unit, UNITS)
+    if unit == "person":
+        rule, fix = "a whole number, the most images kept of one", "--per-person 3"
+        given = images_per_person is not None
+        require(given, "images_per_person", None, rule, f"{fix} (images_per_person=3)")
+        check_per_person(images_per_person)
+    else:
+        rule, fix = "None where the unit is an image", "--unit person (unit='person')"
+        require(images_per_person is None, "images_per_person", images_per_person, rule, fix)
 
 
 def check(images: Path, *, results: Path, say: Say = print, **settings: Any) -> Plan:
@@ -175,5 +197,5 @@ def _totals(books: Books, planned: Plan) -> str:
     return (
         f"warning (private): the books have {total['count']} release(s) that share images with these; "
         f"with this one the total is epsilon {bound_text(total['epsilon'])} at delta "
-        f"{privacy.delta:g}, which the statement has a line for"
+        f"{privacy.delta:g} for {total['unit']}, which the statement has a line for"
     )

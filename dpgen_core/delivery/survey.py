@@ -13,9 +13,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import torch
 from PIL import Image
 
 from dpgen_core.accounting.ledger import bound_text
@@ -23,17 +21,13 @@ from dpgen_core.config.presets import RECOMMENDED
 from dpgen_core.config.schema import ExperimentConfig
 from dpgen_core.data import pictures
 from dpgen_core.data.folders import Listing, each_file, list_folder
-from dpgen_core.data.sets import ImageData
 from dpgen_core.delivery.books import planned_ledger
-from dpgen_core.evaluation.classifiers import ARCHITECTURES, train_classifier
 from dpgen_core.prior.gaussian import release_multipliers
-from dpgen_core.records.statement import group_epsilon
+from dpgen_core.records.bounds import epsilon_of_group, group_epsilon
 from dpgen_core.training.sampler import prior_basis
-from dpgen_core.training.session import TRAINERS, make_prior
 
 _UNEVEN = 3  # times as many images in the largest class as in the smallest
 _NAMED = 5  # files named of each kind
-_LEAST, _REHEARSED = 500, 2000  # records of a rehearsal
 # Noise of a class mean, see `mean_noise`. At the first about a fifth of what real images teach is
 # lost, past the second more than half: measured in the book's chapter on own data.
 POOR_NOISE, HOPELESS_NOISE = 0.3, 2.0
@@ -70,12 +64,14 @@ class Survey:
         return lines
 
 
-def survey(folder: Path, *, channels: int, size: int, maximum: float | None) -> Survey:
+def survey(
+    folder: Path, *, channels: int, size: int, maximum: float | None, per_person: int | None = None
+) -> Survey:
     """Look through a folder; raises `InvalidArgument` where `sets.load` would.
 
-    `channels`, `size` and `maximum` are as in `pictures.fit_picture`.
+    `channels`, `size` and `maximum` are as in `pictures.fit_picture`, `per_person` as in `list_folder`.
     """
-    listing = list_folder(folder)
+    listing = list_folder(folder, per_person=per_person)
     sizes: Counter[tuple[int, int]] = Counter()
     modes: Counter[str] = Counter()
     started = time.perf_counter()
@@ -95,12 +91,13 @@ def plan_lines(config: ExperimentConfig, files: int) -> list[str]:
     privacy, (channels, side, _) = config.privacy, config.image_shape
     held_out = files - privacy.num_records if config.evaluated else 0
     colors = "gray" if channels == 1 else "color"
+    unit = "one image" if privacy.images_per_person is None else "a person"
     sentence = next((text for name, text in RECOMMENDED.values() if name == config.method), "")
     lines = [
         f"learned from: {privacy.num_records}, held out for metrics: {held_out}",
         f"made: {side} x {side}, {colors}, from the middle square of each file",
         f"method: {config.method}" + (f", for {sentence}" if sentence else ""),
-        f"budget: epsilon {privacy.epsilon:g} at delta {privacy.delta:g}",
+        f"budget: epsilon {privacy.epsilon:g} at delta {privacy.delta:g} for {unit}",
     ]
     if config.prior.modes:
         lines.append(
@@ -112,8 +109,16 @@ def plan_lines(config: ExperimentConfig, files: int) -> list[str]:
 
 def person_line(config: ExperimentConfig, persons: tuple[int, ...]) -> str:
     """What the guarantee becomes for the person with most images; private."""
-    most, mean = max(persons), sum(persons) / len(persons)
-    ledger = planned_ledger(config).to_dict()
+    most, mean, kept = max(persons), sum(persons) / len(persons), config.privacy.images_per_person
+    ledger, delta = planned_ledger(config).to_dict(), config.privacy.delta
+    if kept is not None:
+        left = sum(max(0, own - kept) for own in persons)
+        one, all_kept = (epsilon_of_group(ledger, delta, size) for size in (1, kept))
+        return (
+            f"images of one person (private): {most} at most, {mean:.1f} on average; {kept} of each are "
+            f"kept at most, {left} of {sum(persons)} left out; epsilon is {bound_text(one)} for one "
+            f"image and {bound_text(all_kept)} for a person"
+        )
     epsilon = group_epsilon({"delta": config.privacy.delta, "ledger": ledger}, most)
     bound = "no useful bound" if epsilon is None else f"epsilon {bound_text(epsilon)}"
     return (
@@ -146,43 +151,6 @@ def mean_noise(config: ExperimentConfig) -> float:
     name, records = "prior/means", config.privacy.num_records / config.num_classes
     multiplier = release_multipliers(config.privacy.prior_noise_multiplier, prior.num_cells)[name]
     return 2 * multiplier * math.sqrt(prior_basis(config).dim) / records
-
-
-def forecast(config: ExperimentConfig, survey: Survey) -> str:
-    """About how long a run takes and what memory it needs, from a rehearsal on drawn noise."""
-    count = len(survey.listing.files)
-    privacy, images = config.privacy, config.evaluation
-    few = max(_LEAST, min(privacy.num_records, _REHEARSED))
-    scale = privacy.num_records / few
-    small = config.replace(
-        num_records=few, num_shards=max(1, int(privacy.num_shards / scale)), checkpoint_every=1
-    )
-    pixels = torch.rand(few, *config.image_shape, generator=torch.Generator().manual_seed(0))
-    labels = torch.arange(few) % config.num_classes
-    drawn = ImageData("rehearsal", pixels, labels, survey.listing.class_names)
-    seconds, device = survey.seconds * count, torch.device("cpu")
-    clock = time.perf_counter()
-    prior = make_prior(small, drawn, "rehearsal", device=device) if config.prior.modes else None
-    seconds += scale * (time.perf_counter() - clock)
-    trainer = TRAINERS[privacy.learner](small, drawn, "rehearsal", device=device, prior=prior)
-    if privacy.rounds:
-        clock = time.perf_counter()
-        trainer.apply(trainer.compute(0))
-        seconds += scale * privacy.rounds * (time.perf_counter() - clock)
-    clock = time.perf_counter()
-    trainer.sample(labels[:_LEAST])
-    seconds += images.synthetic_records / _LEAST * (time.perf_counter() - clock)
-    if config.evaluated:
-        protocol: dict[str, Any] = {"num_classes": config.num_classes, "seed": 0, "epochs": 1}
-        for records in (10, _LEAST):  # the first time counts what is loaded once
-            clock = time.perf_counter()
-            for name in ARCHITECTURES:
-                train_classifier(pixels[:records], labels[:records], architecture=name, **protocol)
-        seen = min(images.real_records, privacy.num_records) + images.synthetic_records
-        seconds += images.classifier_epochs * seen / _LEAST * (time.perf_counter() - clock)
-    made = min(images.synthetic_records, 60_000)
-    gigabytes = 0.7 + (3 * count + 2 * made) * math.prod(config.image_shape) * 4 / 1e9
-    return f"forecast: about {max(1, round(seconds / 60))} min and {gigabytes:.1f} GB of memory"
 
 
 def _listed(names: tuple[str, ...]) -> str:

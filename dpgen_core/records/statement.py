@@ -2,44 +2,61 @@
 
 Everything in it is read from ``config.json`` and ``privacy.json``; its figures are computed anew
 from the ledger, so that statement and ledger cannot drift apart. A record that was written before
-an entry existed lacks its line. No printed bound is below the computed one:
-
-    >>> delta_text(1.23456789e-6), delta_text(tail_delta(2.0, numbers=1), 2)
-    ('1.23457e-06', '2.2e-23')
+an entry existed lacks its line.
 """
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from decimal import ROUND_CEILING, Context
 from typing import Any
 
-from scipy.special import ndtr, ndtri
-
 from dpgen_core.accounting.calibration import total_variation
-from dpgen_core.accounting.events import Accountant, epsilon_of_events
 from dpgen_core.accounting.ledger import Ledger, bound_text
 from dpgen_core.config.budget import LEARNERS, events_of_prior
 from dpgen_core.config.presets import preset
 from dpgen_core.config.schema import ExperimentConfig, defaults
 from dpgen_core.data.folders import SHAPES
 from dpgen_core.data.pictures import PREPARED
-
-Privacy = Mapping[str, Any]  # the content of a record's ``privacy.json``
+from dpgen_core.records.bounds import (
+    REACH,
+    Privacy,
+    delta_text,
+    epsilon_curve,
+    epsilon_of_group,
+    group_epsilon,
+    tail_delta,
+)
 
 STATEMENT_FILE = "statement.md"
+_ONE_BY_ONE = "several records of one person are protected one by one, not together"
+_COUNT_SHOWS = (
+    "how many images of a person are among the records, as the number of records is public"
+)
 OUTSIDE_GUARANTEE = (
     "metrics.json and diagnostics.csv are computed from private records or private state",
     "choosing settings by looking at results on the same records spends budget nobody charged",
-    "several records of one person are protected one by one, not together",
+    _ONE_BY_ONE,
     "other releases from the same records, such as a second run, add to what this one reveals",
 )
-DELTAS = (1e-4, 1e-5, 1e-6, 1e-7, 1e-8)
+# What differs between the statement for an image and that for a person.
+_WORDS: Mapping[bool, Mapping[str, str]] = {
+    False: {
+        "single": "any single record was the one it is",
+        "known": "every record but one, holds two candidates for that one",
+        "kind": "record was",
+        "it": "it",
+        "assumed": "Every image is one record",
+    },
+    True: {
+        "single": "the images of any single person were the ones they are",
+        "known": "every record but those of one person, holds two candidates for those",
+        "kind": "person's images were",
+        "it": "they",
+        "assumed": "Every image is one record, and the table says rightly whom it shows",
+    },
+}
 GROUPS = (2, 5, 10)  # images of one person
-_USELESS = 20.0  # an epsilon above which a bound for a group is not worth printing
-_REACH = -float(ndtri(2.0**-107))  # largest number of `HiddenStream.normal`, 11.9
 _NUMBERS = 10**9  # noise numbers counted per release; none has as many
 _SEEDED = (
     "the noise follows from the public seed, so it can be subtracted; fit for public data "
@@ -78,9 +95,14 @@ def privacy_facts(
     copied = ["relation", "num_records", "delta", "accountant", "num_shards", "sampling_rate"]
     copied += ["max_grad_norm", "noise_multiplier", "prior_noise_multiplier", "noise_source"]
     releasable = privacy.noise_source == "secret"
+    unit, outside = "one image with its label", list(OUTSIDE_GUARANTEE)
+    if (kept := privacy.images_per_person) is not None:
+        copied.append("images_per_person")
+        unit = f"one person, with at most {kept} image{'s' * (kept > 1)} and their labels"
+        outside[outside.index(_ONE_BY_ONE)] = _COUNT_SHOWS
     facts = {
         "mechanism": "; ".join(mechanism),
-        "unit": "one image with its label",
+        "unit": unit,
         **{name: getattr(privacy, name) for name in copied},
         "target_epsilon": privacy.epsilon,
         "epsilon": dict(spent),
@@ -90,7 +112,7 @@ def privacy_facts(
         "restarts": restarts,
         "releasable": releasable,
         "why_not_releasable": None if releasable else _SEEDED,
-        "outside_the_guarantee": list(OUTSIDE_GUARANTEE),
+        "outside_the_guarantee": outside,
     }
     if class_names:
         facts["class_names"] = list(class_names)
@@ -99,61 +121,20 @@ def privacy_facts(
     return facts
 
 
-def epsilon_curve(privacy: Privacy, deltas: Sequence[float] = DELTAS) -> dict[float, float]:
-    """Smallest proved epsilon at each delta in (0, 1), by the tighter of the two accountants."""
-    return {delta: min(_epsilon(privacy, delta, a) for a in ("pld", "rdp")) for delta in deltas}
-
-
-def group_epsilon(privacy: Privacy, size: int) -> float | None:
-    """Epsilon for `size` records replaced together, at the record's delta; None: no useful bound.
-
-    An (e, d) guarantee for one record gives (k e, d (1 + exp(e) + ... + exp((k - 1) e))) for k of
-    them. d is the largest on a grid for which the latter stays within the record's delta.
-    """
-    single = float(privacy["delta"])
-    while size * (epsilon := _epsilon(privacy, single, "rdp")) <= _USELESS:
-        if single * sum(math.exp(i * epsilon) for i in range(size)) <= privacy["delta"]:
-            return size * epsilon_curve(privacy, [single])[single]
-        single /= 2
-    return None
-
-
-def tail_delta(shift: float, numbers: int) -> float:
-    """What the noise's cut tails add to delta in one Gaussian release, from above.
-
-    Numbers of `HiddenStream.normal` end at r = 11.9 standard deviations. Outputs that one data set
-    reaches and its neighbor cannot are covered by no epsilon; with one number shifted by x their
-    probability is f(x) = Phi(x - r). As (f(x) - f(0) - x f'(0)) / x^2 rises up to x = r - 1, the
-    `numbers` n >= 1 of a release whose `shift` s >= 0 is Euclidean, in units of the noise std, add
-    f(s) + (n - 1) f(0) + (sqrt(n) - 1) s f'(0) at most; above s = r - 1 the answer is 1. Ours.
-    """
-    if shift > _REACH - 1:
-        return 1.0
-    slope = math.exp(-(_REACH**2) / 2) / math.sqrt(2 * math.pi)  # f'(0)
-    spread = (numbers - 1) * ndtr(-_REACH) + (math.sqrt(numbers) - 1) * shift * slope
-    return min(1.0, float(ndtr(shift - _REACH) + spread))
-
-
-def delta_text(value: float, digits: int = 6) -> str:
-    """A delta as text with so many significant digits, rounded up: what is printed bounds it."""
-    upward = Context(prec=digits, rounding=ROUND_CEILING)
-    return f"{float(upward.create_decimal(repr(float(value)))):.{digits}g}"
-
-
 def privacy_statement(*, config: ExperimentConfig, run: Mapping[str, Any], privacy: Privacy) -> str:
     """The statement as Markdown, from a record's `config`, `run` and `privacy`."""
     epsilon, delta = privacy["epsilon"], delta_text(privacy["delta"])
     ledger = Ledger.from_dict(privacy["ledger"])
-    variation = total_variation(ledger.events, relation=ledger.settings()["relation"])
+    words = _WORDS["images_per_person" in privacy]
+    asked = {name: ledger.settings()[name] for name in ("relation", "group_size")}
+    variation = total_variation(ledger.events, **asked)
     curve = [(delta_text(d), bound_text(e)) for d, e in epsilon_curve(privacy).items()]
-    groups = {size: group_epsilon(privacy, size) for size in GROUPS}
-    useful = [(k, "no useful bound" if e is None else bound_text(e)) for k, e in groups.items()]
     refusal = f"**Not fit for a release of private data**: {privacy['why_not_releasable']}"
     where = "the record's subfolder `private/`" if privacy["releasable"] else "the record's folder"
     sections: dict[str, Sequence[str]] = {
         "In one sentence": [
             "Whoever sees the synthetic images, the generator and every intermediate release "
-            "learns almost the same whether or not any single record was the one it is: the "
+            f"learns almost the same whether or not {words['single']}: the "
             f"release is ({bound_text(epsilon['pld'])}, {delta})-differentially private "
             f"({bound_text(epsilon['rdp'])} by the looser Renyi accounting).",
             *([] if privacy["releasable"] else ["", refusal]),
@@ -162,15 +143,15 @@ def privacy_statement(*, config: ExperimentConfig, run: Mapping[str, Any], priva
         "The data": _data(config, privacy),
         "What is protected, and how": _protection(config, privacy, ledger),
         "Epsilon at other deltas": _table(("delta", "epsilon"), curve),
-        f"Several images of one person, at delta {delta}": _table(("images", "epsilon"), useful),
+        f"Several images of one person, at delta {delta}": _several(privacy),
         "What it means": [
-            "Suppose somebody knows every record but one, holds two candidates for that one to be "
+            f"Suppose somebody knows {words['known']} to be "
             "equally likely, and sees all that was released. They pick the right one with "
             f"probability {bound_text((1 + variation) / 2)} at most; a coin has 0.5. Whether the "
-            "record was there at all, or what it showed, are questions of this kind."
+            f"{words['kind']} there at all, or what {words['it']} showed, are questions of this kind."
         ],
         "Assumptions": [
-            "* Every image is one record; nobody outside learns who joined a round.",
+            f"* {words['assumed']}; nobody outside learns who joined a round.",
             "* Clip radii, frequency basis and settings do not depend on these records.",
             f"* {_settings(config, privacy)}",
             f"* {_randomness(config, ledger)}",
@@ -195,10 +176,16 @@ def privacy_statement(*, config: ExperimentConfig, run: Mapping[str, Any], priva
     return "\n".join((f"# Privacy statement: {title}\n", *parts))
 
 
-def _epsilon(privacy: Privacy, delta: float, accountant: Accountant) -> float:
-    ledger = Ledger.from_dict(privacy["ledger"])
-    relation = ledger.settings()["relation"]
-    return epsilon_of_events(ledger.events, delta=delta, relation=relation, accountant=accountant)
+def _several(privacy: Privacy) -> list[str]:
+    """What the guarantee becomes for several images of one person, as a table."""
+    kept = privacy.get("images_per_person")
+    if kept is None:
+        groups = {size: group_epsilon(privacy, size) for size in GROUPS}
+    else:
+        ledger, delta = privacy["ledger"], privacy["delta"]
+        groups = {size: epsilon_of_group(ledger, delta, size) for size in sorted({1, kept})}
+    rows = [(k, "no useful bound" if e is None else bound_text(e)) for k, e in groups.items()]
+    return _table(("images", "epsilon"), rows)
 
 
 def _capital(line: str) -> str:
@@ -245,6 +232,8 @@ def _data(config: ExperimentConfig, privacy: Privacy) -> list[str]:
     channels, height, width = config.image_shape
     kind = "gray (1 channel)" if channels == 1 else f"color ({channels} channels)"
     prepared = _PREPARED.get(config.dataset, "as published")
+    kept = privacy.get("images_per_person")
+    most = f", at most {kept} of each person; both numbers are public" if kept else ""
     names, held_out = privacy.get("class_names"), privacy.get("num_held_out")
     if config.maximum is not None:
         prepared += f"; in files of more than 8 bits {config.maximum:g} is white and 0 black"
@@ -254,7 +243,7 @@ def _data(config: ExperimentConfig, privacy: Privacy) -> list[str]:
         "Description": config.description.strip().rstrip("."),
         "Images": f"{height} x {width} pixels, {kind}, {prepared}; values scaled to [0, 1]",
         "Classes": names and f"{', '.join(map(verbatim, names))}; these names are public",
-        "Number of records N": f"{privacy['num_records']}. So many images were trained on",
+        "Number of records N": f"{privacy['num_records']}. So many images were trained on{most}",
         "Held out": held_out and f"{held_out} {use}",
     }
     return _bullets(bullets)
@@ -270,11 +259,17 @@ def _protection(config: ExperimentConfig, privacy: Privacy, ledger: Ledger) -> l
     secret = privacy["noise_source"] == "secret"
     # Only a secret key hides the order of one's own files, see `data.folders`.
     same = "" if secret or config.dataset not in SHAPES else " of the same file name"
+    exchanged = f"one record is exchanged for another{same}"
+    if kept := privacy.get("images_per_person"):
+        exchanged = (
+            f"the images of one person, {kept} at most, are exchanged for as many of another person"
+            f"{same and ', each for one of the same file name'}"
+        )
     key = "from a 256-bit key of the operating system, removed (not wiped) after the run"
     bullets = {
         "Unit of privacy": privacy["unit"],
-        "Neighboring relation": f"{privacy['relation']}. Two data sets are neighbors if one "
-        f"record is exchanged for another{same}; the number of records is public",
+        "Neighboring relation": f"{privacy['relation']}. Two data sets are neighbors if "
+        f"{exchanged}; the number of records is public",
         "Who is trusted": "whoever runs the program sees all records, coins and noise; the "
         "guarantee is central differential privacy with one trusted curator",
         "Mechanism": privacy["mechanism"],
@@ -320,15 +315,16 @@ def _settings(config: ExperimentConfig, privacy: Privacy) -> str:
 def _randomness(config: ExperimentConfig, ledger: Ledger) -> str:
     if config.privacy.learner == "efsgd":
         return "Noise from PyTorch's generator, which is not cryptographic, passes for random."
-    added = 0.0
+    added, size = 0.0, ledger.settings()["group_size"]
     for event in ledger.events:
-        shift, rate = 1 / event.noise_multiplier, getattr(event, "sampling_rate", 0.0)
+        shift, rate = size / event.noise_multiplier, getattr(event, "sampling_rate", 0.0)
         # Both members of a sampled pair are shifted from their common center, in opposite ways.
-        tails = tail_delta(shift, _NUMBERS) + rate * tail_delta(2 * shift, _NUMBERS)
+        joined = min(1.0, size * rate)
+        tails = tail_delta(shift, _NUMBERS) + joined * tail_delta(2 * shift, _NUMBERS)
         added += event.count * tails
     most = f"at most {delta_text(added, 2)}" if added < 1 else "an unknown amount"
     return (
         "Hidden coins and noise cannot be told from true randomness (SHAKE-256 under a key that "
-        f"nobody else holds). Noise ends at {_REACH:.1f} standard deviations, which adds {most} to "
+        f"nobody else holds). Noise ends at {REACH:.1f} standard deviations, which adds {most} to "
         "delta."
     )

@@ -60,6 +60,7 @@ class Session:
             delta=privacy.delta,
             accountant=privacy.accountant,
             target_epsilon=privacy.epsilon,
+            group_size=privacy.group_size,
         )
         for line in workspace.journal:
             self._charge(self.ledger, line.name, line.index, line.attempt)

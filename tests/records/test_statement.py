@@ -20,17 +20,15 @@ from companion.studies.committed import committed_records
 from dpgen_core.accounting import GaussianEvent, Ledger, epsilon_of_events
 from dpgen_core.config.make import make_config
 from dpgen_core.experiment import run_experiment
-from dpgen_core.records.record import Record
-from dpgen_core.records.statement import (
+from dpgen_core.records.bounds import (
     DELTAS,
-    STATEMENT_FILE,
     delta_text,
     epsilon_curve,
     group_epsilon,
-    privacy_facts,
-    privacy_statement,
     tail_delta,
 )
+from dpgen_core.records.record import Record
+from dpgen_core.records.statement import STATEMENT_FILE, privacy_facts, privacy_statement
 from dpgen_core.streams import HiddenStream
 
 ROOT = Path(__file__).parents[2]
