@@ -99,8 +99,8 @@ planned = check(Path(folder), results=results, **settings)
 # (how-many-records)=
 # ## How many records are enough?
 #
-# What a release averages over is one class, and the noise does not get smaller with the class. So the number of
-# records *per class* decides, together with epsilon. {ref}`The figure <fig-record-counts>` shows it for the three
+# A release averages over one class, and a smaller class does not get less noise. So the number of records *per
+# class* decides, together with epsilon. {ref}`The figure <fig-record-counts>` shows it for the three
 # kinds of images that `--kind` knows: accuracy of a small CNN that learned from ten thousand synthetic images,
 # on real test images. The dashed line is the same CNN on the records themselves, ten thousand at most.
 
@@ -127,8 +127,10 @@ Markdown(rule_text(measured))
 record_count_table(measured)
 
 # %% [markdown]
-# `check` knows this rule and warns by it. A larger epsilon, fewer classes or more records help; another method seldom
-# does.
+# `check` knows these rules and warns by them. Noise is the length of the noise of a class mean, relative to the
+# longest mean that there can be. It falls with the number of records per class and with epsilon, by which a budget
+# that is ten times smaller asks for ten times as many records. Faces need far less of it than digits: the two classes
+# differ in little.
 #
 # ## The run
 #

@@ -1,4 +1,4 @@
-"""How many records a budget needs: accuracy against N, and the rule that `dpgen check` warns by."""
+"""How many records a budget needs: accuracy against N, and the rules that `dpgen check` warns by."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from matplotlib.figure import Figure
 
 from companion.book.figures import COLORS
 from companion.book.tables import DATASET_TITLES
-from companion.studies.record_counts import fitted, shares
-from dpgen_core.delivery.survey import HOPELESS_NOISE, POOR_NOISE
+from companion.studies.record_counts import KINDS, fitted, shares
+from dpgen_core.delivery.survey import LIMITS
 from dpgen_core.records.sheets import new_figure
 
 _MARKS = ("o", "s", "^")
 
 
 def record_count_figure(found: Mapping[str, Any]) -> Figure:
-    """A panel of accuracy by budget for each data set, and one of the rule over all of them.
+    """A panel of accuracy by budget for each data set, and one of all releases with their rules.
 
     Args:
         found: from `load_record_counts`.
@@ -35,7 +35,7 @@ def record_count_figure(found: Mapping[str, Any]) -> Figure:
         *grid[0].get_legend_handles_labels(),
         **{"loc": "outside upper center", "ncols": 4, "frameon": False, "fontsize": 10},
     )
-    _rule(grid[len(names)], made, found)
+    _rules(grid[len(names)], made, found)
     for axes in list(grid)[len(names) + 1 :]:
         axes.set_axis_off()
     return figure
@@ -54,8 +54,8 @@ def record_count_alt(found: Mapping[str, Any]) -> str:
             f"{100 * most['accuracy']:.0f} % ({most['num_records']:,.0f}, {most['epsilon']:g})"
         )
     return (
-        f"Accuracy rises with the number of records and with epsilon: {'; '.join(said)}. A last panel "
-        "has all releases near one falling curve of accuracy against noise."
+        f"Accuracy rises with the number of records and with epsilon: {'; '.join(said)}. In a last panel "
+        "the releases of each data set lie near a falling curve of accuracy against noise."
     )
 
 
@@ -74,17 +74,20 @@ def record_count_table(found: Mapping[str, Any]) -> pd.DataFrame:
 
 
 def rule_text(found: Mapping[str, Any]) -> str:
-    """The rule in a sentence."""
-    rule, made = fitted(found), shares(found)
-    pairs = zip(made["mean_noise"], made["share"], strict=True)
-    gap = max(abs(rule.share(noise) - share) for noise, share in pairs)
-    few, hopeless = (100 * rule.share(noise) for noise in (POOR_NOISE, HOPELESS_NOISE))
-    return (
-        f"Over {len(made)} releases the noise of a class mean, relative to the longest mean there can "
-        f"be, decides: at {POOR_NOISE:g}, where the command calls records few, {few:.0f} % of the way "
-        f"from chance to the accuracy of real images is left, and at {HOPELESS_NOISE:g}, where it calls "
-        f"them hopeless, {hopeless:.0f} %. The furthest release is {100 * gap:.0f} % off the curve."
-    )
+    """A Markdown list: what the command calls few and hopeless for each kind, and how well that fits."""
+    made, lines = shares(found), []
+    for name, rows in made.groupby("dataset", sort=False):
+        rule, kind = fitted(found, str(name)), KINDS[str(name)]
+        few, hopeless = LIMITS[kind]
+        left = [100 * rule.share(noise) for noise in (few, hopeless)]
+        pairs = zip(rows["mean_noise"], rows["share"], strict=True)
+        gap = 100 * max(abs(rule.share(noise) - share) for noise, share in pairs)
+        lines.append(
+            f"- `{kind}` ({DATASET_TITLES[str(name)]}): few past a noise of {few:g}, where "
+            f"{left[0]:.0f} % of what real images teach is left, hopeless past {hopeless:g}, where "
+            f"{left[1]:.0f} % is. The furthest of {len(rows)} releases is {gap:.0f} points off its curve."
+        )
+    return "\n".join(lines)
 
 
 def _of(found: Mapping[str, Any], dataset: str) -> pd.DataFrame:
@@ -114,27 +117,21 @@ def _accuracies(axes: Axes, rows: pd.DataFrame, title: str) -> None:
     _finish(axes, "g2r (%)", title)
 
 
-def _rule(axes: Axes, made: pd.DataFrame, found: Mapping[str, Any]) -> None:
+def _rules(axes: Axes, made: pd.DataFrame, found: Mapping[str, Any]) -> None:
     for place, (name, rows) in enumerate(made.groupby("dataset", sort=False)):
-        color, mark = COLORS[place + 3], _MARKS[place % 3]
-        label = DATASET_TITLES[str(name)]
-        axes.plot(
-            rows["mean_noise"], 100 * rows["share"], mark, color=color, markersize=4, label=label
-        )
-    if len(made) >= 3:
-        noise = np.geomspace(made["mean_noise"].min(), made["mean_noise"].max(), 100)
-        rule = fitted(found)
-        axes.plot(noise, [100 * rule.share(value) for value in noise], color="black", linewidth=1)
-    for noise_level, name in ((POOR_NOISE, "few"), (HOPELESS_NOISE, "hopeless")):
-        axes.axvline(noise_level, color="gray", linestyle=":", linewidth=1)
-        axes.annotate(
-            name, (noise_level, 1.0), xycoords=("data", "axes fraction"), fontsize=9,
-            xytext=(2, -9), textcoords="offset points", color="dimgray",
-        )  # fmt: skip
+        color, title = COLORS[place + 3], DATASET_TITLES[str(name)]
+        noise, share = rows["mean_noise"], 100 * rows["share"]
+        axes.plot(noise, share, _MARKS[place % 3], color=color, markersize=4, label=title)
+        if len(rows) >= 3:
+            rule = fitted(found, str(name))
+            along = np.geomspace(noise.min(), noise.max(), 100)
+            axes.plot(along, [100 * rule.share(value) for value in along], color=color, linewidth=1)
+    for left in (80, 50):
+        axes.axhline(left, color="gray", linestyle=":", linewidth=1)
     axes.set_xscale("log")
     axes.set_xlabel("noise of a class mean", fontsize=10)
     axes.legend(fontsize=8, frameon=False)
-    _finish(axes, "% of real images' accuracy", "All releases")
+    _finish(axes, "% of the accuracy left", "All releases")
 
 
 def _finish(axes: Axes, y_label: str, title: str) -> None:

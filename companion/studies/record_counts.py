@@ -5,8 +5,8 @@ permutation, trains the CNN of the metrics on what it samples, and adds the accu
 images to ``results/record_counts.json``; what is there already is left alone, so that it may be
 stopped at any moment. The same CNN trained on the N records themselves is the measure to compare with.
 
-The `fitted` rule says which share of the accuracy is left at which noise. `dpgen check` warns by it
-(`delivery.survey`).
+The rule `fitted` to a data set says which share of the accuracy is left at which noise. `dpgen check`
+warns by it (`delivery.survey.LIMITS`).
 """
 
 from __future__ import annotations
@@ -162,13 +162,14 @@ def shares(found: Mapping[str, Any]) -> pd.DataFrame:
     return made
 
 
-def fitted(found: Mapping[str, Any]) -> Rule:
-    """The rule that is nearest to the measured shares of all data sets together.
+def fitted(found: Mapping[str, Any], dataset: str) -> Rule:
+    """The rule that is nearest to the measured shares of a data set.
 
     Raises:
         InvalidArgument: fewer than three releases were measured.
     """
     made = shares(found)
+    made = made[made["dataset"] == dataset]
     fix = "python -m companion.studies.record_counts"
     require(len(made) >= 3, "found", len(made), "three measured releases or more", fix)
     noise, share = made["mean_noise"].to_numpy(float), made["share"].to_numpy(float)

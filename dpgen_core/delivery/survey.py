@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from PIL import Image
 
@@ -28,9 +29,21 @@ from dpgen_core.training.sampler import prior_basis
 
 _UNEVEN = 3  # times as many images in the largest class as in the smallest
 _NAMED = 5  # files named of each kind
-# Noise of a class mean, see `mean_noise`. At the first about a fifth of what real images teach is
-# lost, past the second more than half: measured in the book's chapter on own data.
-POOR_NOISE, HOPELESS_NOISE = 0.3, 2.0
+
+
+class Limits(NamedTuple):
+    """Noise of a class mean, see `mean_noise`, up to which a release is worth its budget."""
+
+    few: float  #: past it more than a fifth of what real images teach is lost
+    hopeless: float  #: past it more than half
+
+
+# By kind of images, for the method recommended for it. Measured: the book's chapter on own data.
+LIMITS: Mapping[str, Limits] = {
+    "drawings": Limits(0.3, 1.5),
+    "strokes": Limits(0.5, 0.9),
+    "photographs": Limits(0.03, 0.4),
+}
 
 
 @dataclass(frozen=True)
@@ -131,15 +144,21 @@ def warnings(config: ExperimentConfig) -> Iterator[str]:
     """Where the budget is too small for so few records, from public figures alone."""
     if not config.prior.modes:
         return
-    noise = mean_noise(config)
+    noise, limits = mean_noise(config), LIMITS[_kind(config)]
     records = config.privacy.num_records / config.num_classes
-    enough = math.ceil(records * noise / POOR_NOISE)
+    enough = math.ceil(records * noise / limits.few)
     what = f"{records:.0f} records per class at epsilon {config.privacy.epsilon:g}"
     more = f"about {enough} per class would do, or a larger epsilon"
-    if noise > HOPELESS_NOISE:
+    if noise > limits.hopeless:
         yield f"{what} are hopeless: a class mean has {noise:.2g} times its length in noise; {more}"
-    elif noise > POOR_NOISE:
+    elif noise > limits.few:
         yield f"{what} are few: noise is {noise:.0%} of a class mean; {more}"
+
+
+def _kind(config: ExperimentConfig) -> str:
+    """What the images are taken for: a key of `LIMITS`."""
+    usual = "photographs" if config.image_shape[0] == 3 else "drawings"
+    return next((kind for kind, (name, _) in RECOMMENDED.items() if name == config.method), usual)
 
 
 def mean_noise(config: ExperimentConfig) -> float:

@@ -11,12 +11,13 @@ from companion.book.record_count_figure import (
     record_count_table,
     rule_text,
 )
+from dpgen_core.delivery.survey import LIMITS
 from dpgen_core.records.sheets import png_bytes
 
 
 def test_panels_hold_every_point() -> None:
     figure = record_count_figure(made())
-    mnist, celeba, rule, empty = figure.axes
+    mnist, celeba, rules, empty = figure.axes
     assert [axes.get_title(loc="left") for axes in (mnist, celeba)] == [
         "MNIST",
         "CelebA 32x32 subset",
@@ -24,7 +25,7 @@ def test_panels_hold_every_point() -> None:
     ours = next(line for line in mnist.lines if line.get_label() == "epsilon 1")
     assert list(ours.get_xdata()) == [50, 500, 5000]  # by class
     assert ours.get_ydata()[0] == pytest.approx(100 * (0.1 + RULE.share(1.2) * 0.89))
-    shown = {round(float(x), 3) for line in rule.lines[:2] for x in line.get_xdata()}
+    shown = {round(float(x), 3) for line in (rules.lines[0], rules.lines[2]) for x in line.get_xdata()}
     assert shown == {1.2, 0.4, 0.05}
     assert not empty.axison and png_bytes(figure).startswith(b"\x89PNG")
 
@@ -38,4 +39,6 @@ def test_words_and_table_quote_the_figures() -> None:
     table = record_count_table(made())
     assert list(table.columns) == ["epsilon 1", "the records"]
     assert table.loc[("CelebA 32x32 subset", 500), "the records"] == 85.0
-    assert "furthest release is 0 % off" in rule_text(made())
+    words = rule_text(made())
+    assert f"- `strokes` (MNIST): few past a noise of {LIMITS['strokes'].few:g}" in words
+    assert words.count("The furthest of 3 releases is 0 points off its curve.") == 2

@@ -153,7 +153,7 @@ DEEP = {
 }
 MONEY = ("$0-$50", "$50_$100", "50%{x}", "grün")
 CASES = [
-    Case("60 files", "a warning that so few carry nothing", says=("hopeless",), shown=same),
+    Case("60 files", "a warning that these are few", says=("are few",), shown=same),
     Case("600 files", "a set", filled(counts=(300, 300)), shown=same, records=600),
     *(
         Case(
