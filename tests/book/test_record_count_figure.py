@@ -25,7 +25,9 @@ def test_panels_hold_every_point() -> None:
     ours = next(line for line in mnist.lines if line.get_label() == "epsilon 1")
     assert list(ours.get_xdata()) == [50, 500, 5000]  # by class
     assert ours.get_ydata()[0] == pytest.approx(100 * (0.1 + RULE.share(1.2) * 0.89))
-    shown = {round(float(x), 3) for line in (rules.lines[0], rules.lines[2]) for x in line.get_xdata()}
+    shown = {
+        round(float(x), 3) for line in (rules.lines[0], rules.lines[2]) for x in line.get_xdata()
+    }
     assert shown == {1.2, 0.4, 0.05}
     assert not empty.axison and png_bytes(figure).startswith(b"\x89PNG")
 
