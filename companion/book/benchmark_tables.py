@@ -10,6 +10,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from companion.book.figures import COLORS
+from companion.book.tables import MISSING
 from companion.studies.benchmark_results import Benchmarks
 
 Columns = dict[str, Callable[[Any], Any]]  # heading -> how to read it from a measurement
@@ -101,7 +102,8 @@ def minutes_table(found: Benchmarks) -> pd.DataFrame:
         "memory (GB)": itemgetter("memory_gb"),
     }
     parts = (found.get(part, []) for part in ("test", "book", "book-without-data", "metrics"))
-    return measurements({"minutes": [row for part in parts for row in part]}, "minutes", columns)
+    rows = {"minutes": [row for part in parts for row in part]}
+    return measurements(rows, "minutes", columns).astype(object).fillna(MISSING)
 
 
 def measurements(found: Benchmarks, part: str, columns: Columns) -> pd.DataFrame:

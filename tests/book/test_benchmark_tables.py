@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from companion.book import benchmark_tables
+from companion.book.tables import MISSING
 from companion.studies.benchmark_results import BENCHMARKS_FILE, load_benchmarks
 
 ROOT = Path(__file__).parents[2]
@@ -83,3 +84,13 @@ def test_committed_ratios_are_those_of_the_committed_times() -> None:
         assert row["ratio"] == pytest.approx(row["ours_seconds"] / row["opacus_seconds"])
     for row in found["ranks"]:
         assert row["ratio"] == pytest.approx(row["one_rank_seconds"] / row["two_ranks_seconds"])
+
+
+def test_minutes_without_a_goal_say_so() -> None:
+    rows = [
+        {"what": "make book", "minutes": 8.0, "goal_minutes": 9.0, "memory_gb": 3.5},
+        {"what": "metrics", "minutes": 0.5, "goal_minutes": None, "memory_gb": 1.5},
+    ]
+    table = benchmark_tables.minutes_table({"book": rows[:1], "metrics": rows[1:]})
+    assert table["goal"].tolist() == [9.0, MISSING]
+    assert table.loc["make book", "minutes"] == 8.0
