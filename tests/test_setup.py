@@ -64,6 +64,16 @@ def test_conda_environment_agrees_with_pyproject() -> None:
     assert f"python{pyproject()['project']['requires-python']}" in conda
 
 
+def test_no_committed_file_is_large() -> None:
+    """Every clone carries it for ever: an archive of the whole project was nearly among them."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    paths = [ROOT / name for name in listed.stdout.split("\0") if name]
+    large = [str(path) for path in paths if path.is_file() and path.stat().st_size > 2_000_000]
+    assert not large
+
+
 @pytest.mark.xdist_group("kept together")
 @pytest.mark.skipif("PYTEST_XDIST_WORKER" not in os.environ, reason="one process runs all tests")
 def test_tests_that_share_a_costly_fixture_stay_together(request: pytest.FixtureRequest) -> None:

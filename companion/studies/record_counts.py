@@ -11,7 +11,6 @@ warns by it (`delivery.survey.LIMITS`).
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
 import time
@@ -25,7 +24,7 @@ import pandas as pd
 import torch
 from scipy.optimize import curve_fit
 
-from companion.studies.committed import project_root
+from companion.studies.resumable import make_missing
 from companion.studies.train_alone import train_alone
 from dpgen_core.checks import require
 from dpgen_core.config.make import make_config
@@ -183,19 +182,12 @@ def _curve(noise: Any, half: float, slope: float) -> Any:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Command line."""
-    parser = argparse.ArgumentParser(
-        prog="python -m companion.studies.record_counts", description=(__doc__ or "").split("\n")[0]
+    return make_missing(
+        *("record_counts", (__doc__ or "").split("\n")[0], arguments),
+        missing=missing,
+        run_all=run_all,
+        named=Point.name,
     )
-    parser.add_argument("--results", type=Path, default=None, help="default: results of the clone")
-    parser.add_argument("--list", action="store_true", help="only list what is missing")
-    options = parser.parse_args(arguments)
-    results = options.results or project_root() / "results"
-    left = missing(results)
-    if options.list:
-        print(*(point.name() for point in left), sep="\n")
-    else:
-        run_all(left, results)
-    return 0
 
 
 if __name__ == "__main__":

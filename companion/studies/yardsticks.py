@@ -8,7 +8,6 @@ method, budget and seed: curve and dither change nothing before the sampling.
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
 import time
@@ -19,7 +18,7 @@ from typing import Any
 
 import torch
 
-from companion.studies.committed import project_root
+from companion.studies.resumable import make_missing
 from companion.studies.train_alone import train_alone
 from dpgen_core.config.make import make_config
 from dpgen_core.config.schema import ExperimentConfig
@@ -141,19 +140,12 @@ def _short(answer: Mapping[str, Any]) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Command line."""
-    parser = argparse.ArgumentParser(
-        prog="python -m companion.studies.yardsticks", description=__doc__
+    return make_missing(
+        *("yardsticks", __doc__, arguments),
+        missing=missing,
+        run_all=run_all,
+        named=lambda pair: f"{pair[1]}: {pair[0].name()}",
     )
-    parser.add_argument("--results", type=Path, default=None, help="default: results of the clone")
-    parser.add_argument("--list", action="store_true", help="only list what is missing")
-    options = parser.parse_args(arguments)
-    results = options.results or project_root() / "results"
-    left = missing(results)
-    if options.list:
-        print(*(f"{protocol}: {one.name()}" for one, protocol in left), sep="\n")
-    else:
-        run_all(left, results)
-    return 0
 
 
 if __name__ == "__main__":

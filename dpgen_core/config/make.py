@@ -28,7 +28,7 @@ from dpgen_core.config.presets import (
     preset,
 )
 from dpgen_core.config.schema import COMPUTED, NOTES, OPTIONS, ExperimentConfig
-from dpgen_core.data import folders, sets
+from dpgen_core.data import sets
 
 
 def make_config(
@@ -75,13 +75,13 @@ def make_config(
     unknown, rule = sorted(set(overrides) - settable), f"among {', '.join(sorted(settable))}"
     require(not unknown, "overrides", unknown, rule, "a listed name")
     spec = sets.dataset_spec(dataset, root=root, image_size=image_size)
-    hold_out = bool(overrides.get("evaluated", True))
-    per_person = overrides.get("images_per_person")
-    if per_person is not None and dataset in folders.SHAPES:
-        folder = (sets.data_root() if root is None else root).expanduser()
-        available = folders.split_size(folder, "train", hold_out=hold_out, per_person=per_person)
-    else:
-        available = sets.train_size(dataset, root=root, hold_out=hold_out, image_size=image_size)
+    available = sets.train_size(
+        dataset,
+        root=root,
+        hold_out=bool(overrides.get("evaluated", True)),
+        image_size=image_size,
+        per_person=overrides.get("images_per_person"),
+    )
     if num_records is None:
         num_records = min(SMOKE_RECORDS, available) if profile == "smoke" else available
     check_int("num_records", num_records, low=1, high=available, fix=f"num_records={available}")

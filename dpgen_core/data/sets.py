@@ -175,16 +175,17 @@ def train_size(
     root: Path | str | None = None,
     hold_out: bool = True,
     image_size: int | None = None,
+    per_person: int | None = None,
 ) -> int:
     """Records in the training split, reading no images; of CelebA, those that are there.
 
-    Of one's own folder none are held out with ``hold_out=False``. `image_size` is as in
-    `dataset_spec`.
+    Of one's own folder none are held out with ``hold_out=False``, and at most `per_person` of each
+    person count, as in `folders.list_folder`. `image_size` is as in `dataset_spec`.
     """
     check_choice("dataset", name, NAMES)
     folder = _root(root)
     if name in folders.SHAPES:
-        return folders.split_size(folder, "train", hold_out=hold_out)
+        return folders.split_size(folder, "train", hold_out=hold_out, per_person=per_person)
     source = SOURCES[name]
     return source.train_size(folder, image_size or source.spec.image_shape[1])
 
