@@ -35,7 +35,8 @@ help: ## List the targets
 
 book: $(STAMP) ## Run the notebooks and build the book (PROFILE=smoke, quick or paper)
 	$(BIN)/python -m companion.book.build execute --profile $(PROFILE)
-	$(BIN)/jupyter-book build -W -n --keep-going .
+	@echo "Building the pages: warnings alone are printed, and each one is an error"
+	$(BIN)/jupyter-book build -q -W -n --keep-going .
 	@echo "Open _build/html/index.html"
 
 test: $(STAMP) ## Check style and types, run the tests and the doctests
