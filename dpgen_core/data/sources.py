@@ -73,7 +73,7 @@ class Source(Protocol):
         """Names of its splits, ``train`` and ``test`` among them."""
 
     def load(self, folder: Path, subset: Subset, shape: Shape) -> Loaded:
-        """Images float32 in [0, 1], (n, *shape), and labels int64 in 0..classes-1, (n,).
+        """Images float32 in [0, 1], (n, c, h, w), and labels int64 in 0..classes-1, (n,).
 
         `folder` is the data folder, which may be read-only; `shape` is that of the spec, but for
         data sets of `sets.SIZED`. Raises `InvalidArgument` for damaged files, `FileNotFoundError`
