@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from companion.book import overview
+from companion.book.paper_claims import paper_claims
 from companion.book.published_tables import claims
 from companion.book.tables import findings
 from companion.book.verdicts import verdicts
@@ -24,7 +25,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     target = root / "book" / "_generated"
     target.mkdir(exist_ok=True)
     records = committed_records(root / "results")
-    write_whole(target / "claims.md", claims(root / "book" / "published.csv"))
+    published = root / "book" / "published.csv"
+    write_whole(target / "claims.md", claims(published))
+    write_whole(target / "paper_claims.md", paper_claims(root / "results", published))
     write_whole(target / "findings.md", findings(records))
     write_whole(target / "verdicts.md", verdicts(records))
     overview.write(records, root)

@@ -16,6 +16,7 @@ class Measure(NamedTuple):
 
 G2R = Measure("g2r_cnn", "g2r CNN (%)", 1, True)
 FRECHET = Measure("frechet_distance", "Frechet distance", 1, False)
+PRECISION = Measure("precision", "precision", 2, True)
 RECALL = Measure("recall", "recall", 2, True)
 SPREAD = Measure("spread", "spread (real = 1)", 2, True)
 

@@ -25,6 +25,8 @@ _PUBLISHED: Mapping[str, str] = MappingProxyType(
     }
 )
 
+PAPER = "ma2026efsgd"  # in the bibliography
+
 _METRICS = {
     "fid": "FID",
     "is": "inception score",
@@ -48,7 +50,7 @@ def published_table(path: Path, *, dataset: str) -> pd.DataFrame:
     return table.rename(columns=_PUBLISHED)[list(_PUBLISHED.values())].reset_index(drop=True)
 
 
-def claims(path: Path, *, key: str = "ma2026efsgd") -> str:
+def claims(path: Path, *, key: str = PAPER) -> str:
     """What the paper reports, as a Markdown table from ``book/published.csv``."""
     table = published_figures(path)
     table = table[table["bibkey"] == key].copy()

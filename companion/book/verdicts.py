@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 import pandas as pd
 
 from companion.book.effects import Comparison, Effect, effects, family_note, mean_interval
-from companion.book.measures import FRECHET, G2R, RECALL
+from companion.book.measures import FRECHET, G2R, PRECISION, RECALL
 from companion.book.tables import DATASET_TITLES, runs_frame
 from companion.studies.campaign import PAPER_SWITCHES
 from dpgen_core.config.presets import WHOLE
@@ -23,7 +23,7 @@ _PARTS = ("error feedback", "the reconstruction loss", "noise injection")
 PAPER_PARTS = tuple(zip(_PARTS, PAPER_SWITCHES, strict=True))
 PART_MEASURES = (G2R, FRECHET, RECALL)
 BUDGET = 10.0  # epsilon at which parts are compared
-NAMES = {G2R: "g2r", FRECHET: "Frechet distance", RECALL: "recall"}
+NAMES = {G2R: "g2r", FRECHET: "Frechet distance", PRECISION: "precision", RECALL: "recall"}
 _DATASETS = ("mnist", "fashion_mnist")
 
 

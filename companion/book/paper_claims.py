@@ -1,0 +1,243 @@
+"""The paper's claims, limits and plans, each beside a figure of ours and a verdict.
+
+What the paper says is known from its abstract and public summaries, so it is told in our words.
+Verdicts that rest on paired runs are one family, see `effects`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from companion.book.effects import Comparison, Effect, decided, differences, effect, family_note
+from companion.book.gpu_tables import load_gpu
+from companion.book.measures import FRECHET, G2R, PRECISION, RECALL, Measure
+from companion.book.published_tables import PAPER, published_figures
+from companion.book.tables import DATASET_TITLES, runs_frame
+from companion.book.verdicts import BUDGET, NAMES, listed
+from companion.studies.campaign import PAPER_SWITCHES
+from companion.studies.committed import committed_records
+from companion.studies.lineage_accounting import SETTINGS, claimed_epsilon, shared_draw_epsilon
+from companion.studies.record_counts import load_record_counts, shares
+from dpgen_core.config.presets import DEFAULT_DELTA, VARIED
+
+HOLDS, FAILS, OPEN = "holds", "does not hold here", "undecided"
+MIXED = "in part"
+NOT_HERE = "cannot be measured here"
+CLAIM, LIMIT, PLAN = "claim", "limit", "plan"
+ENOUGH = 0.9  # share of the accuracy above chance
+_TWO, _THREE = ("mnist", "fashion_mnist"), ("mnist", "fashion_mnist", "celeba")
+
+
+@dataclass(frozen=True)
+class Tested:
+    """A statement that paired runs can decide: `method` against `bases`, by these measures."""
+
+    kind: str  #: CLAIM, LIMIT or PLAN
+    says: str  #: what the paper says, in our words
+    link: str  #: MyST: where in the book it is looked at
+    method: str
+    bases: tuple[str, ...]
+    measures: tuple[Measure, ...]  #: those that the statement is about
+    datasets: tuple[str, ...] = _TWO
+    harm: bool = False  #: the statement is that `method` makes it worse
+
+
+@dataclass(frozen=True)
+class Row:
+    """A line of the table; all texts are MyST."""
+
+    kind: str
+    says: str
+    link: str
+    found: str
+    verdict: str
+
+
+TESTED: tuple[Tested, ...] = (
+    Tested(
+        CLAIM,
+        "Clipped error feedback undoes the bias of clipping, so that samples get better",
+        "{ref}`what each part buys <what-each-part-buys>`",
+        *("efsgd", PAPER_SWITCHES[:1], (G2R, FRECHET)),
+    ),
+    Tested(
+        CLAIM,
+        "The reconstruction loss gives more details and richer visual content",
+        "{ref}`losses <losses>`, {ref}`what each part buys <what-each-part-buys>`",
+        *("efsgd", PAPER_SWITCHES[1:2], (FRECHET, RECALL)),
+    ),
+    Tested(
+        CLAIM,
+        "Noise injection makes samples more varied",
+        "{ref}`noise injection <noise-injection>`, {ref}`what each part buys <what-each-part-buys>`",
+        *("efsgd", PAPER_SWITCHES[2:], (RECALL,)),
+    ),
+    Tested(
+        CLAIM,
+        "Together they are better than GS-WGAN and DP-GAN-DPAC (here: in our form, all three on our "
+        "mechanism)",
+        "{ref}`ablations <ablations>`",
+        *("efsgd", ("gs-wgan", "dp-gan-dpac"), (G2R, FRECHET)),
+    ),
+    Tested(
+        LIMIT,
+        "Injected noise may reduce the clarity of images",
+        "{ref}`noise injection <noise-injection>`",
+        *("efsgd", PAPER_SWITCHES[2:], (FRECHET, PRECISION)),
+        harm=True,
+    ),
+    Tested(
+        PLAN,
+        "Other strategies of noise injection (here: noise on brightness, place, size and slant)",
+        "{ref}`appearance noise <appearance-measured>`",
+        *(VARIED, ("efsgd",), (FRECHET, RECALL), _THREE),
+    ),
+    Tested(
+        PLAN,
+        "Higher fidelity (here: a one-shot prior, which the rounds refine)",
+        "{ref}`results <results>`",
+        *("efsgd-prior", ("efsgd",), (FRECHET, RECALL), _THREE),
+    ),
+)
+
+
+def paper_claims(results: Path, published: Path) -> str:
+    """The whole table, in MyST, with the rule of its verdicts below it.
+
+    Args:
+        results: the folder of records and studies.
+        published: ``book/published.csv``.
+    """
+    records = committed_records(results)
+    pairs = [
+        (stated, Comparison(dataset, stated.method, base, BUDGET), measure)
+        for stated in TESTED
+        for base in _full(stated.bases)
+        for dataset in stated.datasets
+        for measure in stated.measures
+    ]
+    runs = runs_frame(records)
+    found = decided([effect(pair, by, differences(runs, pair, by.column)) for _, pair, by in pairs])
+    by_claim = {
+        stated: [e for (of, _, _), e in zip(pairs, found, strict=True) if of is stated and e.n]
+        for stated in TESTED
+    }
+    rows = [_tested(stated, of_it) for stated, of_it in by_claim.items()]
+    rows += [_accounting(), _fid(published)]
+    rows += [_size(load_record_counts(results)), _diffusion(load_gpu(results))]
+    order = {kind: place for place, kind in enumerate((CLAIM, LIMIT, PLAN))}
+    rows.sort(key=lambda row: order[row.kind])
+    return f"{_table(rows)}\n\n{family_note([e for e in found if e.n])}\n"
+
+
+def verdict(found: Sequence[Effect], *, harm: bool = False) -> str:
+    """The word for a statement: that something gets better, or worse where `harm` is set."""
+    words = {e.verdict for e in found}
+    good, bad = ("worse", "better") if harm else ("better", "worse")
+    if {good, bad} <= words:
+        return MIXED
+    return HOLDS if good in words else FAILS if bad in words else OPEN
+
+
+def _full(bases: Sequence[str]) -> list[str]:
+    """Names of methods; a switch stands for the method without that part."""
+    return [f"efsgd/{base}" if base in PAPER_SWITCHES else base for base in bases]
+
+
+def _tested(stated: Tested, found: Sequence[Effect]) -> Row:
+    parts = []
+    for base in _full(stated.bases):
+        for measure in stated.measures:
+            some = [e for e in found if e.base == base and e.measure == measure]
+            if some:
+                said = [f"{e.text()} on {DATASET_TITLES[e.dataset]}" for e in some]
+                against = f" against `{base}`" if len(stated.bases) > 1 else ""
+                parts.append(f"{NAMES[measure]}{against} {listed(said)}")
+    text = "; ".join(parts) or "no record is committed yet"
+    word = verdict(found, harm=stated.harm)
+    return Row(stated.kind, stated.says, stated.link, text, word)
+
+
+def _accounting() -> Row:
+    settings: dict[str, Any] = {**SETTINGS["MNIST"], "delta": DEFAULT_DELTA}
+    claimed, shared = claimed_epsilon(**settings), shared_draw_epsilon(**settings)
+    return Row(
+        CLAIM,
+        "Renyi accounting with gradient sanitization gives the stated epsilon",
+        "{ref}`the literature <published-figures>`, {ref}`audit <audit>`",
+        "its rule is not public. The accounting of the papers that it extends counts one shared draw "
+        f"as many: it says epsilon {claimed:.1f} at their settings for MNIST, where {shared:.0f} is spent",
+        NOT_HERE,
+    )
+
+
+def _fid(published: Path) -> Row:
+    figures = published_figures(published)
+    figures = figures[(figures["bibkey"] == PAPER) & (figures["metric"] == "fid")]
+    unknown = int((figures["epsilon"] == "not stated").sum())
+    return Row(
+        CLAIM,
+        f"FID on {listed([_title(name) for name in figures['dataset']])}",
+        "{ref}`where FID weights are looked for <reproduce>`",
+        "no FID without the published Inception weights; the Frechet distance of this book has another "
+        f"scale. Of the {len(figures)} published figures {unknown} do not say at which epsilon",
+        NOT_HERE,
+    )
+
+
+def _size(counted: Mapping[str, Any]) -> Row:
+    """It holds where the fewest records leave less than `ENOUGH` of what the most teach."""
+    made, said, left = shares(counted), [], []
+    for name, rows in made[made["epsilon"] == BUDGET].groupby("dataset", sort=False):
+        ends = rows.sort_values("num_records")
+        few, many = ends.iloc[0], ends.iloc[-1]
+        left.append(few["share"] / many["share"])
+        said.append(
+            f"{DATASET_TITLES[str(name)]} {100 * few['accuracy']:.0f} % with "
+            f"{few['num_records']:,.0f} records and {100 * many['accuracy']:.0f} % with "
+            f"{many['num_records']:,.0f}"
+        )
+    poor = [share < ENOUGH for share in left]
+    word = OPEN if not poor else HOLDS if all(poor) else MIXED if any(poor) else FAILS
+    return Row(
+        LIMIT,
+        "The method needs many records (here: the prior that is recommended for each kind of image)",
+        "{ref}`records and budgets <how-many-records>`",
+        f"g2r {listed(said)}" if said else "not measured yet",
+        word,
+    )
+
+
+def _diffusion(gpu: Mapping[str, Any]) -> Row:
+    """One run each, so nothing is decided, whatever the figures."""
+    far = {
+        name.split(",")[0]: answer["frechet_distance"]
+        for name, answer in gpu.get("quick", {}).items()
+        if name.endswith(", diffusion")
+    }
+    said = [f"{value:.1f} on {DATASET_TITLES[name]}" for name, value in far.items()]
+    text = f"Frechet distance {listed(said)}, one seed on a GPU" if said else "not measured yet"
+    return Row(
+        PLAN,
+        "Higher fidelity, by a stronger generator (here: a diffusion model from the prior on)",
+        "{ref}`diffusion <diffusion>`",
+        *(text, OPEN),
+    )
+
+
+def _title(dataset: str) -> str:
+    """Of the data set as others have it."""
+    return DATASET_TITLES[dataset].removesuffix(" 32x32 subset")
+
+
+def _table(rows: Sequence[Row]) -> str:
+    lines = [f"| | The paper | Verdict | What we found at epsilon {BUDGET:g} |"]
+    lines += ["| --- | --- | --- | --- |"]
+    lines += [
+        f"| {row.kind} | {row.says} | **{row.verdict}** | {row.found}. See {row.link} |"
+        for row in rows
+    ]
+    return "\n".join(lines)

@@ -1,0 +1,117 @@
+"""The table of the paper's claims: its verdicts follow the records."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from made_record_counts import made
+from made_records import make_record
+
+from companion.book import paper_claims
+from companion.book.effects import Comparison, Effect
+from companion.book.measures import FRECHET, RECALL
+from companion.book.paper_claims import (
+    FAILS,
+    HOLDS,
+    MIXED,
+    NOT_HERE,
+    OPEN,
+    TESTED,
+    verdict,
+)
+from companion.studies.committed import project_root
+
+PUBLISHED = project_root(Path(__file__).parent) / "book" / "published.csv"
+
+
+def an_effect(word: str, measure=RECALL) -> Effect:
+    pair = Comparison("mnist", "efsgd", "efsgd/no-noise-injection", 10.0)
+    return Effect(*pair, measure, 3, 1.0, 0.5, 1.5, 0.01, 0.02, word)
+
+
+@pytest.mark.parametrize(
+    ("words", "harm", "wanted"),
+    [
+        (["better", "undecided"], False, HOLDS),
+        (["worse", "undecided"], False, FAILS),
+        (["worse", "better"], False, MIXED),
+        (["undecided"], False, OPEN),
+        ([], False, OPEN),
+        (["worse", "undecided"], True, HOLDS),
+        (["better"], True, FAILS),
+        (["undecided"], True, OPEN),
+    ],
+)
+def test_the_word_follows_what_is_decided(words, harm, wanted):
+    assert verdict([an_effect(word) for word in words], harm=harm) == wanted
+
+
+def planted(folder: Path, distance: float) -> None:
+    """Five seeds: error feedback changes the distance, nothing else is run."""
+    for seed in range(5):
+        make_record(folder, seed=seed, frechet_distance=50.0 + seed, g2r_cnn=0.8)
+        make_record(
+            folder,
+            method="efsgd/no-error-feedback",
+            seed=seed,
+            frechet_distance=50.0 + seed - distance + 0.1 * (seed % 2),
+            g2r_cnn=0.8,
+        )
+
+
+def line_of(text: str, part: str) -> str:
+    (line,) = (line for line in text.splitlines() if part in line)
+    return line
+
+
+@pytest.mark.parametrize(("distance", "word"), [(-9.0, HOLDS), (9.0, FAILS)])
+def test_a_row_follows_the_records(tmp_path, distance, word):
+    planted(tmp_path, distance)
+    text = paper_claims.paper_claims(tmp_path, PUBLISHED)
+    line = line_of(text, "Clipped error feedback")
+    assert f"**{word}**" in line and f"{distance - 0.04:+.1f}" in line
+    assert f"**{OPEN}**" in line_of(text, "reconstruction loss gives")
+    assert "no record is committed yet" in line_of(text, "reconstruction loss gives")
+    assert f"**{NOT_HERE}**" in line_of(text, "FID on MNIST")
+    assert "not measured yet" in line_of(text, "needs many records")
+    assert "for 1 comparison" in text
+
+
+def test_the_size_of_the_data_is_judged_by_what_few_records_leave():
+    at_budget = {
+        name: point | {"epsilon": 10.0 if point["epsilon"] else None}
+        for name, point in made()["points"].items()
+    }
+    assert paper_claims._size({"points": at_budget}).verdict == HOLDS
+    equal = {
+        name: point | {"accuracy": 0.9 if point["epsilon"] else 0.95}
+        for name, point in at_budget.items()
+    }
+    assert paper_claims._size({"points": equal}).verdict == FAILS
+
+
+def test_one_run_decides_nothing():
+    gpu = {"quick": {"mnist, diffusion": {"frechet_distance": 0.1}}}
+    row = paper_claims._diffusion(gpu)
+    assert row.verdict == OPEN and "0.1 on MNIST" in row.found
+
+
+def test_every_claim_of_the_committed_records_is_in_one_family():
+    root = project_root(Path(__file__).parent)
+    text = paper_claims.paper_claims(root / "results", PUBLISHED)
+    rows = [line for line in text.splitlines() if line.startswith(("| claim", "| limit", "| plan"))]
+    assert len(rows) >= len(TESTED) + 4
+    assert [row[2:7] for row in rows] == sorted(row[2:7] for row in rows)  # claims come first
+    assert not any("no record is committed" in row for row in rows)
+    compared = sum(
+        len(stated.bases) * len(stated.datasets) * len(stated.measures) for stated in TESTED
+    )
+    assert f"for {compared} comparisons" in text
+    assert "n = 3 to 5" in text
+
+
+def test_a_measure_of_distance_has_its_sign():
+    worse = replace(an_effect("worse", FRECHET), mean=5.0)
+    assert verdict([worse]) == FAILS
