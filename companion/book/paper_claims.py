@@ -153,9 +153,9 @@ def _tested(stated: Tested, found: Sequence[Effect]) -> Row:
         for measure in stated.measures:
             some = [e for e in found if e.base == base and e.measure == measure]
             if some:
-                said = [f"{e.text()} on {DATASET_TITLES[e.dataset]}" for e in some]
+                said = [f"{DATASET_TITLES[e.dataset]} {e.text()}" for e in some]
                 against = f" against `{base}`" if len(stated.bases) > 1 else ""
-                parts.append(f"{NAMES[measure]}{against} {listed(said)}")
+                parts.append(f"{NAMES[measure]}{against}: {listed(said)}")
     text = "; ".join(parts) or "no record is committed yet"
     word = verdict(found, harm=stated.harm)
     return Row(stated.kind, stated.says, stated.link, text, word)
@@ -234,10 +234,12 @@ def _title(dataset: str) -> str:
 
 
 def _table(rows: Sequence[Row]) -> str:
-    lines = [f"| | The paper | Verdict | What we found at epsilon {BUDGET:g} |"]
-    lines += ["| --- | --- | --- | --- |"]
+    """Two columns, as a narrow screen has no room for more."""
+    lines = [f"| The paper, and our verdict | What we found at epsilon {BUDGET:g} |"]
+    lines += ["| --- | --- |"]
     lines += [
-        f"| {row.kind} | {row.says} | **{row.verdict}** | {row.found}. See {row.link} |"
+        f"| {row.kind.capitalize()}: {row.says}. **{row.verdict.capitalize()}** "
+        f"| {row.found[0].upper()}{row.found[1:]}. See {row.link} |"
         for row in rows
     ]
     return "\n".join(lines)

@@ -71,11 +71,11 @@ def test_a_row_follows_the_records(tmp_path, distance, word):
     planted(tmp_path, distance)
     text = paper_claims.paper_claims(tmp_path, PUBLISHED)
     line = line_of(text, "Clipped error feedback")
-    assert f"**{word}**" in line and f"{distance - 0.04:+.1f}" in line
-    assert f"**{OPEN}**" in line_of(text, "reconstruction loss gives")
-    assert "no record is committed yet" in line_of(text, "reconstruction loss gives")
-    assert f"**{NOT_HERE}**" in line_of(text, "FID on MNIST")
-    assert "not measured yet" in line_of(text, "needs many records")
+    assert f"**{word.capitalize()}**" in line and f"{distance - 0.04:+.1f}" in line
+    assert f"**{OPEN.capitalize()}**" in line_of(text, "reconstruction loss gives")
+    assert "No record is committed yet" in line_of(text, "reconstruction loss gives")
+    assert f"**{NOT_HERE.capitalize()}**" in line_of(text, "FID on MNIST")
+    assert "Not measured yet" in line_of(text, "needs many records")
     assert "for 1 comparison" in text
 
 
@@ -101,10 +101,10 @@ def test_one_run_decides_nothing():
 def test_every_claim_of_the_committed_records_is_in_one_family():
     root = project_root(Path(__file__).parent)
     text = paper_claims.paper_claims(root / "results", PUBLISHED)
-    rows = [line for line in text.splitlines() if line.startswith(("| claim", "| limit", "| plan"))]
+    rows = [line for line in text.splitlines() if line.startswith(("| Claim", "| Limit", "| Plan"))]
     assert len(rows) >= len(TESTED) + 4
     assert [row[2:7] for row in rows] == sorted(row[2:7] for row in rows)  # claims come first
-    assert not any("no record is committed" in row for row in rows)
+    assert not any("No record is committed" in row for row in rows)
     compared = sum(
         len(stated.bases) * len(stated.datasets) * len(stated.measures) for stated in TESTED
     )
