@@ -59,8 +59,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def add_run_options(parser: argparse.ArgumentParser) -> None:
     """What one run and a sweep have in common; budget and seed are theirs to add."""
-    parser.add_argument("--dataset", default="mnist")
-    parser.add_argument("--method", default="efsgd-prior")
+    rest = "or another; a wrong name is answered with all of them"
+    parser.add_argument("--dataset", default="mnist", help=f"mnist, fashion_mnist, celeba {rest}")
+    parser.add_argument(
+        "--method", default="efsgd-prior", help=f"efsgd, efsgd-prior, mixture {rest}"
+    )
     parser.add_argument("--profile", default="quick", help="smoke, quick or paper")
     parser.add_argument("--num-records", type=int, default=None, help="default: all there are")
     parser.add_argument("--noise-source", default="seeded", help="seeded (research) or secret")

@@ -156,7 +156,7 @@ def _tested(stated: Tested, found: Sequence[Effect]) -> Row:
                 said = [f"{DATASET_TITLES[e.dataset]} {e.text()}" for e in some]
                 against = f" against `{base}`" if len(stated.bases) > 1 else ""
                 parts.append(f"{NAMES[measure]}{against}: {listed(said)}")
-    text = "; ".join(parts) or "no record is committed yet"
+    text = "; ".join(parts) or "No record is committed yet"
     word = verdict(found, harm=stated.harm)
     return Row(stated.kind, stated.says, stated.link, text, word)
 
@@ -168,7 +168,7 @@ def _accounting() -> Row:
         CLAIM,
         "Renyi accounting with gradient sanitization gives the stated epsilon",
         "{ref}`the literature <published-figures>`, {ref}`audit <audit>`",
-        "its rule is not public. The accounting of the papers that it extends counts one shared draw "
+        "Its rule is not public. The accounting of the papers that it extends counts one shared draw "
         f"as many: it says epsilon {claimed:.1f} at their settings for MNIST, where {shared:.0f} is spent",
         NOT_HERE,
     )
@@ -182,7 +182,7 @@ def _fid(published: Path) -> Row:
         CLAIM,
         f"FID on {listed([_title(name) for name in figures['dataset']])}",
         "{ref}`where FID weights are looked for <reproduce>`",
-        "no FID without the published Inception weights; the Frechet distance of this book has another "
+        "No FID without the published Inception weights; the Frechet distance of this book has another "
         f"scale. Of the {len(figures)} published figures {unknown} do not say at which epsilon",
         NOT_HERE,
     )
@@ -206,7 +206,7 @@ def _size(counted: Mapping[str, Any]) -> Row:
         LIMIT,
         "The method needs many records (here: the prior that is recommended for each kind of image)",
         "{ref}`records and budgets <how-many-records>`",
-        f"g2r {listed(said)}" if said else "not measured yet",
+        f"g2r {listed(said)}" if said else "Not measured yet",
         word,
     )
 
@@ -219,7 +219,7 @@ def _diffusion(gpu: Mapping[str, Any]) -> Row:
         if name.endswith(", diffusion")
     }
     said = [f"{value:.1f} on {DATASET_TITLES[name]}" for name, value in far.items()]
-    text = f"Frechet distance {listed(said)}, one seed on a GPU" if said else "not measured yet"
+    text = f"Frechet distance {listed(said)}, one seed on a GPU" if said else "Not measured yet"
     return Row(
         PLAN,
         "Higher fidelity, by a stronger generator (here: a diffusion model from the prior on)",
@@ -239,7 +239,7 @@ def _table(rows: Sequence[Row]) -> str:
     lines += ["| --- | --- |"]
     lines += [
         f"| {row.kind.capitalize()}: {row.says}. **{row.verdict.capitalize()}** "
-        f"| {row.found[0].upper()}{row.found[1:]}. See {row.link} |"
+        f"| {row.found}. See {row.link} |"
         for row in rows
     ]
     return "\n".join(lines)

@@ -105,14 +105,30 @@ def write_images(
     `images` are uint8 (n, c, h, w) with c 1 or 3, `labels` (n,) places in the class `names`.
     Returns path below `folder` and class of each.
     """
-    for name in names:
-        (folder / name).mkdir(parents=True, exist_ok=True)
+    places = class_folders(names)
+    for place in places:
+        (folder / place).mkdir(parents=True, exist_ok=True)
     written = []
     for number, (image, label) in enumerate(zip(images, labels, strict=True)):
-        name, file = names[int(label)], f"{number:06d}.png"
-        Image.fromarray(_upright(image)).save(folder / name / file)
-        written.append((f"{name}/{file}", name))
+        path = f"{places[int(label)]}/{number:06d}.png"
+        Image.fromarray(_upright(image)).save(folder / path)
+        written.append((path, names[int(label)]))
     return written
+
+
+def class_folders(names: Sequence[str]) -> list[str]:
+    """A folder for each class, told apart where case is ignored, as on Windows and macOS.
+
+    >>> class_folders(["A", "a", "b"])
+    ['A', 'a-1', 'b']
+    """
+    folders: list[str] = []
+    for place, name in enumerate(names):
+        taken = {folder.casefold() for folder in folders}
+        while name.casefold() in taken:
+            name = f"{name}-{place}"
+        folders.append(name)
+    return folders
 
 
 def check_target(target: Path) -> None:

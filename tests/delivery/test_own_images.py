@@ -339,3 +339,12 @@ def test_a_finished_set_is_compared_apart_from_training(
     odd = odd_folder(tmp_path / "odd")
     assert cli.main(["evaluate", str(odd), "--images", str(folder), "--epochs", "1"]) == 2
     assert "classes" in capsys.readouterr().err
+
+
+def test_classes_that_differ_in_case_alone_get_folders_of_their_own(tmp_path: Path) -> None:
+    pixels = np.zeros((6, 1, 28, 28), dtype=np.uint8)
+    written = write_images(tmp_path, pixels, np.arange(6) % 3, ["A", "a", "a-1"])
+    folders = [path.name for path in tmp_path.iterdir()]
+    assert len({name.casefold() for name in folders}) == 3
+    assert [name for _, name in written] == ["A", "a", "a-1"] * 2  # labels stay
+    assert all((tmp_path / path).exists() for path, _ in written)
