@@ -30,6 +30,7 @@ from companion.book.alt_text import shown
 from companion.book.gallery import gallery
 from companion.book.measures import FRECHET, RECALL
 from companion.book.scatter import tradeoff, tradeoff_alt
+from companion.book.summary import fid_note
 from companion.book.tables import results_table, runs_frame
 from companion.book.verdicts import best_at_one
 from companion.book.yardstick_tables import what_changed, yardstick_table
@@ -53,7 +54,11 @@ shown(tradeoff(runs, **at), tradeoff_alt(runs, **at))
 # Every figure on this page is read from the records in `results/` when the page is built. A record holds its whole
 # configuration, its ledger of releases and its metrics, so each row can be checked and made again. The tables are folded;
 # each lists every run.
-#
+
+# %% tags=["hide-input"]
+Markdown(fid_note(records))
+
+# %% [markdown]
 # :::{admonition} The measures
 # :class: dropdown
 # - **epsilon** is what the run spent, under replace-one, by Renyi accounting and by the tighter

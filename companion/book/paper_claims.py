@@ -181,7 +181,7 @@ def _fid(published: Path) -> Row:
     return Row(
         CLAIM,
         f"FID on {listed([_title(name) for name in figures['dataset']])}",
-        "{ref}`where FID weights are looked for <reproduce>`",
+        "{ref}`where FID weights are looked for <fid-weights>`",
         "No FID without the published Inception weights; the Frechet distance of this book has another "
         f"scale. Of the {len(figures)} published figures {unknown} do not say at which epsilon",
         NOT_HERE,

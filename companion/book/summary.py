@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
@@ -53,6 +53,16 @@ def privacy_table(record: Record) -> pd.DataFrame:
         rows.append((f"event {event['name']}", what))
     rows.append(("fit for release", _release_note(privacy)))
     return _two_columns(rows, "privacy")
+
+
+def fid_note(records: Sequence[Record]) -> str:
+    """A sentence of MyST: how many records have a FID, and what stands in its place."""
+    have = sum(record.metrics.get("fid") is not None for record in records)
+    return (
+        f"Of the {len(records)} records in the tables, {have or 'none'} {'has' if have < 2 else 'have'} "
+        "a FID, which needs {ref}`the published Inception weights <fid-weights>`. The Frechet distance "
+        "beside it is taken in features of our own classifier and has another scale."
+    )
 
 
 def metrics_table(record: Record) -> pd.DataFrame:

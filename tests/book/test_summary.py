@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from made_records import make_record
 
 from companion.book.pages import caveats
-from companion.book.summary import metrics_table, privacy_table
+from companion.book.summary import fid_note, metrics_table, privacy_table
+from companion.studies.committed import committed_records
 from dpgen_core.config.make import make_config
 from dpgen_core.experiment import run_experiment
 from dpgen_core.records.record import Record
@@ -46,3 +48,10 @@ def test_missing_figures_are_marked_and_not_zero(record: Record) -> None:
     if record.metrics["fid"] is None:
         assert table["FID"] == "n/a"
         assert table["why there is no FID"] == record.metrics["fid_reason"] != ""
+
+
+def test_the_note_on_fid_counts_the_records_that_have_one(tmp_path):
+    make_record(tmp_path, seed=0, fid=None)
+    assert "Of the 1 records in the tables, none has a FID" in fid_note(committed_records(tmp_path))
+    make_record(tmp_path, seed=1, fid=30.0)
+    assert "Of the 2 records in the tables, 1 has a FID" in fid_note(committed_records(tmp_path))
