@@ -1,4 +1,4 @@
-"""What each rank of `test_ranks` runs, under torchrun: ``spread_worker.py FOLDER CASE ...``.
+"""What each rank of `test_ranks` runs: ``main(FOLDER, CASE, ...)``.
 
 A case is the name of a method, which is trained; ``run``, a whole run; or ``lose``, one that loses a
 rank. Several of them share the seconds that a process takes to start.
@@ -6,9 +6,9 @@ rank. Several of them share the seconds that a process takes to start.
 
 from __future__ import annotations
 
+import faulthandler
 import os
 import signal
-import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -81,9 +81,9 @@ def train(ranks: Ranks, method: str = METHOD) -> dict[str, torch.Tensor]:
         torch.set_default_dtype(torch.float32)
 
 
-def main() -> None:
+def main(folder: str, *cases: str) -> None:
+    faulthandler.dump_traceback_later(300, exit=True)  # a rank that waits for ever ends the others
     torch.set_num_threads(int(os.environ.get("DPGEN_TEST_THREADS", "1")))
-    folder, *cases = sys.argv[1:]
     with connected() as ranks:
         for case in cases:
             if case in ("run", "lose"):
@@ -110,7 +110,3 @@ def run(ranks: Ranks, folder: Path, *, lose: bool) -> None:
     run_experiment(
         configure(), results_dir=folder, progress=False, after_round=after_round, ranks=ranks
     )
-
-
-if __name__ == "__main__":
-    main()

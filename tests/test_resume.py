@@ -6,9 +6,6 @@ import json
 import os
 import shutil
 import signal
-import subprocess
-import sys
-import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +13,9 @@ import pytest
 import torch
 from small_runs import Killed, run, same, small
 
+from companion.studies.fork_server import fork_server
 from dpgen_core import experiment
+from dpgen_core.config.schema import ExperimentConfig
 from dpgen_core.records.record import load_records
 from dpgen_core.training import owner_trainer
 from dpgen_core.training.workspace import Workspace
@@ -151,32 +150,25 @@ def test_a_record_that_another_process_finished_meanwhile_is_not_made_again(
     assert not (tmp_path / "here" / ".work" / config.record_name()).exists()
 
 
+def run_and_die(settings: dict[str, Any], folder: Path, threads: int) -> None:
+    torch.set_num_threads(threads)
+
+    def die(done: int) -> None:
+        if done == 5:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    config = ExperimentConfig.from_dict(settings)
+    experiment.run_experiment(config, results_dir=folder, progress=False, after_round=die)
+
+
 def test_kill_dash_nine_then_resume(tmp_path: Path) -> None:
     """A real SIGKILL in the middle of a round, in a process of its own."""
     config = small(rounds=8)
     whole = run(config, tmp_path / "whole")
-    script = textwrap.dedent(
-        f"""
-        import json, os, signal, torch
-        from pathlib import Path
-        from dpgen_core.config.schema import ExperimentConfig
-        from dpgen_core.experiment import run_experiment
-        torch.set_num_threads({torch.get_num_threads()})
-        config = ExperimentConfig.from_dict(json.loads(Path({str(tmp_path / "c.json")!r}).read_text()))
-        def die(done):
-            if done == 5:
-                os.kill(os.getpid(), signal.SIGKILL)
-        run_experiment(config, results_dir={str(tmp_path / "cut")!r}, progress=False, after_round=die)
-        """
-    )
-    (tmp_path / "c.json").write_text(json.dumps(config.to_dict()))
-    root = Path(__file__).parent.parent
-    killed = subprocess.run(
-        [sys.executable, "-c", script],
-        cwd=root,
-        env=os.environ | {"PYTHONPATH": str(root)},
-        check=False,
-    )
-    assert killed.returncode == -signal.SIGKILL
+    own = config.to_dict(), tmp_path / "cut", torch.get_num_threads()
+    killed = fork_server().Process(target=run_and_die, args=own)
+    killed.start()
+    killed.join()
+    assert killed.exitcode == -signal.SIGKILL
     assert load_records(tmp_path / "cut") == []
     same(whole, run(config, tmp_path / "cut"))

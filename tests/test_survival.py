@@ -71,6 +71,13 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
+def _no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Files as every other, without the time that they take to draw."""
+    monkeypatch.setattr(experiment, "png_bytes", lambda *arguments, **keywords: b"a picture")
+    monkeypatch.setattr(experiment, "rounds_sheet", lambda *arguments, **keywords: b"a picture")
+
+
+@pytest.fixture
 def used(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[], set[str]]:
     """Digests of all releases that any process has used, noted beside the run's own books."""
     side = tmp_path / "used"
@@ -170,6 +177,7 @@ def failing(honest: Callable[..., Any], position: int, calls: Iterator[int]) -> 
     return call
 
 
+@pytest.mark.usefixtures("_no_pictures")
 @pytest.mark.parametrize("module, name", [("os", "fsync"), ("os", "replace"), ("", "save_file")])
 def test_a_full_disk_at_any_write_is_survived(
     module: str,
@@ -211,6 +219,7 @@ def interrupted(results: Path, config: ExperimentConfig, after: int) -> Path:
     return results / ".work" / config.record_name()
 
 
+@pytest.mark.usefixtures("_no_pictures")
 @pytest.mark.parametrize("seed", range(6))
 @pytest.mark.parametrize("damage", ["cut", "flip"])
 @pytest.mark.parametrize("name", ["journal.jsonl", "checkpoint.safetensors"])

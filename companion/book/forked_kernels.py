@@ -1,29 +1,19 @@
 """Kernels for the book's notebooks, forked from a process that has the slow imports behind it.
 
-A kernel is the same program either way. Started afresh it imports PyTorch, SciPy and Matplotlib
-anew, which takes longer than most notebooks' own work.
+A kernel is the same program either way. Started afresh it spends longer on imports than most
+notebooks on their own work.
 """
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import sys
-import threading
 from multiprocessing.process import BaseProcess
 from typing import Any
-from unittest.mock import patch
 
 from jupyter_client.manager import AsyncKernelManager
 
-# Imports alone, which start no threads: those would not survive a fork.
-SLOW_IMPORTS = [
-    *("ipykernel.kernelapp", "jinja2", "matplotlib.pyplot", "matplotlib_inline.backend_inline"),
-    *("opacus", "scipy.stats", "torch._dynamo", "torchvision"),
-    *("companion.book.pages", "dpgen_core.accounting.pld", "dpgen_core.experiment"),
-]
-
-_STARTING = threading.Lock()  # of the environment, while it is changed
+from companion.studies.fork_server import fork_server
 
 
 def _become_kernel(arguments: list[str], cwd: str, environment: dict[str, str]) -> None:
@@ -65,12 +55,7 @@ class ForkedKernelManager(AsyncKernelManager):
             await super()._async_launch_kernel(kernel_cmd, **keywords)
             return
         assert kernel_cmd[:3] == [sys.executable, "-m", "ipykernel_launcher"]
-        context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload(SLOW_IMPORTS)
         arguments = (kernel_cmd[3:], keywords.get("cwd") or os.getcwd(), keywords["env"])
-        process = context.Process(target=_become_kernel, args=arguments)
-        # What was forked from must have imported the installed packages. Started as it is, it would
-        # look in the current folder first, which may hold a folder of the same name.
-        with _STARTING, patch.dict(os.environ, {"PYTHONSAFEPATH": "1"}):
-            process.start()
+        process = fork_server().Process(target=_become_kernel, args=arguments)
+        process.start()
         self.provisioner.process = _Forked(process)  # type: ignore[union-attr]

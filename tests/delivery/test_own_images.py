@@ -5,9 +5,9 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
-import os
 import subprocess
 import sys
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +16,7 @@ import torch
 from PIL import Image
 
 import dpgen_core
+from companion.studies.fork_server import fork_server
 from dpgen_core import cli
 from dpgen_core.data.glyphs import draw_glyphs
 from dpgen_core.delivery.books import Books
@@ -89,15 +90,10 @@ def test_the_released_generator_draws_the_same_again_in_another_process(
     results, target = tmp_path / "results", tmp_path / "released"
     own = ["synthesize", str(folder), str(target), *SMOKE, "--results", str(results)]
     assert cli.main([*own, "--no-evaluation", "--method", "efsgd-prior", "--seed", "5"]) == 0
-    code = (
-        "import sys, dpgen_core\n"
-        "from dpgen_core import cli\n"
-        f"for seed in ('5', '6'):\n"
-        f"    assert cli.main(['sample', {str(target)!r}, {str(tmp_path)!r} + '/' + seed,"
-        " '--seed', seed]) == 0\n"
-    )
-    threads = {"OMP_NUM_THREADS": str(torch.get_num_threads())}
-    subprocess.run([sys.executable, "-c", code], check=True, env=os.environ | threads)
+    samples = [["sample", str(target), str(tmp_path / seed), "--seed", seed] for seed in ("5", "6")]
+    same_threads = {"initializer": torch.set_num_threads, "initargs": (torch.get_num_threads(),)}
+    with ProcessPoolExecutor(1, mp_context=fork_server(), **same_threads) as pool:
+        assert list(pool.map(cli.main, samples)) == [0, 0]
 
     def pixels(where: Path) -> np.ndarray:
         with np.load(where / "synthetic.npz") as archive:

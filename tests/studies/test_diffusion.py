@@ -130,7 +130,7 @@ def test_pretraining_learns_the_prior_and_leaves_the_records_alone(config, recor
     images, labels = prior_images(prior, 50, seed=0, device=cpu)
     assert images.amin() == 0.0 and images.amax() <= 1.0 and images.shape == (50, 1, 28, 28)
     assert labels.bincount().tolist() == [5] * 10
-    settings = DiffusionSettings(width=8, pretraining_steps=60, pretraining_batch=40)
+    settings = DiffusionSettings(width=8, pretraining_steps=60, pretraining_batch=16)
     trainer = DiffusionTrainer(config, settings, device=cpu)
     level, noise = torch.full((50,), 0.3), torch.randn(images.shape, generator=stream(0, "n"))
     parts = images * 2 - 1, labels, level, noise

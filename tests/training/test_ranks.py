@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
+import signal
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -13,28 +12,35 @@ import pytest
 import spread_worker
 import torch
 from safetensors.torch import load_file
+from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
+from companion.studies.fork_server import fork_server
 from dpgen_core import experiment
 from dpgen_core.checks import InvalidArgument
 from dpgen_core.experiment import run_experiment
 from dpgen_core.training.ranks import ALONE, Ranks
 from dpgen_core.training.workspace import FollowingWorkspace, Workspace
 
-WORKER = Path(__file__).parents[1] / "spread_worker.py"
-
-
 pytestmark = pytest.mark.xdist_group("ranks")  # one launch of two ranks serves several tests
 METHODS = ("efsgd-prior", "efsgd/with-frame", "efsgd/with-appearance")
 
 
-def launch(folder: Path, *cases: str, ranks: int = 2) -> subprocess.CompletedProcess[str]:
-    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
-    return subprocess.run(
-        [*torchrun, f"--nproc-per-node={ranks}", str(WORKER), str(folder), *cases],
-        capture_output=True,
-        text=True,
-        timeout=300,
+def launch(folder: Path, *cases: str, ranks: int = 2) -> None:
+    """As ``torchrun --standalone --nproc-per-node=RANKS``, which makes this call of it, but from here
+    and forked, so that neither it nor the ranks import PyTorch anew.
+    """
+    config = LaunchConfig(
+        min_nodes=1,
+        max_nodes=1,
+        nproc_per_node=ranks,
+        rdzv_backend="c10d",
+        rdzv_endpoint="localhost:0",
+        max_restarts=0,
+        start_method=fork_server().get_start_method(),
     )
+    ended = elastic_launch(config, spread_worker.main)(str(folder), *cases)
+    assert ended.keys() == set(range(ranks))
 
 
 @pytest.fixture(scope="module")
@@ -45,8 +51,7 @@ def together(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], Path]:
     @cache
     def of(ranks: int) -> Path:
         folder = tmp_path_factory.mktemp(f"ranks{ranks}")
-        done = launch(folder, *cases[ranks], ranks=ranks)
-        assert done.returncode == 0, done.stderr
+        launch(folder, *cases[ranks], ranks=ranks)
         return folder
 
     return of
@@ -88,8 +93,9 @@ def test_the_number_of_ranks_changes_nothing(
 def test_a_lost_rank_stops_the_run_and_nothing_is_forgotten(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    done = launch(tmp_path, "lose")
-    assert done.returncode != 0
+    with pytest.raises(ChildFailedError) as lost:
+        launch(tmp_path, "lose")
+    assert lost.value.failures[1].exitcode == -signal.SIGKILL
     config = spread_worker.configure()
     work = tmp_path / ".work" / config.record_name()
     lines = [json.loads(line) for line in (work / "journal.jsonl").read_text().splitlines()]

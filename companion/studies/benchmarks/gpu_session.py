@@ -135,7 +135,12 @@ class Session:
     def record(self, method: str) -> None:
         """A record of `method`."""
         sizes = self.sizes
-        config = make_config(dataset=sizes.record_dataset, method=method, profile=sizes.profile)
+        config = make_config(
+            dataset=sizes.record_dataset,
+            method=method,
+            profile=sizes.profile,
+            num_records=sizes.records,
+        )
         started = time.perf_counter()
         record = run_experiment(
             config, results_dir=self.out / "records", progress=False, device=self.device.type
@@ -155,6 +160,7 @@ class Session:
             dataset=dataset,
             method="dp-sgd-critic/with-prior",
             profile=sizes.set_profile,
+            num_records=sizes.records,
             epsilon=epsilon,
             prior_share=sizes.prior_share,
             rounds=rounds,
@@ -269,7 +275,11 @@ class Session:
         """Real images, the prior alone at the whole budget, and the sets made here."""
         sizes = self.sizes
         config = make_config(
-            dataset=dataset, method="mixture", profile=sizes.set_profile, epsilon=epsilon
+            dataset=dataset,
+            method="mixture",
+            profile=sizes.set_profile,
+            num_records=sizes.records,
+            epsilon=epsilon,
         )
         train = load(dataset, "train", num_records=config.privacy.num_records)
         yield "real", train

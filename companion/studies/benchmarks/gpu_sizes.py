@@ -29,6 +29,7 @@ class Sizes:
     synthetic: int = 60_000  # images that a judge learns from
     written: int = 20_000  # of them, kept on disk
     judged_before: int = 10_000  # after pretraining alone
+    records: int | None = None  # for training; None: all
     test_records: int | None = None  # None: all
     judge_seeds: tuple[int, ...] = (0, 1, 2)
 
@@ -47,14 +48,15 @@ TOY = Sizes(
         width=8,
         pretraining_steps=2,
         pretraining_batch=16,
-        prior_images=100,
+        prior_images=40,
         views=2,
         records_at_once=16,
     ),
     protocol=DeepProtocol(epochs=1, batch_size=32, held_out=20),
     pretraining_seconds=0.1,
-    synthetic=100,
-    judged_before=50,
-    test_records=100,
+    synthetic=40,
+    judged_before=30,
+    records=300,
+    test_records=50,
     judge_seeds=(0,),
 )
