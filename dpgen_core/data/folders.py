@@ -185,16 +185,12 @@ def split_size(
 
 @dataclass(frozen=True)
 class Pool:
-    """All of one's own images in the order of the names, a byte a value: a quarter of floats."""
+    """All of one's own images in the order of the names."""
 
     name: str  #: of `SHAPES`
     images: Tensor  #: uint8, (N, c, h, w)
     labels: Tensor  #: int64 in 0..classes-1, (N,)
     class_names: tuple[str, ...]  #: one per class
-
-    def take(self, rows: Tensor) -> tuple[Tensor, Tensor]:
-        """Images (n, c, h, w), float32 in [0, 1], and labels (n,) at some rows (n,)."""
-        return self.images[rows].float().div_(255), self.labels[rows]
 
 
 def load_pool(

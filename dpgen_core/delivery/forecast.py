@@ -21,8 +21,8 @@ from dpgen_core.config.schema import ExperimentConfig
 from dpgen_core.data.sets import ImageData
 from dpgen_core.delivery.survey import Survey
 from dpgen_core.evaluation.classifiers import ARCHITECTURES, train_classifier
+from dpgen_core.pixels import to_bytes
 from dpgen_core.training.report import Trainer
-from dpgen_core.training.sampler import to_bytes
 from dpgen_core.training.session import TRAINERS, make_prior
 
 _SMALL, _LARGE = 500, 2000  # records of two rehearsals
