@@ -8,7 +8,6 @@ not counted, as it loads what is loaded once.
 from __future__ import annotations
 
 import io
-import math
 import time
 from collections.abc import Callable
 from typing import Any
@@ -19,6 +18,7 @@ from PIL import Image
 
 from dpgen_core.config.schema import ExperimentConfig
 from dpgen_core.data.sets import ImageData
+from dpgen_core.delivery.memory import gigabytes
 from dpgen_core.delivery.survey import Survey
 from dpgen_core.evaluation.classifiers import ARCHITECTURES, train_classifier
 from dpgen_core.pixels import to_bytes
@@ -42,10 +42,8 @@ def forecast(config: ExperimentConfig, survey: Survey) -> str:
     seconds += _make(config) * config.evaluation.synthetic_records / _DRAWN
     if config.evaluated:
         seconds += _judge(config)
-    made = min(config.evaluation.synthetic_records, 60_000)
-    gigabytes = 0.7 + (3 * count + 2 * made) * math.prod(config.image_shape) * 4 / 1e9
     text = f"{seconds:.0f} s" if seconds < _LEAST_MINUTES else f"{seconds / 60:.0f} min"
-    return f"forecast: about {text} and {gigabytes:.1f} GB of memory"
+    return f"forecast: about {text} and {gigabytes(config, count):.1f} GB of memory"
 
 
 def _drawn_out(seconds: Callable[[int], float], records: int) -> float:
