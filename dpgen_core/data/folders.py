@@ -49,7 +49,7 @@ class Listing:
     files: tuple[tuple[Path, int], ...]  #: path and label, in the order of the file names
     left_out: Mapping[str, tuple[str, ...]]  #: reason -> names of what was passed over
     persons: tuple[int, ...] = ()  #: images of each person, kept or not, where a table names them
-    arrays: np.ndarray | None = None  #: the images of an archive, (N, h, w) or (N, h, w, 3)
+    arrays: archives.Images | None = None  #: the images of an archive
 
     def picture(self, place: int) -> Image.Image:
         """The picture at a place in `files`; raises `pictures.Unreadable`."""
