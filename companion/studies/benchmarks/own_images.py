@@ -51,6 +51,10 @@ class Folder:
         less = "" if self.evaluated else ", --no-evaluation"
         return f"{self.images} {kind}, {self.side}x{self.side}{less}"
 
+    def order(self) -> tuple[int, bool, bool]:
+        """Ascending from small to large."""
+        return self.images * self.side**2, self.color, self.evaluated
+
 
 def folders() -> list[Folder]:
     """All of them, the smallest first."""
@@ -58,7 +62,7 @@ def folders() -> list[Folder]:
         Folder(n, side, color) for n in COUNTS for side in SIDES for color in (False, True)
     ]
     all_of_them.append(Folder(600, 28, False, evaluated=False))
-    return sorted(all_of_them, key=lambda one: (one.images * one.side**2, one.color, one.evaluated))
+    return sorted(all_of_them, key=Folder.order)
 
 
 def load_own_images(results: Path) -> dict[str, Any]:
