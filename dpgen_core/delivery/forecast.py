@@ -58,10 +58,13 @@ def _drawn_out(seconds: Callable[[int], float], records: int) -> float:
 def _rehearsal(config: ExperimentConfig, records: int) -> tuple[ExperimentConfig, ImageData]:
     """The run of `config` on so many records of noise, with shards of the same size."""
     shards = max(1, config.privacy.num_shards * records // config.privacy.num_records)
-    small = config.replace(num_records=records, num_shards=shards)
+    return config.replace(num_records=records, num_shards=shards), _noise(config, records)
+
+
+def _noise(config: ExperimentConfig, records: int) -> ImageData:
     pixels = torch.rand(records, *config.image_shape, generator=torch.Generator().manual_seed(0))
     names = tuple(str(label) for label in range(config.num_classes))
-    return small, ImageData("rehearsal", pixels, torch.arange(records) % config.num_classes, names)
+    return ImageData("rehearsal", pixels, torch.arange(records) % config.num_classes, names)
 
 
 def _trainer(config: ExperimentConfig, records: int) -> Trainer:
@@ -102,9 +105,11 @@ def _make(config: ExperimentConfig) -> float:
 
 
 def _judge(config: ExperimentConfig) -> float:
-    """Seconds of the metrics: nearly all of them train classifiers."""
-    images = config.evaluation
-    _, drawn = _rehearsal(config, min(config.privacy.num_records, _SMALL))
+    """Seconds of the metrics: nearly all of them train classifiers.
+
+    However few records there are, most of what they see is synthetic.
+    """
+    images, drawn = config.evaluation, _noise(config, _SMALL)
     protocol: dict[str, Any] = {"num_classes": config.num_classes, "seed": 0, "epochs": 1}
     for records in (10, len(drawn.labels)):
         clock = time.perf_counter()
