@@ -155,7 +155,9 @@ samples_image(record)
 # ## Is it any good?
 #
 # One image in six was held out and is asked now. These figures are computed from private images, outside
-# the guarantee: look at them, do not hand them over, and do not try ten settings and keep the best.
+# the guarantee: look at them, do not hand them over, and do not try ten settings and keep the best. Images, not
+# persons, are held out: with `--unit person` those of one person may lie both in what was learned from and in
+# what was held out, and then the figures flatter.
 
 # %%
 from companion.book.summary import metrics_table
