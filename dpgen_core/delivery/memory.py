@@ -12,7 +12,7 @@ from dpgen_core.config.schema import ExperimentConfig
 from dpgen_core.evaluation.classifiers import BATCH
 from dpgen_core.pixels import USUAL_VALUES
 
-_PROGRAM = 0.65e9  # Python, PyTorch and what it loads
+_PROGRAM = 0.8e9  # Python, PyTorch and what they load
 _FLOAT = 4
 _TAKEN_AT_ONCE = 2**27  # values that a basis encodes in one piece, at most
 
@@ -28,11 +28,11 @@ def gigabytes(config: ExperimentConfig, files: int) -> float:
     stages = [2 * read, learning, read + made * values, 2 * made * values]
     if config.evaluated:
         kept = read + width * made * values
-        near = 2 * _FLOAT * min(judged.neighbor_records, made) * values
-        stages += [kept + near, kept + _training(config)]
+        stages.append(kept + 2 * _FLOAT * min(judged.neighbor_records, made) * values)
         if width == _FLOAT:
             stages.append(kept + (_FLOAT + 1) * made * values)  # floats on their way to bytes
-    return (_PROGRAM + max(stages)) / 1e9
+    scratch = _training(config) if config.evaluated else 0  # kept by PyTorch from the forecast on
+    return (_PROGRAM + scratch + max(stages)) / 1e9
 
 
 def _training(config: ExperimentConfig) -> int:
