@@ -7,6 +7,7 @@ tensor([0.0000, 0.2000, 1.0000])
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -35,11 +36,11 @@ def check_pixels(argument: str, images: Tensor) -> None:
     require(low >= 0 and high <= 1, argument, (low, high), "finite, from 0 to 1", fix)
 
 
-def at_once(images: Tensor, most: int) -> int:
-    """How many of `images` (n, c, h, w) to work on at once: `most`, or fewer of large ones.
+def at_once(shape: Sequence[int], most: int) -> int:
+    """How many images of a `shape` (c, h, w) to work on at once: `most`, or fewer of large ones.
 
-    >>> [at_once(torch.zeros(0, 3, side, side), 1000) for side in (28, 32, 128)]
+    >>> [at_once((3, side, side), 1000) for side in (28, 32, 128)]
     [1000, 1000, 62]
     """
-    values = math.prod(images.shape[1:])
+    values = math.prod(shape)
     return max(1, most * USUAL_VALUES // max(USUAL_VALUES, values))

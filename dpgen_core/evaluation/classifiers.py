@@ -23,6 +23,7 @@ from dpgen_core.streams import stream
 
 ARCHITECTURES = ("cnn", "mlp")
 BATCH, LEARNING_RATE, HELD_OUT = 128, 1e-3, 0.1
+JUDGED_AT_ONCE = 1000  # images, or fewer of large ones
 
 
 class Classifier(nn.Module):
@@ -74,7 +75,7 @@ class TrainedClassifier:
     @torch.no_grad()
     def features(self, images: Tensor) -> Tensor:
         """Images (n, c, h, w) -> activations of the last hidden layer, (n, 128), on the CPU."""
-        batches = images.split(at_once(images, 1000))
+        batches = images.split(at_once(images.shape[1:], JUDGED_AT_ONCE))
         parts = (to_floats(part.to(self._device)) for part in batches)
         return torch.cat([self.model.body(part).cpu() for part in parts])
 

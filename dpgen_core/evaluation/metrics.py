@@ -165,7 +165,7 @@ def class_distance(images: Tensor, labels: Tensor) -> float | None:
 
 def nearest_distance(images: Tensor, records: Tensor) -> float:
     """Median pixel distance to the nearest of `records`; small values suggest copying. Ours."""
-    flat, size = to_floats(images).flatten(1), at_once(records, 4096)
+    flat, size = to_floats(images).flatten(1), at_once(records.shape[1:], 4096)
     least = flat.new_full((len(flat),), math.inf)
     nearest = torch.zeros(len(flat), dtype=torch.int64)  # place of the record
     for start in range(0, len(records), size):  # all at once takes as much memory as training

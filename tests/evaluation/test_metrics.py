@@ -62,7 +62,7 @@ def in_bytes(data: ImageData) -> ImageData:
 
 def test_bytes_count_as_the_floats_that_they_stand_for(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each set in bytes, in blocks that do not divide its size."""
-    monkeypatch.setattr(metrics, "at_once", lambda images, most: 23)
+    monkeypatch.setattr(metrics, "at_once", lambda shape, most: 23)
     settings = replace(SETTINGS, classifier_epochs=2)
     sets = [in_bytes(bars(count, seed=count)) for count in (90, 70, 50)]
     floats = [replace(data, images=to_floats(data.images)) for data in sets]
