@@ -28,7 +28,10 @@ def gigabytes(config: ExperimentConfig, files: int) -> float:
     stages = [2 * read, learning, read + made * values, 2 * made * values]
     if config.evaluated:
         kept = read + width * made * values
-        stages.append(kept + 2 * _FLOAT * min(judged.neighbor_records, made) * values)
+        few = (
+            min(judged.neighbor_records, made) * values
+        )  # of three sets, and of one in floats, twice
+        stages.append(kept + (3 * width + 2 * _FLOAT) * few)
         if width == _FLOAT:
             stages.append(kept + (_FLOAT + 1) * made * values)  # floats on their way to bytes
     scratch = _training(config) if config.evaluated else 0  # kept by PyTorch from the forecast on
