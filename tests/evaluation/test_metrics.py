@@ -70,6 +70,17 @@ def test_bytes_count_as_the_floats_that_they_stand_for(monkeypatch: pytest.Monke
     assert found == wanted
 
 
+@pytest.mark.parametrize("block", [7, 23, 100])
+def test_the_nearest_record_is_found_in_whatever_block(
+    block: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(metrics, "at_once", lambda shape, most: block)
+    images, records = (in_bytes(bars(count, seed=count)).images for count in (50, 90))
+    flat = [to_floats(part).flatten(1).double() for part in (images, records)]
+    wanted = (flat[0][:, None] - flat[1][None]).norm(dim=2).min(1).values.median()
+    assert nearest_distance(images, records) == pytest.approx(float(wanted), rel=1e-6)
+
+
 def with_moments(mean: Tensor, covariance: Tensor, seed: int) -> Tensor:
     """A sample whose empirical mean and covariance are exactly these."""
     raw = torch.randn(50, len(mean), generator=generator(seed), dtype=torch.float64)
