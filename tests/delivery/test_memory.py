@@ -14,7 +14,7 @@ from dpgen_core.config.presets import RECOMMENDED
 from dpgen_core.delivery.memory import gigabytes
 
 ROOT = Path(__file__).parents[2]
-MEASURED = load_own_images(ROOT / "results")["folders"]
+MEASURED = load_own_images(ROOT / "results").get("folders", {})
 ALLOWED = 0.25
 
 
