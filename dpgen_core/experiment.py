@@ -7,6 +7,7 @@ and the ledger, rebuilt from the journal, never counts less than was released.
 from __future__ import annotations
 
 import hashlib
+import math
 import resource
 import time
 from collections.abc import Callable
@@ -24,13 +25,14 @@ from dpgen_core.data import folders, sets
 from dpgen_core.data.sets import ImageData
 from dpgen_core.evaluation.classifiers import machine_cache
 from dpgen_core.evaluation.metrics import Metric, evaluate
+from dpgen_core.pixels import USUAL_VALUES, to_bytes, to_floats
 from dpgen_core.records.bounds import delta_text
 from dpgen_core.records.provenance import provenance
 from dpgen_core.records.record import Record, note_key_removed, write_record
 from dpgen_core.records.sheets import png_bytes, rounds_sheet, sample_sheet
 from dpgen_core.records.statement import privacy_facts
 from dpgen_core.training.ranks import ALONE, Ranks
-from dpgen_core.training.sampler import GENERATOR_FILE, to_bytes, usable_device
+from dpgen_core.training.sampler import GENERATOR_FILE, usable_device
 from dpgen_core.training.session import Session
 from dpgen_core.training.workspace import FollowingWorkspace, Workspace, work_folder
 
@@ -84,13 +86,14 @@ def run_experiment(
     where = usable_device(device)
     with _open_workspace(config, work, mark, ranks) as workspace:
         if not ranks.decide(target.exists()):  # asked again under the lock
-            real = _split(config, pool, "train", workspace.key, root)
+            real, test = _split(config, pool, "train", workspace.key, root), None
+            if config.evaluated and ranks.first:
+                test = _split(config, pool, "test", workspace.key, root)
+            del pool  # both parts are copies where the images are one's own
             here = ranks if ranks.size > 1 else Ranks(device=where)
             session = Session(config, real, workspace, here)
             session.train(progress and ranks.first, after_round)
             if ranks.first:
-                key = workspace.key
-                test = _split(config, pool, "test", key, root) if config.evaluated else None
                 _write_outcome(session, test, target, fingerprint=mark)
         if ranks.first:
             workspace.remove_key()
@@ -204,8 +207,10 @@ def _write_outcome(
     labels = torch.arange(config.evaluation.synthetic_records) % config.num_classes
     names, released = session.real.class_names, session.trainer.released(session.real.class_names)
     session.trainer.forget()
-    first = 10 * config.num_classes  # ten of each class, for the sheet
-    images = session.trainer.sample(labels if config.evaluated else labels[:first])
+    if config.evaluated and not _large(config):
+        images = session.trainer.sample(labels)
+    else:
+        images = released.pixels(labels, seed=config.seed)
     started = time.perf_counter()
     metrics: dict[str, Metric] = {}
     if test is not None:
@@ -213,16 +218,16 @@ def _write_outcome(
         how: dict[str, Any] = {"settings": config.evaluation, "seed": config.seed}
         cache = _judges(config, target.parent)
         metrics = evaluate(made, session.real, test, **how, cache_dir=cache)
-    pixels = to_bytes(images) if config.evaluated else released.pixels(labels, seed=config.seed)
     metrics |= {
         "training_seconds": round(trained, 1),
         "evaluation_seconds": round(time.perf_counter() - started, 1),
         "peak_memory_gb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20, 2),
     }
     spent = {name: session.ledger.epsilon(name) for name in ("rdp", "pld")}  # type: ignore[arg-type]
+    first = slice(10 * config.num_classes)  # ten of each class
     sheet = sample_sheet(
-        images,
-        labels[: len(images)],
+        to_floats(images[first]),
+        labels[first],
         class_names=names,
         title=f"{config.dataset}, {config.method}, delta {delta_text(config.privacy.delta)}, "
         f"epsilon {bound_text(spent['rdp'], 2)} (RDP) / {bound_text(spent['pld'], 2)} (PLD)",
@@ -247,10 +252,15 @@ def _write_outcome(
         samples_png=png_bytes(sheet, colors=colors),
         rounds_png=rounds_sheet(session.snapshots, colors=colors),
         further={GENERATOR_FILE: released.save},
-        synthetic={"images": pixels.numpy(), "labels": labels.numpy()},
+        synthetic={"images": to_bytes(images).numpy(), "labels": labels.numpy()},
         statement=True,
         fingerprint=fingerprint,
     )
+
+
+def _large(config: ExperimentConfig) -> bool:
+    """Whether images are judged as they are handed over, in bytes: floats take four times the memory."""
+    return config.dataset in folders.SHAPES and math.prod(config.image_shape) > USUAL_VALUES
 
 
 def _judges(config: ExperimentConfig, results: Path) -> Path:

@@ -78,7 +78,8 @@ print(*sorted(path.name for path in Path(folder).iterdir()))
 # ## A look before
 #
 # `check` reads every file and writes nothing. What it says of the records is private; the warnings follow from
-# public figures. On the command line it is `dpgen check`.
+# public figures. The last line says how long the run will take and how much memory, which
+# {ref}`was measured <own-images-times>` on folders of many sizes. On the command line it is `dpgen check`.
 
 # %% tags=["remove-stderr"]
 from dpgen_core.delivery import check
@@ -154,7 +155,9 @@ samples_image(record)
 # ## Is it any good?
 #
 # One image in six was held out and is asked now. These figures are computed from private images, outside
-# the guarantee: look at them, do not hand them over, and do not try ten settings and keep the best.
+# the guarantee: look at them, do not hand them over, and do not try ten settings and keep the best. Images, not
+# persons, are held out: with `--unit person` those of one person may lie both in what was learned from and in
+# what was held out, and then the figures flatter.
 
 # %%
 from companion.book.summary import metrics_table

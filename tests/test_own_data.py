@@ -20,6 +20,7 @@ from dpgen_core.data.glyphs import draw_glyphs
 from dpgen_core.delivery.handover import hand_over
 from dpgen_core.evaluation.classifiers import machine_cache
 from dpgen_core.experiment import run_experiment
+from dpgen_core.pixels import to_bytes, to_floats
 from dpgen_core.records.record import Record
 from dpgen_core.training.sampler import load
 from dpgen_core.training.workspace import Workspace, work_folder
@@ -66,7 +67,7 @@ def test_under_a_key_splits_are_the_same_records_in_another_order(tmp_path: Path
         for split, name in zip(splits, ("train", "test"), strict=True):
             assert split.labels.tolist() == [number % 3 for number in _numbers(split)]
             again = data.split_pool(pool, name, num_records=None, seed=0, key=key)
-            assert torch.equal(again.images, split.images)
+            assert torch.equal(to_floats(again.images), split.images)
             assert torch.equal(again.labels, split.labels)
         seen.add(tuple(numbers))
     assert len(seen) == 2
@@ -159,6 +160,36 @@ def test_every_method_makes_every_size(
     assert made.images.shape == (10, 3 if color else 1, size, size)
     width, height = Image.open(record.samples_png).size
     assert width > 10 * size and height > 10 * size
+
+
+@pytest.mark.parametrize("size", [28, 64])
+def test_large_images_are_judged_as_they_are_handed_over(
+    size: int, glyph_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Floats of twenty thousand at 128x128 in color would take four gigabytes."""
+    seen: list[data.ImageData] = []
+
+    def look(*given: data.ImageData, **how: object) -> dict[str, object]:
+        seen.extend(given)
+        return {}
+
+    monkeypatch.setattr(experiment, "evaluate", look)
+    config = make_config(
+        dataset="folder_gray",
+        method="gaussian",
+        profile="smoke",
+        root=glyph_folder,
+        image_size=size,
+        num_records=200,
+        synthetic_records=20,
+    )
+    record = run_experiment(config, results_dir=tmp_path, root=glyph_folder, progress=False)
+    made, train, test = seen
+    assert train.images.dtype == test.images.dtype == torch.uint8
+    assert made.images.dtype == (torch.float32 if size == 28 else torch.uint8)
+    with np.load(record.path / "synthetic.npz") as kept:
+        assert np.array_equal(to_bytes(made.images).numpy(), kept["images"])
+    assert torch.equal(load(record.path).sample().images, made.images) or size == 64
 
 
 @pytest.mark.parametrize("method", COLORED)

@@ -21,8 +21,9 @@ from scipy.fft import dct
 from torch import Tensor
 
 from dpgen_core.checks import check_int, check_real, require
+from dpgen_core.pixels import to_floats
 
-_MOST_BYTES, _BLOCK = 2**29, 2048  # larger batches are encoded in blocks, to save memory
+_MOST_VALUES, _BLOCK = 2**27, 2048  # larger batches are encoded in blocks, to save memory
 _OPPONENT = ((1.0, 1.0, 1.0), (1.0, -1.0, 0.0), (1.0, 1.0, -2.0))  # rows, not of unit length
 
 
@@ -62,10 +63,13 @@ class FrequencyBasis:
             self._colors = axes / axes.norm(dim=1, keepdim=True)  # (3, 3), orthonormal rows
 
     def encode(self, images: Tensor) -> Tensor:
-        """Project images (n, c, h, w) on the basis: codes (n, d). Never increases a norm."""
-        if images.nbytes > _MOST_BYTES:
+        """Project images (n, c, h, w) on the basis: codes (n, d). Never increases a norm.
+
+        Images are floats, or bytes with 255 for 1.
+        """
+        if images.numel() > _MOST_VALUES:
             return torch.cat([FrequencyBasis.encode(self, part) for part in images.split(_BLOCK)])
-        grid = self._rows @ images @ self._rows.T  # (n, c, m, m)
+        grid = self._rows @ to_floats(images) @ self._rows.T  # (n, c, m, m)
         if self._colors is not None:
             grid = torch.einsum("oc,ncij->noij", self._colors, grid)
         return grid.flatten(1)

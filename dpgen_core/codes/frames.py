@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from dpgen_core.codes.basis import FrequencyBasis
+from dpgen_core.pixels import to_floats
 
 ENTRIES = 5  # center x, center y, log width, log height, slant
 # Standard deviations of a canonical image's intensity, in half sides: public constants.
@@ -90,9 +91,10 @@ class FramedBasis(FrequencyBasis):
     _further = ENTRIES
 
     def encode(self, images: Tensor) -> Tensor:
-        """Images (n, c, h, w) in [0, 1] -> codes (n, d)."""
-        parts = [(some, measure(some)) for some in images.split(_BLOCK)]
-        return torch.cat([self.join(to_canonical(some, at), at) for some, at in parts])
+        """Images (n, c, h, w), floats in [0, 1] or bytes -> codes (n, d)."""
+        parts = (to_floats(some) for some in images.split(_BLOCK))
+        framed = ((some, measure(some)) for some in parts)
+        return torch.cat([self.join(to_canonical(some, at), at) for some, at in framed])
 
     def join(self, canonical: Tensor, frames: Tensor) -> Tensor:
         """Codes (n, d) of canonical images (n, c, h, w) to be shown in `frames` (n, `ENTRIES`)."""

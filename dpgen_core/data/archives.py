@@ -1,14 +1,21 @@
 """Images and labels in one ``.npz``: ``images`` and ``labels``, or MedMNIST's six arrays.
 
 MedMNIST's parts are put together in the order train, val, test: what is held out for the metrics is
-drawn anew. Labels are whole numbers from 0; their largest is taken to be public. Nothing is unpickled.
+drawn anew. Labels are whole numbers from 0; their largest is taken to be public. Images are read one
+after the other, so the archive may be larger than memory. Nothing is unpickled.
 """
 
 from __future__ import annotations
 
+import math
+import zipfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 import numpy as np
+from numpy.lib import format as npy
 
 from dpgen_core.checks import InvalidArgument, require
 
@@ -17,7 +24,9 @@ _PARTS = ("train", "val", "test")
 
 def read_labels(path: Path) -> np.ndarray:
     """Labels (N,), int64."""
-    parts = [part.reshape(len(part), -1) for part in _arrays(path, "labels") if len(part)]
+    with _refused(path, "labels"), np.load(path, allow_pickle=False) as archive:
+        arrays = [archive[name] for name in _names(archive.files, "labels")]
+    parts = [part.reshape(len(part), -1) for part in arrays if len(part)]
     same = len({part.shape[1] for part in parts}) == 1
     labels = np.concatenate(parts) if same else np.empty((0, 1), dtype=np.int64)
     rule = "one whole number from 0 to 9999 for each image"
@@ -28,25 +37,78 @@ def read_labels(path: Path) -> np.ndarray:
     return labels[:, 0].astype(np.int64)
 
 
-def read_images(path: Path, count: int) -> np.ndarray:
-    """Images (N, h, w) or (N, h, w, 3), of which there must be `count`."""
-    parts = [part for part in _arrays(path, "images") if len(part)]
-    shapes = {part.shape[1:] for part in parts}
-    images = np.concatenate(parts) if len(shapes) == 1 else np.empty(0)
-    good = images.ndim == 3 or (images.ndim == 4 and images.shape[-1] == 3)
+class Images:
+    """The images (h, w) or (h, w, 3) of an archive by their places, quick where they are read in order."""
+
+    def __init__(self, path: Path) -> None:
+        self._path, self._next = path, 0
+        self._reader: Iterator[np.ndarray] = iter(())
+
+    def __getitem__(self, place: int) -> np.ndarray:
+        with _refused(self._path, "images"):
+            if not 0 < self._next <= place:  # not begun, or passed already
+                self._reader, self._next = _each(self._path), 0
+            for _ in range(place - self._next):
+                next(self._reader)
+            self._next = place + 1
+            return next(self._reader)
+
+
+def read_images(path: Path, count: int) -> Images:
+    """The images of an archive, (N, h, w) or (N, h, w, 3), of which there must be `count`."""
+    with _refused(path, "images"), zipfile.ZipFile(path) as archive:
+        shapes = []
+        for member in _members(archive):
+            with archive.open(member) as stream:
+                shapes.append(_header(stream)[0])
+    kinds = {shape[1:] for shape in shapes if shape[0]}
+    shape = (sum(shape[0] for shape in shapes), *kinds.pop()) if len(kinds) == 1 else ()
+    good = len(shape) == 3 or (len(shape) == 4 and shape[-1] == 3)
     rule = f"(N, h, w) or (N, h, w, 3) with N = {count}, as many as labels"
-    require(good and len(images) == count, f"images in {path}", images.shape, rule, "a whole copy")
-    return images
+    require(good and shape[0] == count, f"images in {path}", shape, rule, "a whole copy")
+    return Images(path)
 
 
-def _arrays(path: Path, kind: str) -> list[np.ndarray]:
+def _each(path: Path) -> Iterator[np.ndarray]:
+    with zipfile.ZipFile(path) as archive:
+        for member in _members(archive):
+            with archive.open(member) as stream:
+                shape, by_columns, dtype = _header(stream)
+                if by_columns:  # an image's values are not side by side
+                    with np.load(path, allow_pickle=False) as whole:
+                        yield from whole[member.removesuffix(".npy")]
+                    continue
+                size = math.prod(shape[1:]) * dtype.itemsize
+                for _ in range(shape[0]):
+                    yield np.frombuffer(stream.read(size), dtype).reshape(shape[1:])
+
+
+def _header(stream: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype]:
+    """Shape, whether in Fortran's order, and type of the array that follows in the stream."""
+    read = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
+    shape, by_columns, dtype = read[npy.read_magic(stream)](stream)
+    if dtype.hasobject:
+        raise ValueError("objects, which would have to be unpickled")
+    return shape, by_columns, dtype
+
+
+def _members(archive: zipfile.ZipFile) -> list[str]:
+    files = [name.removesuffix(".npy") for name in archive.namelist()]
+    return [f"{name}.npy" for name in _names(files, "images")]
+
+
+def _names(files: Sequence[str], kind: str) -> list[str]:
     """The arrays of a kind, ``images`` or ``labels``."""
+    named = [f"{part}_{kind}" for part in _PARTS]
+    return [name for name in named if name in files] or [kind]
+
+
+@contextmanager
+def _refused(path: Path, kind: str) -> Iterator[None]:
+    """An error that names the archive, in place of those of numpy, zipfile and zlib."""
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            named = [f"{part}_{kind}" for part in _PARTS]
-            names = [name for name in named if name in archive] or [kind]
-            return [archive[name] for name in names]
-    except Exception as error:  # numpy, zipfile and zlib each raise their own
+        yield
+    except Exception as error:
         reason = f"{type(error).__name__}: {error}"
         raise InvalidArgument(
             f"{kind} in {path}: received {reason!r}, but it must be an unpickled array. Try an .npz "

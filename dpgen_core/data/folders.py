@@ -49,7 +49,7 @@ class Listing:
     files: tuple[tuple[Path, int], ...]  #: path and label, in the order of the file names
     left_out: Mapping[str, tuple[str, ...]]  #: reason -> names of what was passed over
     persons: tuple[int, ...] = ()  #: images of each person, kept or not, where a table names them
-    arrays: np.ndarray | None = None  #: the images of an archive, (N, h, w) or (N, h, w, 3)
+    arrays: archives.Images | None = None  #: the images of an archive
 
     def picture(self, place: int) -> Image.Image:
         """The picture at a place in `files`; raises `pictures.Unreadable`."""
@@ -185,16 +185,12 @@ def split_size(
 
 @dataclass(frozen=True)
 class Pool:
-    """All of one's own images in the order of the names, a byte a value: a quarter of floats."""
+    """All of one's own images in the order of the names."""
 
     name: str  #: of `SHAPES`
     images: Tensor  #: uint8, (N, c, h, w)
     labels: Tensor  #: int64 in 0..classes-1, (N,)
     class_names: tuple[str, ...]  #: one per class
-
-    def take(self, rows: Tensor) -> tuple[Tensor, Tensor]:
-        """Images (n, c, h, w), float32 in [0, 1], and labels (n,) at some rows (n,)."""
-        return self.images[rows].float().div_(255), self.labels[rows]
 
 
 def load_pool(

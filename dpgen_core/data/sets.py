@@ -26,6 +26,7 @@ from dpgen_core.data.glyphs import Glyphs
 from dpgen_core.data.pictures import check_size
 from dpgen_core.data.sources import DatasetSpec, Source, Subset
 from dpgen_core.data.svhn import SVHN
+from dpgen_core.pixels import check_pixels, to_floats
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ class ImageData:
     """Images with labels; raises `InvalidArgument` unless they are as said below."""
 
     name: str  #: the data set's
-    images: Tensor  #: float32 in [0, 1], (N, c, h, w)
+    images: Tensor  #: float32 in [0, 1], or uint8 with 255 for 1, (N, c, h, w)
     labels: Tensor  #: int64 in 0..classes-1, (N,)
     class_names: tuple[str, ...]  #: one per class
 
@@ -42,8 +43,9 @@ class ImageData:
         good = len(shapes[0]) == 4 and shapes[1] == shapes[0][:1]
         require(good, "images, labels", shapes, "(N, c, h, w) and (N,)", "as many labels as images")
         types = self.images.dtype, self.labels.dtype
-        good = types == (torch.float32, torch.int64)
-        require(good, "images, labels", types, "float32 and int64", "images.float(), labels.long()")
+        good = types[0] in (torch.float32, torch.uint8) and types[1] == torch.int64
+        rule, fix = "float32 or uint8, and int64", "images.float(), labels.long()"
+        require(good, "images, labels", types, rule, fix)
         if self.images.numel():
             check_pixels("images", self.images)
             first, last = (int(end) for end in self.labels.aminmax())
@@ -54,13 +56,6 @@ class ImageData:
     def at(self, rows: Tensor) -> ImageData:
         """The images at `rows` (n,), in that order, with their labels."""
         return replace(self, images=self.images[rows], labels=self.labels[rows])
-
-
-def check_pixels(argument: str, images: Tensor) -> None:
-    """Require finite values in [0, 1]; `images` is not empty."""
-    low, high = (float(end) for end in images.aminmax())  # NaN if any value is
-    fix = "images / 255, which brings 8-bit values to values in [0, 1]"
-    require(low >= 0 and high <= 1, argument, (low, high), "finite, from 0 to 1", fix)
 
 
 # The order of the book's tables: new ones come last.
@@ -148,7 +143,8 @@ def load(
     if source is None:
         pool = folders.load_pool(name, folder, shape=spec.image_shape, maximum=maximum)
         slots = folders.rows_of_split(len(pool.labels), split, key)
-        images, labels = pool.take(slots[subset.rows(len(slots))])
+        rows = slots[subset.rows(len(slots))]
+        images, labels = to_floats(pool.images[rows]), pool.labels[rows]
     else:
         images, labels = source.load(folder, subset, spec.image_shape)
     return ImageData(name, images, labels, spec.class_names)
@@ -163,10 +159,10 @@ def split_pool(
     key: str | None,
     hold_out: bool = True,
 ) -> ImageData:
-    """What `load` would read, from the `pool` of one's own folder."""
+    """What `load` would read, from the `pool` of one's own folder, in bytes."""
     slots = folders.rows_of_split(len(pool.labels), split, key, hold_out=hold_out)
     rows = slots[Subset(pool.name, split, num_records, seed).rows(len(slots))]
-    return ImageData(pool.name, *pool.take(rows), pool.class_names)
+    return ImageData(pool.name, pool.images[rows], pool.labels[rows], pool.class_names)
 
 
 def train_size(

@@ -11,7 +11,7 @@ from typing import Any
 
 from dpgen_core.checks import require
 from dpgen_core.data import sets
-from dpgen_core.data.folders import check_apart, list_folder
+from dpgen_core.data.folders import SHAPES, check_apart, list_folder, load_pool
 from dpgen_core.delivery.handover import IMAGES_FOLDER
 from dpgen_core.evaluation.metrics import EvaluationSettings, evaluate
 
@@ -53,9 +53,11 @@ def compare(
     require(bool(listing.files), "synthetic", str(made_in), "a folder with pictures", "another")
     with listing.picture(0) as first:
         name, size = ("folder_gray" if first.mode == "L" else "folder_color"), first.size[0]
-    how: dict[str, Any] = {"image_size": size, "maximum": maximum}
-    made = sets.load(name, "all", root=made_in, image_size=size)
-    train, test = (sets.load(name, part, root=images, **how) for part in ("train", "test"))
+    shape = (SHAPES[name][0], size, size)
+    how: dict[str, Any] = {"num_records": None, "seed": seed, "key": None}
+    made = sets.split_pool(load_pool(name, made_in, shape=shape), "all", **how)
+    pool = load_pool(name, images.expanduser(), shape=shape, maximum=maximum)
+    train, test = (sets.split_pool(pool, part, **how) for part in ("train", "test"))
     metrics = evaluate(made, train, test, settings=settings, seed=seed)
     told = {"synthetic": len(made.labels), "real": len(train.labels) + len(test.labels)}
     return _write(results, {"images": told, "metrics": metrics}, f"{made_in}/{images}/{seed}")

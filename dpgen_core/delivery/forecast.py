@@ -8,7 +8,6 @@ not counted, as it loads what is loaded once.
 from __future__ import annotations
 
 import io
-import math
 import time
 from collections.abc import Callable
 from typing import Any
@@ -19,10 +18,11 @@ from PIL import Image
 
 from dpgen_core.config.schema import ExperimentConfig
 from dpgen_core.data.sets import ImageData
+from dpgen_core.delivery.memory import gigabytes
 from dpgen_core.delivery.survey import Survey
 from dpgen_core.evaluation.classifiers import ARCHITECTURES, train_classifier
+from dpgen_core.pixels import to_bytes
 from dpgen_core.training.report import Trainer
-from dpgen_core.training.sampler import to_bytes
 from dpgen_core.training.session import TRAINERS, make_prior
 
 _SMALL, _LARGE = 500, 2000  # records of two rehearsals
@@ -42,10 +42,8 @@ def forecast(config: ExperimentConfig, survey: Survey) -> str:
     seconds += _make(config) * config.evaluation.synthetic_records / _DRAWN
     if config.evaluated:
         seconds += _judge(config)
-    made = min(config.evaluation.synthetic_records, 60_000)
-    gigabytes = 0.7 + (3 * count + 2 * made) * math.prod(config.image_shape) * 4 / 1e9
     text = f"{seconds:.0f} s" if seconds < _LEAST_MINUTES else f"{seconds / 60:.0f} min"
-    return f"forecast: about {text} and {gigabytes:.1f} GB of memory"
+    return f"forecast: about {text} and {gigabytes(config, count):.1f} GB of memory"
 
 
 def _drawn_out(seconds: Callable[[int], float], records: int) -> float:
@@ -60,10 +58,13 @@ def _drawn_out(seconds: Callable[[int], float], records: int) -> float:
 def _rehearsal(config: ExperimentConfig, records: int) -> tuple[ExperimentConfig, ImageData]:
     """The run of `config` on so many records of noise, with shards of the same size."""
     shards = max(1, config.privacy.num_shards * records // config.privacy.num_records)
-    small = config.replace(num_records=records, num_shards=shards)
+    return config.replace(num_records=records, num_shards=shards), _noise(config, records)
+
+
+def _noise(config: ExperimentConfig, records: int) -> ImageData:
     pixels = torch.rand(records, *config.image_shape, generator=torch.Generator().manual_seed(0))
     names = tuple(str(label) for label in range(config.num_classes))
-    return small, ImageData("rehearsal", pixels, torch.arange(records) % config.num_classes, names)
+    return ImageData("rehearsal", pixels, torch.arange(records) % config.num_classes, names)
 
 
 def _trainer(config: ExperimentConfig, records: int) -> Trainer:
@@ -104,9 +105,11 @@ def _make(config: ExperimentConfig) -> float:
 
 
 def _judge(config: ExperimentConfig) -> float:
-    """Seconds of the metrics: nearly all of them train classifiers."""
-    images = config.evaluation
-    _, drawn = _rehearsal(config, min(config.privacy.num_records, _SMALL))
+    """Seconds of the metrics: nearly all of them train classifiers.
+
+    However few records there are, most of what they see is synthetic.
+    """
+    images, drawn = config.evaluation, _noise(config, _SMALL)
     protocol: dict[str, Any] = {"num_classes": config.num_classes, "seed": 0, "epochs": 1}
     for records in (10, len(drawn.labels)):
         clock = time.perf_counter()

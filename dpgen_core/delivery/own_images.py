@@ -125,7 +125,6 @@ def check(images: Path, *, results: Path, say: Say = print, **settings: Any) -> 
     check_apart(images, results=results)
     planned = plan(images, **settings)
     _report(planned, say)
-    say(forecast(planned.config, planned.survey))
     if Books(results).earlier(planned.digests, planned.config):
         say(_totals(Books(results), planned))
     return planned
@@ -189,6 +188,7 @@ def _report(planned: Plan, say: Say) -> None:
         say(line)
     if listing.persons:
         say(person_line(planned.config, listing.persons))
+    say(forecast(planned.config, planned.survey))
 
 
 def _totals(books: Books, planned: Plan) -> str:

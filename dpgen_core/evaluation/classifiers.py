@@ -16,12 +16,14 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from dpgen_core.checks import check_choice, check_int, require
-from dpgen_core.data.sets import ImageData, check_pixels
+from dpgen_core.data.sets import ImageData
 from dpgen_core.evaluation.kept import file_name, load_weights, write_weights
+from dpgen_core.pixels import at_once, check_pixels, to_floats
 from dpgen_core.streams import stream
 
 ARCHITECTURES = ("cnn", "mlp")
 BATCH, LEARNING_RATE, HELD_OUT = 128, 1e-3, 0.1
+JUDGED_AT_ONCE = 1000  # images, or fewer of large ones
 
 
 class Classifier(nn.Module):
@@ -64,7 +66,7 @@ class SmallMLP(Classifier):
 
 
 class TrainedClassifier:
-    """A classifier in evaluation mode, applied in batches."""
+    """A classifier in evaluation mode, applied in batches to floats or bytes."""
 
     def __init__(self, model: Classifier, device: torch.device) -> None:
         self.model = model.to(device).eval()
@@ -73,7 +75,8 @@ class TrainedClassifier:
     @torch.no_grad()
     def features(self, images: Tensor) -> Tensor:
         """Images (n, c, h, w) -> activations of the last hidden layer, (n, 128), on the CPU."""
-        parts = (part.to(self._device) for part in images.split(1000))
+        batches = images.split(at_once(images.shape[1:], JUDGED_AT_ONCE))
+        parts = (to_floats(part.to(self._device)) for part in batches)
         return torch.cat([self.model.body(part).cpu() for part in parts])
 
     @torch.no_grad()
@@ -114,7 +117,8 @@ def train_classifier(
 ) -> TrainedClassifier:
     """Train on nine tenths of the given data; keep the epoch that is best on the last tenth.
 
-    Images are (n, c, h, w) in [0, 1], n >= 2; labels (n,), of which some classes may be missing.
+    Images are (n, c, h, w) in [0, 1] or bytes, n >= 2; labels (n,), of which some classes may be
+    missing.
     The seed decides initialization, split, order and dropout, without the global generator.
     """
     check_choice("architecture", architecture, ARCHITECTURES)
@@ -145,7 +149,7 @@ def train_classifier(
             shuffled = train[torch.randperm(len(train), generator=stream(seed, "order", epoch))]
             for rows in shuffled.split(BATCH):
                 optimizer.zero_grad()
-                logits = model(images[rows].to(where))
+                logits = model(to_floats(images[rows].to(where)))
                 F.cross_entropy(logits, labels[rows].to(where)).backward()
                 optimizer.step()
             judged = TrainedClassifier(model, where).accuracy(images[valid], labels[valid])

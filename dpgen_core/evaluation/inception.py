@@ -15,8 +15,8 @@ import torch
 from torch import Tensor
 
 from dpgen_core.checks import require
-from dpgen_core.data.sets import check_pixels
 from dpgen_core.evaluation.classifiers import pick_device
+from dpgen_core.pixels import check_pixels, to_bytes
 
 WEIGHTS_FILE = "weights-inception-2015-12-05-6726825d.pth"  # torch-fidelity's release v0.2.0
 WEIGHTS_SHA256 = "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2"
@@ -54,10 +54,10 @@ def find_weights(weights: Path | None = None) -> tuple[Path | None, str]:
 
 
 def fid(real: Tensor, synthetic: Tensor, weights: Path | None = None) -> tuple[float | None, str]:
-    """Frechet Inception Distance of two sets of images (n, 1 or 3, h, w) in [0, 1], n >= 2.
+    """Frechet Inception Distance of two sets of images (n, 1 or 3, h, w), n >= 2.
 
-    (value, "") or (None, reason); `weights` as in `find_weights`. Source: Heusel et al. (2017), as
-    implemented by torchmetrics on torch-fidelity's extractor.
+    (value, "") or (None, reason); images are in [0, 1] or bytes, `weights` as in `find_weights`.
+    Source: Heusel et al. (2017), as implemented by torchmetrics on torch-fidelity's extractor.
     """
     for name, images in (("real", real), ("synthetic", synthetic)):
         good = images.dim() == 4 and len(images) >= 2 and images.shape[1] in (1, 3)
@@ -80,8 +80,8 @@ def fid(real: Tensor, synthetic: Tensor, weights: Path | None = None) -> tuple[f
 
 
 def as_bytes(images: Tensor) -> Tensor:
-    """[0, 1] floats (n, 1 or 3, h, w) -> uint8 (n, 3, h, w)."""
-    return (images * 255).round().to(torch.uint8).expand(-1, 3, -1, -1)
+    """Images (n, 1 or 3, h, w), in [0, 1] or bytes -> uint8 (n, 3, h, w)."""
+    return to_bytes(images).expand(-1, 3, -1, -1)
 
 
 def _sha256(path: Path) -> str:

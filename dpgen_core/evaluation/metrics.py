@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 from dpgen_core.checks import check_int, require
-from dpgen_core.data.sets import ImageData, check_pixels
+from dpgen_core.data.sets import ImageData
 from dpgen_core.evaluation.classifiers import (
     ARCHITECTURES,
     accuracy,
@@ -29,6 +29,7 @@ from dpgen_core.evaluation.classifiers import (
     train_classifier,
 )
 from dpgen_core.evaluation.inception import fid
+from dpgen_core.pixels import at_once, check_pixels, to_floats
 from dpgen_core.streams import stream
 
 Metric = float | str | None
@@ -63,7 +64,8 @@ def evaluate(
     ``real_*`` trains and tests on real data: the ceiling of g2r. All but accuracies, FID and the
     pixel distances (``class_distance_*``, ``nearest_real_*``) is by the real-trained CNN.
     `cache_dir` keeps classifiers trained on real data: it is private. No classifier is trained or
-    chosen on `real_test`. Raises `InvalidArgument` for sets that differ in shape or classes.
+    chosen on `real_test`. Images may be bytes, which count as the floats that they stand for. Raises
+    `InvalidArgument` for sets that differ in shape or classes.
     """
     sets = {"synthetic": synthetic, "real_train": real_train, "real_test": real_test}
     wanted = tuple(real_train.images.shape[1:]), len(real_train.class_names)
@@ -155,7 +157,7 @@ def class_distance(images: Tensor, labels: Tensor) -> float | None:
     """Mean pixel distance between the first 300 images of a class, averaged over classes. Ours."""
     values = []
     for label in labels.unique():
-        flat = images[labels == label].flatten(1)[:300]
+        flat = to_floats(images[labels == label][:300]).flatten(1)
         if len(flat) > 1:
             values.append(torch.pdist(flat).mean())
     return float(torch.stack(values).mean()) if values else None
@@ -163,15 +165,20 @@ def class_distance(images: Tensor, labels: Tensor) -> float | None:
 
 def nearest_distance(images: Tensor, records: Tensor) -> float:
     """Median pixel distance to the nearest of `records`; small values suggest copying. Ours."""
-    flat = images.flatten(1)
+    flat, size = to_floats(images).flatten(1), at_once(records.shape[1:], 4096)
     least = flat.new_full((len(flat),), math.inf)
-    nearest = torch.empty_like(flat)  # the record itself, (n, d)
-    for block in records.flatten(1).split(4096):  # all at once takes as much memory as training
+    nearest = torch.zeros(len(flat), dtype=torch.int64)  # place of the record
+    for start in range(0, len(records), size):  # all at once takes as much memory as training
+        block = to_floats(records[start : start + size]).flatten(1)
         distance, place = torch.cdist(flat, block).min(1)  # (n,)
         closer = distance < least
-        least[closer], nearest[closer] = distance[closer], block[place[closer]]
+        least[closer], nearest[closer] = distance[closer], start + place[closer]
     # Not from cdist, whose fast path rounds: an exact copy must come out at 0.
-    return float((flat - nearest).double().norm(dim=1).median())
+    pairs = zip(flat.split(size), nearest.split(size), strict=True)
+    gaps = (
+        (some - to_floats(records[rows]).flatten(1)).double().norm(dim=1) for some, rows in pairs
+    )
+    return float(torch.cat([*gaps]).median())
 
 
 def _distances(first: Tensor, second: Tensor) -> Tensor:

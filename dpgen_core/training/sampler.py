@@ -31,6 +31,7 @@ from dpgen_core.models.generators import (
     RefinerGenerator,
     with_contrast,
 )
+from dpgen_core.pixels import to_bytes
 from dpgen_core.prior.gaussian import FrequencyPrior
 from dpgen_core.streams import stream
 from dpgen_core.training.workspace import below, cpu_state
@@ -98,22 +99,26 @@ class Generator:
     def draw(self, labels: Tensor, *, seed: int, stream_name: str = "samples") -> Tensor:
         """Synthetic images in [0, 1] for `labels` (n,), (n, c, h, w); post-processing."""
         made = torch.empty(len(labels), *self.config.image_shape)
-        for start, some in zip(
-            range(0, len(labels), _BATCH), self._batches(labels, seed, stream_name), strict=True
-        ):
-            made[start : start + _BATCH] = some
+        for rows, some in self._batches(labels, seed, stream_name):
+            made[rows] = some
         return made
 
     def pixels(self, labels: Tensor, *, seed: int) -> Tensor:
         """The same as uint8, which takes a quarter of the memory."""
-        return torch.cat([to_bytes(some) for some in self._batches(labels, seed, "samples")])
+        made = torch.empty(len(labels), *self.config.image_shape, dtype=torch.uint8)
+        for rows, some in self._batches(labels, seed, "samples"):
+            made[rows] = to_bytes(some)
+        return made
 
     @torch.no_grad()
-    def _batches(self, labels: Tensor, seed: int, stream_name: str) -> Iterator[Tensor]:
+    def _batches(
+        self, labels: Tensor, seed: int, stream_name: str
+    ) -> Iterator[tuple[slice, Tensor]]:
         source = self.config.generator if self.prior is None else self.prior
         for start in range(0, len(labels), _BATCH):
             where = (seed, stream_name, start)
-            batch = labels[start : start + _BATCH].to(self.device)
+            rows = slice(start, start + _BATCH)
+            batch = labels[rows].to(self.device)
             latents = torch.randn(len(batch), source.latent_dim, generator=stream(*where))
             latents = latents.to(self.device)
             if self.network is not None:
@@ -127,7 +132,7 @@ class Generator:
             images = images.clamp(0, 1).cpu()
             if self.config.generator.dither:
                 images = add_dither(images, self.config.generator.dither, stream(*where, "dither"))
-            yield images
+            yield rows, images
 
     def save(self, path: Path) -> None:
         """Write the file; the same generator gives the same bytes."""
@@ -174,11 +179,6 @@ def load(path: Path | str, *, device: torch.device | str = "cpu") -> Generator:
             "Try the folder that dpgen synthesize wrote."
         ) from error
     return Generator(config, tuple(books["class_names"]), prior, network, where)
-
-
-def to_bytes(images: Tensor) -> Tensor:
-    """Images in [0, 1] as uint8."""
-    return (images * 255).round().to(torch.uint8)
 
 
 def check_numbers(

@@ -19,13 +19,14 @@ from dpgen_core.accounting.ledger import Ledger
 from dpgen_core.config.budget import LEARNERS, events_of_prior
 from dpgen_core.config.schema import ExperimentConfig
 from dpgen_core.data.sets import ImageData
+from dpgen_core.pixels import to_bytes
 from dpgen_core.prior.gaussian import FrequencyPrior, release_prior
 from dpgen_core.prior.mixture import split_classes
 from dpgen_core.training.critic_trainer import DPSGDCriticTrainer, EFSGDCriticTrainer
 from dpgen_core.training.owner_trainer import OwnerTrainer
 from dpgen_core.training.ranks import Ranks
 from dpgen_core.training.report import RoundReport, Trainer
-from dpgen_core.training.sampler import prior_basis, to_bytes
+from dpgen_core.training.sampler import prior_basis
 from dpgen_core.training.workspace import JournalLine, Workspace, below
 
 SNAPSHOT_IMAGES = 20  # per checkpoint, from the same latents, to show how training went

@@ -47,3 +47,15 @@ def test_seconds_are_told_as_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
     for learned, told in ((10.0, "about 18 s"), (1000.0, "about 17 min")):
         monkeypatch.setattr(made, "_learn", lambda config, records, seconds=learned: seconds)
         assert told in made.forecast(config, survey)
+
+
+def test_judges_are_timed_on_whole_batches_however_few_records_there_are(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    seen: list[int] = []
+    monkeypatch.setattr(
+        made, "train_classifier", lambda images, labels, **how: seen.append(len(labels))
+    )
+    how = {"profile": "smoke", "num_records": 20, "dataset": "glyphs", "method": "gaussian"}
+    made._judge(make_config(**how))  # type: ignore[arg-type]
+    assert seen == [10, 10, 500, 500]

@@ -62,6 +62,16 @@ def test_shapes_and_evaluation_mode() -> None:
     assert fit(wide, torch.tensor([0, 1, 2, 0])).logits(wide).shape == (4, 3)
 
 
+def test_large_images_are_seen_a_few_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Activations of a thousand at 128x128 would take gigabytes."""
+    images = torch.randint(0, 256, (70, 3, 128, 128), dtype=torch.uint8)
+    model = classifiers.build_classifier("cnn", images, 2)
+    seen: list[int] = []
+    model.body.register_forward_pre_hook(lambda body, given: seen.append(len(given[0])))
+    classifiers.TrainedClassifier(model, torch.device("cpu")).features(images)
+    assert seen == [62, 8]
+
+
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_one_seed_is_bit_identical_and_another_differs(architecture: str) -> None:
     images, labels = bars(150, seed=1)

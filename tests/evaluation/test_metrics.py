@@ -24,6 +24,7 @@ from dpgen_core.evaluation.metrics import (
     nearest_distance,
     precision_recall,
 )
+from dpgen_core.pixels import to_bytes, to_floats
 
 SETTINGS = EvaluationSettings(
     synthetic_records=300, real_records=300, classifier_epochs=20, neighbor_records=100
@@ -53,6 +54,31 @@ def bars(count: int, seed: int) -> ImageData:
     for row, label in enumerate(labels.tolist()):
         images[row, :, 4 * label : 4 * label + 2] += 0.6
     return ImageData("bars", images, labels, ("top", "middle", "bottom"))
+
+
+def in_bytes(data: ImageData) -> ImageData:
+    return replace(data, images=to_bytes(data.images))
+
+
+def test_bytes_count_as_the_floats_that_they_stand_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each set in bytes, in blocks that do not divide its size."""
+    monkeypatch.setattr(metrics, "at_once", lambda shape, most: 23)
+    settings = replace(SETTINGS, classifier_epochs=2)
+    sets = [in_bytes(bars(count, seed=count)) for count in (90, 70, 50)]
+    floats = [replace(data, images=to_floats(data.images)) for data in sets]
+    found, wanted = (evaluate(*each, settings=settings, seed=0) for each in (sets, floats))
+    assert found == wanted
+
+
+@pytest.mark.parametrize("block", [7, 23, 100])
+def test_the_nearest_record_is_found_in_whatever_block(
+    block: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(metrics, "at_once", lambda shape, most: block)
+    images, records = (in_bytes(bars(count, seed=count)).images for count in (50, 90))
+    flat = [to_floats(part).flatten(1).double() for part in (images, records)]
+    wanted = (flat[0][:, None] - flat[1][None]).norm(dim=2).min(1).values.median()
+    assert nearest_distance(images, records) == pytest.approx(float(wanted), rel=1e-6)
 
 
 def with_moments(mean: Tensor, covariance: Tensor, seed: int) -> Tensor:

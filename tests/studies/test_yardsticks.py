@@ -17,7 +17,7 @@ from dpgen_core.data.sets import ImageData, load
 from dpgen_core.evaluation.metrics import EvaluationSettings
 from dpgen_core.evaluation.protocols import PROTOCOLS, DeepProtocol
 from dpgen_core.experiment import run_experiment
-from dpgen_core.training.sampler import to_bytes
+from dpgen_core.pixels import to_bytes
 
 
 @pytest.fixture(scope="module")

@@ -54,10 +54,10 @@ from dpgen_core.evaluation.deep_judge import train_judge
 from dpgen_core.evaluation.metrics import evaluate
 from dpgen_core.experiment import run_experiment
 from dpgen_core.files import write_whole
+from dpgen_core.pixels import to_bytes
 from dpgen_core.records.provenance import provenance
 from dpgen_core.records.sheets import png_bytes, sample_sheet
 from dpgen_core.streams import secret_key
-from dpgen_core.training.sampler import to_bytes
 from dpgen_core.training.session import make_prior
 
 GPU_FILE = "gpu.json"

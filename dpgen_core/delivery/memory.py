@@ -1,0 +1,46 @@
+"""The most memory that `synthesize` needs, counted from what is in memory at the same time.
+
+For methods without rounds, whose training keeps codes alone; with rounds, the owners' critics come on
+top. The constants are PyTorch's own size and what its networks keep for their backward pass.
+"""
+
+from __future__ import annotations
+
+import math
+
+from dpgen_core.config.schema import ExperimentConfig
+from dpgen_core.evaluation.classifiers import BATCH, JUDGED_AT_ONCE
+from dpgen_core.pixels import USUAL_VALUES, at_once
+
+_PROGRAM = 0.8e9  # Python, PyTorch and what they load
+_FLOAT = 4
+_TAKEN_AT_ONCE = 2**27  # values that a basis encodes in one piece, at most
+
+
+def gigabytes(config: ExperimentConfig, files: int) -> float:
+    """Peak memory (GB) of a run of `config` on a folder of so many images."""
+    values, judged = math.prod(config.image_shape), config.evaluation
+    made = judged.synthetic_records
+    width = 1 if values > USUAL_VALUES else _FLOAT  # bytes of a value of what is judged
+    read, records = files * values, config.privacy.num_records
+    codes = 6 * _FLOAT * records * config.image_shape[0] * config.prior.modes**2
+    learning = read + _FLOAT * min(records * values, _TAKEN_AT_ONCE) + codes
+    stages = [2 * read, learning, read + made * values, 2 * made * values]
+    if config.evaluated:
+        kept = read + width * made * values
+        few = (
+            min(judged.neighbor_records, made) * values
+        )  # of three sets, and of one in floats, twice
+        stages.append(kept + (3 * width + 2 * _FLOAT) * few)
+        if width == _FLOAT:
+            stages.append(kept + (_FLOAT + 1) * made * values)  # floats on their way to bytes
+    scratch = _training(config) if config.evaluated else 0  # kept by PyTorch from the forecast on
+    return (_PROGRAM + scratch + max(stages)) / 1e9
+
+
+def _training(config: ExperimentConfig) -> int:
+    """Bytes that a classifier takes: its weights, and activations of a batch."""
+    values, pixels = math.prod(config.image_shape), math.prod(config.image_shape[1:])
+    weights = 6 * _FLOAT * max(256 * values, 128 * 64 * pixels // 16)  # Adam's moments, two copies
+    batch = max(2 * BATCH, at_once(config.image_shape, JUDGED_AT_ONCE))  # trained both ways, judged
+    return weights + batch * _FLOAT * (32 + 32 + 64) * pixels // 4
