@@ -24,8 +24,8 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import torch
-from torch.nn import functional as F
 
 from companion.studies.benchmarks.ensembles import peak_gigabytes
 from companion.studies.resumable import make_missing
@@ -44,7 +44,10 @@ from dpgen_core.training.sampler import prior_basis
 
 RESOLUTIONS_FILE = "resolutions.json"
 SIDES = {"celeba": (16, 32, 64), "glyphs": (16, 28, 64, 128)}
-METHODS = {"celeba": ("gaussian/with-color", "mixture/with-color"), "glyphs": ("mixture", "gaussian")}
+METHODS = {
+    "celeba": ("gaussian/with-color", "mixture/with-color"),
+    "glyphs": ("mixture", "gaussian"),
+}
 ROUNDS = "efsgd-prior/with-color"  # at one budget only: it takes many times as long
 EPSILONS = (10.0, 1.0)
 SEEDS = (0, 1, 2)
@@ -53,8 +56,10 @@ MORE_MODES = 1.5  # times as many along each axis
 RECORDS, TEST_RECORDS = 24_000, 3_000
 # Fewer than of a run's metrics: at the largest size a pass takes thirty times as long as at 28 pixels.
 SETTINGS = EvaluationSettings(synthetic_records=5_000, real_records=5_000, neighbor_records=1_000)
-METRICS = ("g2r_cnn", "g2r_mlp", "real_cnn", "real_mlp", "frechet_distance", "frechet_floor")
-METRICS += ("precision", "recall")
+METRICS = (
+    *("g2r_cnn", "g2r_mlp", "real_cnn", "real_mlp"),
+    *("frechet_distance", "frechet_floor", "precision", "recall"),
+)
 
 
 @dataclass(frozen=True)
@@ -129,14 +134,11 @@ def missing(results: Path) -> list[Point]:
 
 
 def pictures(dataset: str, split: str, side: int, count: int) -> ImageData:
-    """The first `count` records of a fixed order, the same ones at every side.
+    """`count` records in a fixed order, the same ones at every side.
 
-    Photographs are the middle square at 64 pixels, averaged over blocks at smaller sides.
+    The files of photographs are squares already: of others, 32 pixels alone would show all.
     """
-    largest = max(SIDES["celeba"]) if dataset == "celeba" else side
-    found = load(dataset, split, root=_root(), num_records=count, image_size=largest)
-    images = F.avg_pool2d(found.images, largest // side) if largest > side else found.images
-    return ImageData(dataset, images, found.labels, found.class_names)
+    return load(dataset, split, root=_root(), num_records=count, image_size=side)
 
 
 def _root() -> Path:
@@ -154,7 +156,9 @@ def pixel_noise(config: ExperimentConfig) -> float:
     multiplier = release_multipliers(config.privacy.prior_noise_multiplier, prior.num_cells)
     basis, per_class = prior_basis(config), config.privacy.num_records / config.num_classes
     code = 2 * multiplier["prior/means"] * prior.mean_radius / per_class  # of each scaled code
-    return code * float(basis.falloff(prior.corner).norm()) / math.sqrt(math.prod(config.image_shape))
+    return (
+        code * float(basis.falloff(prior.corner).norm()) / math.sqrt(math.prod(config.image_shape))
+    )
 
 
 def kept_lengths(config: ExperimentConfig, records: ImageData) -> tuple[float, float]:
@@ -186,29 +190,32 @@ def measure(point: Point, cache: Path) -> dict[str, Any]:
     made = ImageData("synthetic", images, labels, records.class_names)
     test = pictures(point.dataset, "test", side, TEST_RECORDS)
     few = records.at(torch.arange(min(SETTINGS.real_records, len(records.labels))))
-    judging = {"settings": SETTINGS, "seed": point.seed, "cache_dir": cache}
     judged_from = time.process_time()
-    metrics = evaluate(made, few, test, **judging)
+    metrics = evaluate(*(made, few, test), settings=SETTINGS, seed=point.seed, cache_dir=cache)
     judged = time.process_time()
     of_codes, of_residuals = kept_lengths(config, records)
-    return asdict(point) | {name: metrics[name] for name in METRICS} | {
-        "modes": config.prior.modes,
-        "codes": prior_basis(config).dim,
-        "cells": config.prior.num_cells,
-        "noise_multiplier": config.privacy.prior_noise_multiplier,
-        "mean_noise": mean_noise(config),
-        "pixel_noise": pixel_noise(config),
-        "kept_of_codes": of_codes,
-        "kept_of_residuals": of_residuals,
-        "sharpness": sharpness(made.images),
-        "sharpness_real": sharpness(test.images),
-        "training_seconds": round(trained - started, 1),
-        "sampling_seconds": round(sampled - trained, 1),
-        "judging_seconds": round(judged - judged_from, 1),
-        "records_gigabytes": round(records.images.nbytes / 2**30, 3),
-        "training_peak_gigabytes": round(training_peak, 2),
-        "peak_gigabytes": round(peak_gigabytes(), 2),
-    }
+    return (
+        asdict(point)
+        | {name: metrics[name] for name in METRICS}
+        | {
+            "modes": config.prior.modes,
+            "codes": prior_basis(config).dim,
+            "cells": config.prior.num_cells,
+            "noise_multiplier": config.privacy.prior_noise_multiplier,
+            "mean_noise": mean_noise(config),
+            "pixel_noise": pixel_noise(config),
+            "kept_of_codes": of_codes,
+            "kept_of_residuals": of_residuals,
+            "sharpness": sharpness(made.images),
+            "sharpness_real": sharpness(test.images),
+            "training_seconds": round(trained - started, 1),
+            "sampling_seconds": round(sampled - trained, 1),
+            "judging_seconds": round(judged - judged_from, 1),
+            "records_gigabytes": round(records.images.nbytes / 2**30, 3),
+            "training_peak_gigabytes": round(training_peak, 2),
+            "peak_gigabytes": round(peak_gigabytes(), 2),
+        }
+    )
 
 
 def run_all(left: Sequence[Point], results: Path) -> None:
@@ -222,6 +229,24 @@ def run_all(left: Sequence[Point], results: Path) -> None:
         found.setdefault("points", {})[point.name()] = answer
         write_whole(results / RESOLUTIONS_FILE, json.dumps(found, indent=1) + "\n")
         print(f"{point.name()}: {_short(answer)}", flush=True)
+
+
+def means(found: Mapping[str, Any]) -> pd.DataFrame:
+    """A row for each release, means over seeds, by what it is and growing side; ``n`` seeds.
+
+    ``detail`` is the share of fine detail (`looks.sharpness`) over that of real pictures.
+
+    Args:
+        found: from `load_resolutions`.
+    """
+    frame = pd.DataFrame(list(found.get("points", {}).values()))
+    if frame.empty:
+        return frame
+    frame["detail"] = frame["sharpness"] / frame["sharpness_real"]
+    what = ["dataset", "method", "epsilon", "repair", "image_size"]
+    grouped = frame.drop(columns="seed").groupby(what, sort=False)
+    rows = grouped.mean().join(grouped.size().rename("n")).reset_index()
+    return rows.sort_values("image_size", kind="stable", ignore_index=True)
 
 
 def _short(answer: Mapping[str, Any]) -> str:

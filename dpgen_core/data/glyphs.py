@@ -97,7 +97,8 @@ def _distance_field(text: str, name: str, side: int) -> np.ndarray:
     path = f"{matplotlib.get_data_path()}/fonts/ttf/{name}.ttf"
     left, top, right, bottom = ImageFont.truetype(path, size=100).getbbox(text)
     fine = min(_FINE * side, _FINEST)
-    font = ImageFont.truetype(path, size=100 * _BOX * fine / _SIDE / max(right - left, bottom - top))
+    box = _BOX * fine / _SIDE
+    font = ImageFont.truetype(path, size=100 * box / max(right - left, bottom - top))
     image = Image.new("L", (fine, fine))
     ImageDraw.Draw(image).text((fine / 2, fine / 2), text, fill=255, font=font, anchor="mm")
     ink = np.asarray(image, dtype=np.float64)

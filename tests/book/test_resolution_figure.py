@@ -1,0 +1,53 @@
+"""Quality against the side in pixels as the book shows it."""
+
+from __future__ import annotations
+
+import pytest
+from made_resolutions import G2R, made
+
+from companion.book.resolution_figure import (
+    REPAIR_NAMES,
+    resolution_alt,
+    resolution_figure,
+    resolution_table,
+    resolution_text,
+)
+from companion.studies.resolutions import MODES, PLAIN, RADII
+from dpgen_core.records.sheets import png_bytes
+
+
+def test_panels_hold_every_release() -> None:
+    figure = resolution_figure(made())
+    celeba, left, glyphs, _ = figure.axes
+    assert [axes.get_title(loc="left") for axes in figure.axes[::2]] == [
+        "CelebA, middle squares",
+        "Glyphs",
+    ]
+    lines = {line.get_label(): line for line in celeba.lines}
+    assert list(lines[f"{REPAIR_NAMES[PLAIN]}, epsilon 10"].get_xdata()) == [32, 64]
+    assert list(lines[f"{REPAIR_NAMES[PLAIN]}, epsilon 10"].get_ydata()) == pytest.approx([86, 51])
+    assert list(lines[f"{REPAIR_NAMES[RADII]}, epsilon 1"].get_ydata()) == pytest.approx([71])
+    assert list(lines["the records"].get_ydata()) == pytest.approx([95, 95])
+    assert list(left.lines[0].get_ydata()) == pytest.approx([97, 40])  # of a code's length
+    assert [tick.get_text() for tick in glyphs.get_xticklabels()] == ["28", "128"]
+    assert png_bytes(figure).startswith(b"\x89PNG")
+
+
+def test_words_and_table_quote_the_figures() -> None:
+    said = resolution_alt(made())
+    assert "Glyphs from 86 % at 28 pixels to 51 % with the preset and 81 % with growing" in said
+    words = resolution_text(made())
+    assert "from 32 to 64 pixels: the clip leaves 40 % of a code's length in place of 97 %" in words
+    assert "g2r goes from 86 % to 51 % (real images: 95 % and 95 %)" in words
+    assert "takes 9.0 s in place of 2.0 and memory 4.0 GB in place of 1.0" in words
+    assert "More modes besides: g2r 83 %, the Frechet distance 3.0 in place of 9.0, 50 %" in words
+    table = resolution_table(made())
+    row = table.loc[("Glyphs", "mixture", 1.0, REPAIR_NAMES[MODES], 128)]
+    assert row["g2r (%)"] == pytest.approx(100 * (G2R[MODES] - 0.1) + 1) and row["seeds"] == 2
+    assert row["noise per pixel (% of white)"] == 1 and row["fine detail (% of real)"] == 50
+
+
+def test_one_data_set_is_enough() -> None:
+    found = {"points": {n: p for n, p in made().items() for n, p in p.items() if "glyphs" in n}}
+    assert len(resolution_figure(found).axes) == 2
+    assert "CelebA" not in resolution_alt(found) + resolution_text(found)
