@@ -14,7 +14,8 @@ from companion.book.figures import COLORS
 from companion.studies.resolutions import METHODS, MODES, PLAIN, RADII, REPAIRS, means, usual_side
 from dpgen_core.records.sheets import new_figure
 
-TITLES = {"celeba": "CelebA, middle squares", "glyphs": "Glyphs"}
+SHORT = {"celeba": "CelebA", "glyphs": "Glyphs"}
+TITLES = SHORT | {"celeba": "CelebA, middle squares"}
 REPAIR_NAMES = {PLAIN: "preset", RADII: "clip radii grow", MODES: "radii grow, more modes"}
 _STYLES: dict[str, dict[str, Any]] = {
     repair: {"color": color, "marker": mark, "markersize": 4}
@@ -23,21 +24,24 @@ _STYLES: dict[str, dict[str, Any]] = {
 
 
 def resolution_figure(found: Mapping[str, Any]) -> Figure:
-    """A row for each data set: accuracy by size, and what clip and basis leave of a picture.
+    """A row for each data set: accuracy and recall by size, and what clip and basis leave.
 
     Args:
         found: from `load_resolutions`.
     """
     rows = _of_main_methods(found)
     names = [name for name in METHODS if (rows["dataset"] == name).any()]
-    figure = new_figure(6.6, 0.6 + 2.6 * len(names))
-    grid = figure.subplots(len(names), 2, squeeze=False)
-    for (left, right), name in zip(grid, names, strict=True):
+    figure = new_figure(7.2, 0.8 + 2.3 * len(names))
+    grid = figure.subplots(len(names), 3, squeeze=False)
+    for (left, middle, right), name in zip(grid, names, strict=True):
         some = rows[rows["dataset"] == name]
-        _accuracies(left, some)
-        _left(right, some)
-        for axes, label in ((left, "g2r (%)"), (right, "% that is left")):
-            _finish(axes, label, TITLES[name], sorted(some["image_size"].unique()))
+        _by_size(left, some, "g2r_cnn")
+        _by_size(middle, some, "recall")
+        _what_is_left(right, some)
+        real = some.groupby("image_size")["real_cnn"].mean()
+        left.plot(real.index, 100 * real, color="black", linestyle="--", label="the records")
+        for axes, label in ((left, "g2r (%)"), (middle, "recall (%)"), (right, "% that is left")):
+            _finish(axes, f"{SHORT[name]}: {label}", sorted(some["image_size"].unique()))
     handles = {
         label: handle
         for axes in grid.flat
@@ -58,17 +62,24 @@ def resolution_alt(found: Mapping[str, Any]) -> str:
     said = []
     for name, rows in _at_most_budget(found).groupby("dataset", sort=False):
         usual, large = usual_side(str(name)), int(rows["image_size"].max())
-        better = _row(rows, large, RADII)
-        repaired = f" and {_percent(better['g2r_cnn'])} with growing radii" if better else ""
         said.append(
-            f"{TITLES[str(name)]} from {_percent(_row(rows, usual, PLAIN)['g2r_cnn'])} at {usual} "
-            f"pixels to {_percent(_row(rows, large, PLAIN)['g2r_cnn'])} with the preset{repaired} "
-            f"at {large}"
+            f"{TITLES[str(name)]} from {_both(_row(rows, usual, PLAIN))} at {usual} pixels to "
+            + " and ".join(
+                f"{_both(row)} ({REPAIR_NAMES[repair]})"
+                for repair in REPAIRS
+                if (row := _row(rows, large, repair))
+            )
+            + f" at {large}"
         )
     return (
-        f"Accuracy against the side of the picture: {'; '.join(said)}. To the right, the share of a "
-        "code's length that the clip leaves falls as the picture grows, and so does fine detail."
+        f"Accuracy, with recall in brackets, against the side of the picture: {'; '.join(said)}. To the "
+        "right, the clip leaves less of a code's length as the picture grows, and so does the basis of "
+        "fine detail."
     )
+
+
+def _both(row: Mapping[str, Any]) -> str:
+    return f"{_percent(row['g2r_cnn'])} [{_percent(row['recall'])}]"
 
 
 def resolution_table(found: Mapping[str, Any]) -> pd.DataFrame:
@@ -121,22 +132,17 @@ def resolution_text(found: Mapping[str, Any]) -> str:
         lines.append(
             f"- {title}, `{first['method']}` at epsilon {first['epsilon']:g}, from {usual} to {large} "
             f"pixels: the clip leaves {_percent(last['kept_of_codes'])} of a code's length in place of "
-            f"{_percent(first['kept_of_codes'])}, g2r goes from {_percent(first['g2r_cnn'])} to "
-            f"{_percent(last['g2r_cnn'])} (real images: {_percent(first['real_cnn'])} and "
-            f"{_percent(last['real_cnn'])}), and training takes {_times(first, last, 'training_seconds')} "
-            f"and memory {_times(first, last, 'training_peak_gigabytes')}."
+            f"{_percent(first['kept_of_codes'])}. It moves {_quality(first, last)} Real pictures teach "
+            f"{_percent(first['real_cnn'])} at the one size and {_percent(last['real_cnn'])} at the "
+            f"other. Noise per pixel is {100 * last['pixel_noise']:.2f} % of white in place of "
+            f"{100 * first['pixel_noise']:.2f}. {_cost(first, last)}"
         )
         for repair, words in (
             (RADII, "Radii that grow with the side"),
             (MODES, "More modes besides"),
         ):
             if better := _row(rows, large, repair):
-                lines.append(
-                    f"  - {words}: g2r {_percent(better['g2r_cnn'])}, the Frechet distance "
-                    f"{better['frechet_distance']:.1f} in place of {last['frechet_distance']:.1f}, "
-                    f"{_percent(better['detail'])} of the fine detail of real pictures in place of "
-                    f"{_percent(last['detail'])}."
-                )
+                lines.append(f"  - {words} move {_quality(last, better)} {_cost(last, better)}")
     return "\n".join(lines)
 
 
@@ -161,25 +167,47 @@ def _percent(share: float) -> str:
     return f"{100 * share:.0f} %"
 
 
-def _times(first: Mapping[str, Any], last: Mapping[str, Any], name: str) -> str:
-    unit = "s" if name.endswith("seconds") else "GB"
-    return f"{last[name]:.1f} {unit} in place of {first[name]:.1f}"
+def _quality(before: Mapping[str, Any], after: Mapping[str, Any]) -> str:
+    """What a step moved; the end of a sentence."""
+    shares = {"g2r_cnn": "g2r", "recall": "recall", "detail": "fine detail (of real pictures')"}
+    changes = [
+        f"{name} from {_percent(before[column])} to {_percent(after[column])}"
+        for column, name in shares.items()
+    ]
+    return (
+        f"{', '.join(changes)}, and the Frechet distance from {before['frechet_distance']:.1f} to "
+        f"{after['frechet_distance']:.1f}."
+    )
 
 
-def _accuracies(axes: Axes, rows: pd.DataFrame) -> None:
+def _cost(before: Mapping[str, Any], after: Mapping[str, Any]) -> str:
+    return (
+        f"Training takes {after['training_seconds']:.1f} s in place of "
+        f"{before['training_seconds']:.1f}, and memory {after['training_peak_gigabytes']:.1f} GB in "
+        f"place of {before['training_peak_gigabytes']:.1f}."
+    )
+
+
+def _by_size(axes: Axes, rows: pd.DataFrame, value: str) -> None:
     budgets = sorted(rows["epsilon"].unique(), reverse=True)
     for (repair, style), epsilon in itertools.product(_STYLES.items(), budgets):
-        some = rows[(rows["repair"] == repair) & (rows["epsilon"] == epsilon)]
-        if some.empty:
-            continue
-        line = "-" if epsilon == budgets[0] else ":"
-        label = f"{REPAIR_NAMES[repair]}, epsilon {epsilon:g}"
-        axes.plot(some["image_size"], 100 * some["g2r_cnn"], label=label, linestyle=line, **style)
-    real = rows.groupby("image_size")["real_cnn"].mean()
-    axes.plot(real.index, 100 * real, color="black", linestyle="--", label="the records")
+        some = _curve(rows[rows["epsilon"] == epsilon], repair)
+        if len(some):
+            line = "-" if epsilon == budgets[0] else ":"
+            label = f"{REPAIR_NAMES[repair]}, epsilon {epsilon:g}"
+            axes.plot(some["image_size"], 100 * some[value], label=label, linestyle=line, **style)
 
 
-def _left(axes: Axes, rows: pd.DataFrame) -> None:
+def _curve(rows: pd.DataFrame, repair: str) -> pd.DataFrame:
+    """The rows of a repair; radii grow by nothing at the usual size, so the preset is among them."""
+    chosen = rows["repair"] == repair
+    if repair == RADII and chosen.any():
+        usual = rows["image_size"] == rows["dataset"].map(usual_side)
+        chosen |= usual & (rows["repair"] == PLAIN)
+    return rows[chosen]
+
+
+def _what_is_left(axes: Axes, rows: pd.DataFrame) -> None:
     rows = rows[rows["epsilon"] == rows["epsilon"].max()]
     preset = rows[rows["repair"] == PLAIN]
     axes.plot(
@@ -190,17 +218,16 @@ def _left(axes: Axes, rows: pd.DataFrame) -> None:
         label="length of codes, preset",
     )
     for repair, style in _STYLES.items():
-        some = rows[rows["repair"] == repair]
+        some = _curve(rows, repair)
         axes.plot(some["image_size"], 100 * some["detail"], linestyle="-.", **style)
-    axes.plot([], [], color="gray", linestyle="-.", label="fine detail")
+    axes.plot([], [], color="gray", linestyle="-.", label="fine detail, by color")
 
 
-def _finish(axes: Axes, y_label: str, title: str, sides: list[int]) -> None:
+def _finish(axes: Axes, title: str, sides: list[int]) -> None:
     axes.set_xscale("log", base=2)
     axes.set_xticks(sides, [str(side) for side in sides])
     axes.minorticks_off()
     axes.set_xlabel("side in pixels", fontsize=10)
-    axes.set_ylabel(y_label, fontsize=10)
     axes.set_title(title, fontsize=11, loc="left")
     axes.tick_params(labelsize=9)
     axes.spines[["top", "right"]].set_visible(False)

@@ -18,16 +18,19 @@ from dpgen_core.records.sheets import png_bytes
 
 def test_panels_hold_every_release() -> None:
     figure = resolution_figure(made())
-    celeba, left, glyphs, _ = figure.axes
-    assert [axes.get_title(loc="left") for axes in figure.axes[::2]] == [
-        "CelebA, middle squares",
-        "Glyphs",
+    celeba, recall, left, glyphs, *_ = figure.axes
+    titles = [axes.get_title(loc="left") for axes in (celeba, recall, left, glyphs)]
+    assert titles == ["CelebA: g2r (%)", "CelebA: recall (%)", "CelebA: % that is left"] + [
+        "Glyphs: g2r (%)"
     ]
     lines = {line.get_label(): line for line in celeba.lines}
     assert list(lines[f"{REPAIR_NAMES[PLAIN]}, epsilon 10"].get_xdata()) == [32, 64]
     assert list(lines[f"{REPAIR_NAMES[PLAIN]}, epsilon 10"].get_ydata()) == pytest.approx([86, 51])
-    assert list(lines[f"{REPAIR_NAMES[RADII]}, epsilon 1"].get_ydata()) == pytest.approx([71])
+    # At the usual size radii have not grown: the curve starts at the preset.
+    assert list(lines[f"{REPAIR_NAMES[RADII]}, epsilon 1"].get_ydata()) == pytest.approx([76, 71])
+    assert list(lines[f"{REPAIR_NAMES[MODES]}, epsilon 1"].get_ydata()) == pytest.approx([73])
     assert list(lines["the records"].get_ydata()) == pytest.approx([95, 95])
+    assert list(recall.lines[0].get_ydata()) == pytest.approx([20, 20])
     assert list(left.lines[0].get_ydata()) == pytest.approx([97, 40])  # of a code's length
     assert [tick.get_text() for tick in glyphs.get_xticklabels()] == ["28", "128"]
     assert png_bytes(figure).startswith(b"\x89PNG")
@@ -35,12 +38,14 @@ def test_panels_hold_every_release() -> None:
 
 def test_words_and_table_quote_the_figures() -> None:
     said = resolution_alt(made())
-    assert "Glyphs from 86 % at 28 pixels to 51 % with the preset and 81 % with growing" in said
+    assert "Glyphs from 86 % [20 %] at 28 pixels to 51 % [20 %] (preset) and 81 % [20 %]" in said
     words = resolution_text(made())
     assert "from 32 to 64 pixels: the clip leaves 40 % of a code's length in place of 97 %" in words
-    assert "g2r goes from 86 % to 51 % (real images: 95 % and 95 %)" in words
-    assert "takes 9.0 s in place of 2.0 and memory 4.0 GB in place of 1.0" in words
-    assert "More modes besides: g2r 83 %, the Frechet distance 3.0 in place of 9.0, 50 %" in words
+    assert "It moves g2r from 86 % to 51 %, recall from 20 % to 20 %" in words
+    assert "Training takes 9.0 s in place of 2.0, and memory 4.0 GB in place of 1.0" in words
+    assert "grow with the side move g2r from 51 % to 81 %" in words
+    assert "More modes besides move g2r from 51 % to 83 %" in words
+    assert words.count("the Frechet distance from 9.0 to 3.0") == 4
     table = resolution_table(made())
     row = table.loc[("Glyphs", "mixture", 1.0, REPAIR_NAMES[MODES], 128)]
     assert row["g2r (%)"] == pytest.approx(100 * (G2R[MODES] - 0.1) + 1) and row["seeds"] == 2
