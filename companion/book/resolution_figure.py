@@ -73,13 +73,13 @@ def resolution_alt(found: Mapping[str, Any]) -> str:
         )
     return (
         f"Accuracy, with recall in brackets, against the side of the picture: {'; '.join(said)}. To the "
-        "right, the clip leaves less of a code's length as the picture grows, and so does the basis of "
+        "right, the clip leaves less of a code's length as the picture grows, and the basis less of its "
         "fine detail."
     )
 
 
 def _both(row: Mapping[str, Any]) -> str:
-    return f"{_percent(row['g2r_cnn'])} [{_percent(row['recall'])}]"
+    return f"{_percent(row['g2r_cnn'], 1)} [{_percent(row['recall'])}]"
 
 
 def resolution_table(found: Mapping[str, Any]) -> pd.DataFrame:
@@ -107,8 +107,8 @@ def resolution_table(found: Mapping[str, Any]) -> pd.DataFrame:
         "pixel_noise": "noise per pixel (% of white)",
         "modes": "modes",
         "noise_multiplier": "noise multiplier",
-        "training_seconds": "training (s)",
-        "judging_seconds": "judging (s)",
+        "training_seconds": "training (s of a core)",
+        "judging_seconds": "judging (s of a core)",
         "training_peak_gigabytes": "memory (GB)",
         "n": "seeds",
     }
@@ -131,18 +131,23 @@ def resolution_text(found: Mapping[str, Any]) -> str:
         first, last = _row(rows, usual, PLAIN), _row(rows, large, PLAIN)
         lines.append(
             f"- {title}, `{first['method']}` at epsilon {first['epsilon']:g}, from {usual} to {large} "
-            f"pixels: the clip leaves {_percent(last['kept_of_codes'])} of a code's length in place of "
-            f"{_percent(first['kept_of_codes'])}. It moves {_quality(first, last)} Real pictures teach "
-            f"{_percent(first['real_cnn'])} at the one size and {_percent(last['real_cnn'])} at the "
-            f"other. Noise per pixel is {100 * last['pixel_noise']:.2f} % of white in place of "
-            f"{100 * first['pixel_noise']:.2f}. {_cost(first, last)}"
+            f"pixels (n = {last['n']}): the clip leaves {_percent(last['kept_of_codes'])} of a code's "
+            f"length in place of {_percent(first['kept_of_codes'])}. It moves {_quality(first, last)}. "
+            f"Real pictures teach {_percent(first['real_cnn'], 1)} at the one size and "
+            f"{_percent(last['real_cnn'], 1)} at the other. Noise per pixel is "
+            f"{_percent(last['pixel_noise'], 2)} of white in place of "
+            f"{_percent(first['pixel_noise'], 2)}. {_cost(first, last)}"
         )
         for repair, words in (
             (RADII, "Radii that grow with the side"),
             (MODES, "More modes besides"),
         ):
             if better := _row(rows, large, repair):
-                lines.append(f"  - {words} move {_quality(last, better)} {_cost(last, better)}")
+                lines.append(
+                    f"  - {words} move {_quality(last, better)}, and the Frechet distance from "
+                    f"{last['frechet_distance']:.1f} to {better['frechet_distance']:.1f}. "
+                    f"{_cost(last, better)}"
+                )
     return "\n".join(lines)
 
 
@@ -163,20 +168,16 @@ def _row(rows: pd.DataFrame, side: int, repair: str) -> dict[str, Any]:
     return {str(name): value for name, value in some.iloc[0].items()} if len(some) else {}
 
 
-def _percent(share: float) -> str:
-    return f"{100 * share:.0f} %"
+def _percent(share: float, digits: int = 0) -> str:
+    return f"{100 * share:.{digits}f} %"
 
 
 def _quality(before: Mapping[str, Any], after: Mapping[str, Any]) -> str:
-    """What a step moved; the end of a sentence."""
-    shares = {"g2r_cnn": "g2r", "recall": "recall", "detail": "fine detail (of real pictures')"}
-    changes = [
-        f"{name} from {_percent(before[column])} to {_percent(after[column])}"
-        for column, name in shares.items()
-    ]
-    return (
-        f"{', '.join(changes)}, and the Frechet distance from {before['frechet_distance']:.1f} to "
-        f"{after['frechet_distance']:.1f}."
+    """What a step moved; a list without an end."""
+    shares = {"g2r_cnn": ("g2r", 1), "recall": ("recall", 0), "detail": ("fine detail", 0)}
+    return ", ".join(
+        f"{name} from {_percent(before[column], digits)} to {_percent(after[column], digits)}"
+        for column, (name, digits) in shares.items()
     )
 
 

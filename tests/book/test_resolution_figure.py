@@ -37,13 +37,18 @@ def test_panels_hold_every_release() -> None:
 
 def test_words_and_table_quote_the_figures() -> None:
     said = resolution_alt(made())
-    assert "Glyphs from 86 % [20 %] at 28 pixels to 51 % [20 %] (preset) and 81 % [20 %]" in said
+    assert (
+        "Glyphs from 86.0 % [20 %] at 28 pixels to 51.0 % [20 %] (preset) and 81.0 % [20 %]" in said
+    )
     words = resolution_text(made())
-    assert "from 32 to 64 pixels: the clip leaves 40 % of a code's length in place of 97 %" in words
-    assert "It moves g2r from 86 % to 51 %, recall from 20 % to 20 %" in words
+    assert (
+        "from 32 to 64 pixels (n = 2): the clip leaves 40 % of a code's length in place of 97 %"
+        in words
+    )
+    assert "It moves g2r from 86.0 % to 51.0 %, recall from 20 % to 20 %" in words
     assert "Training takes 9.0 s in place of 2.0, and memory 4.0 GB in place of 1.0" in words
-    assert "grow with the side move g2r from 51 % to 81 %" in words
-    assert "More modes besides move g2r from 51 % to 83 %" in words
+    assert "grow with the side move g2r from 51.0 % to 81.0 %" in words
+    assert "More modes besides move g2r from 51.0 % to 83.0 %" in words
     assert words.count("the Frechet distance from 9.0 to 3.0") == 4
     table = resolution_table(made())
     row = table.loc[("Glyphs", "mixture", 1.0, REPAIR_NAMES[MODES], 128)]
