@@ -161,9 +161,9 @@ resolution_table(sizes)
 
 # %% [markdown]
 # **The clip breaks first.** With twice the side a picture has four times the pixels, so its code is twice as long. The
-# clip radii of the presets stay what they were found to be at the usual size, and cut the rest off. What comes out is
-# a gray and even picture of its class: a classifier still learns most from it, so that g2r alone would hide the
-# damage, and recall shows it. Radii in proportion to the side repair much of it: set `prior_mean_radius` and
+# clip radii of the presets stay what they were found to be at the usual size, and cut the rest off. What comes out
+# is darker than it should be, and more alike: a classifier still learns most from it, so that g2r alone would hide
+# the damage, and recall shows it. Radii in proportion to the side repair much of it: set `prior_mean_radius` and
 # `prior_covariance_radius`. They depend on the side alone, which is public, and cost no budget. Noise grows with them
 # and is spread over as many more pixels, so that a pixel has as much noise as at the usual size.
 #
