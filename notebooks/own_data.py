@@ -168,8 +168,8 @@ resolution_table(sizes)
 # and is spread over as many more pixels, so that a pixel has as much noise as at the usual size.
 #
 # **Fine detail goes next**, and no radius brings it back. The basis keeps as many modes at every size, and what lies
-# above them is not drawn at all. More of them (`prior_modes`) can only help as far as their noise and their length
-# under the clip allow, and memory grows with the fourth power of their number along an axis.
+# above them is not drawn at all. More of them (`prior_modes`) bring some of it back, as far as their noise and their
+# length under the clip allow. Memory for a covariance grows with the fourth power of their number along an axis.
 #
 # Time and memory are no obstacle for a prior at these sizes: the records take most of the memory, and the judges most
 # of the time. Seconds are those of one core. The owners' rounds were not tried.
