@@ -153,10 +153,11 @@ def _split(
         return sets.split_pool(pool, split, num_records=count, **where)
     if training:
         return pool
+    side = config.image_shape[1]
     if config.dataset == "glyphs":  # drawn, so no more than are asked for
         count = min(config.evaluation.real_records, 10_000)
-        return sets.load("glyphs", "test", num_records=count, seed=config.seed)
-    return sets.load(config.dataset, "test", root=root, image_size=config.image_shape[1])
+        return sets.load("glyphs", "test", num_records=count, seed=config.seed, image_size=side)
+    return sets.load(config.dataset, "test", root=root, image_size=side)
 
 
 def _fingerprint(config: ExperimentConfig, pool: Records) -> str:

@@ -133,6 +133,48 @@ record_count_table(measured)
 # that is ten times smaller asks for ten times as many records. Faces need far less of it than digits: the two classes
 # differ in little.
 #
+# (resolution)=
+# ## How large may the pictures be?
+#
+# `--size` makes larger pictures. {ref}`The figure <fig-resolution>` shows what becomes of them: the same records at
+# every size, faces and digits drawn anew at each, released by the method recommended for their kind and judged on
+# real pictures of that size. Each size has judges of its own, so Frechet distances, and to a lesser degree recall, are
+# to be compared at one size. Faces were at hand in squares of 64 pixels, which is the largest size that can be asked
+# of them.
+
+# %% mystnb={"figure": {"caption": "Left, accuracy by the side of the pictures and epsilon, with and without repairs; right, at the largest epsilon, what is left of a code's length under the clip, and of the fine detail of real pictures.", "name": "fig-resolution"}} tags=["hide-input"]
+from companion.book.resolution_figure import (
+    resolution_alt,
+    resolution_figure,
+    resolution_table,
+    resolution_text,
+)
+from companion.studies.resolutions import load_resolutions
+
+sizes = load_resolutions(project_root() / "results")
+shown(resolution_figure(sizes), resolution_alt(sizes))
+
+# %% tags=["hide-input"]
+Markdown(resolution_text(sizes))
+
+# %% mystnb={"code_prompt_show": "Show the figures"} tags=["hide-cell"]
+resolution_table(sizes)
+
+# %% [markdown]
+# **The clip breaks first.** With twice the side a picture has four times the pixels, so its code is twice as long. The
+# clip radii of the presets stay what they were found to be at the usual size, and cut the rest off. What comes out
+# is darker than it should be, and more alike: a classifier still learns most from it, so that g2r alone would hide
+# the damage, and recall shows it. Radii in proportion to the side repair much of it: set `prior_mean_radius` and
+# `prior_covariance_radius`. They depend on the side alone, which is public, and cost no budget. Noise grows with them
+# and is spread over as many more pixels, so that a pixel has as much noise as at the usual size.
+#
+# **Fine detail goes next**, and no radius brings it back. The basis keeps as many modes at every size, and what lies
+# above them is not drawn at all. More of them (`prior_modes`) bring some of it back, as far as their noise and their
+# length under the clip allow. Memory for a covariance grows with the fourth power of their number along an axis.
+#
+# Time and memory are no obstacle for a prior at these sizes: the records take most of the memory, and the judges most
+# of the time. Seconds are those of one core. The owners' rounds were not tried.
+#
 # ## The run
 #
 # `synthesize` draws coins and noise from a key that the operating system makes and that is deleted after the

@@ -30,6 +30,11 @@ def test_two_runs_with_one_seed_are_identical_and_other_seeds_differ(tmp_path: P
     assert not other.history["release_norm"].equals(first.history["release_norm"])
 
 
+def test_drawn_digits_are_judged_at_the_size_of_the_run(tmp_path: Path) -> None:
+    record = run(small(method="gaussian", image_size=16), tmp_path)
+    assert record.config.image_shape == (1, 16, 16) and 0 <= record.metrics["g2r_cnn"] <= 1
+
+
 def test_training_time_ends_before_the_evaluation(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -61,8 +61,8 @@ def make_config(
         num_records: N, a public random subset of that size; None takes all (`smoke`: 2000).
         noise_source: ``seeded`` or ``secret``, see `streams.secret_key`.
         root: data folder; None reads ``$DPGEN_DATA`` or ``./data``.
-        image_size: side in pixels of CelebA's and one's own images, a multiple of 4 from 16 to 128;
-            None takes 32, and 28 for one's own in gray.
+        image_size: side in pixels of CelebA's, glyphs' and one's own images, a multiple of 4 from 16
+            to 128; None takes 32, and 28 for glyphs and one's own in gray.
         **overrides: any other setting by flat name, but those in `schema.COMPUTED`. ``prior_share``
             and ``prior_cells`` take None for what the budget carries, see `budget`.
             ``images_per_person`` keeps at most so many of each person in one's own ``labels.csv``,

@@ -66,7 +66,7 @@ _ALL: tuple[Source, ...] = (
 SOURCES: Mapping[str, Source] = {source.spec.name: source for source in _ALL}
 DATASETS: Mapping[str, DatasetSpec] = {name: source.spec for name, source in SOURCES.items()}
 NAMES = (*DATASETS, *folders.SHAPES)
-SIZED = ("celeba", *folders.SHAPES)  # data sets whose pictures can be had in several sizes
+SIZED = ("celeba", "glyphs", *folders.SHAPES)  # data sets that can be had in several sizes
 
 
 def data_root() -> Path:

@@ -9,6 +9,7 @@ from concurrent.futures import ProcessPoolExecutor
 import numpy as np
 import pytest
 import torch
+from torch.nn import functional as F
 
 from companion.studies.fork_server import fork_server
 from dpgen_core.checks import InvalidArgument
@@ -37,6 +38,27 @@ def test_the_seed_decides_and_the_global_generators_do_not() -> None:
     before = torch.get_rng_state()
     draw_glyphs(3)
     assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_every_size_shows_the_same_digits_with_edges_of_its_own() -> None:
+    """Strokes keep their share of the image, and the random numbers do not depend on the size."""
+    drawn = {side: draw_glyphs(60, image_size=side) for side in (16, 28, 32, 64, 128)}
+    usual, labels = draw_glyphs(60)
+    assert torch.equal(drawn[28][0], usual)
+    for small, large in ((16, 64), (16, 128), (32, 64), (32, 128)):
+        images, large_images = drawn[small][0].double(), drawn[large][0].double()
+        assert images.shape == (60, 1, small, small) and large_images.shape[2:] == (large, large)
+        assert torch.equal(drawn[small][1], labels) and torch.equal(drawn[large][1], labels)
+        gap = images - F.avg_pool2d(large_images, large // small)
+        assert gap.abs().mean() < 0.04 * 255 and abs(gap.mean()) < 0.003 * 255
+    gray = [float(((i > 0) & (i < 255)).double().mean()) for i, _ in drawn.values()]
+    assert gray == sorted(gray, reverse=True) and gray[-1] < 0.3 * gray[0]
+
+
+@pytest.mark.parametrize("bad", [0, 12, 30, 132, 28.0, True])
+def test_a_bad_size_is_refused(bad: object) -> None:
+    with pytest.raises(InvalidArgument, match="image_size.*multiple of 4"):
+        draw_glyphs(10, image_size=bad)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("num_records", [1, 9, 10, 11, 1001, 2503])
@@ -70,7 +92,7 @@ def test_a_bad_seed_is_refused() -> None:
 
 
 def test_every_font_holds_ten_different_digits_inside_the_frame() -> None:
-    fields = glyphs._distance_fields()
+    fields = glyphs._distance_fields(28)
     ink = fields > 0
     assert fields.shape[:2] == (len(glyphs.FONTS), 10)
     for name, font in zip(glyphs.FONTS, ink.flatten(2), strict=True):
@@ -83,7 +105,7 @@ def test_every_font_holds_ten_different_digits_inside_the_frame() -> None:
 
 def test_distances_are_signed_and_in_pixels() -> None:
     """Half the height of the box apart: a field in fine samples would be four times as large."""
-    fields = glyphs._distance_fields()
+    fields = glyphs._distance_fields(28)
     one = fields[glyphs.FONTS.index("DejaVuSans-Bold"), 1]
     rows = (one > 0).any(dim=1).sum() / glyphs._FINE
     assert abs(float(rows) - glyphs._BOX) < 1
@@ -110,8 +132,8 @@ def test_no_record_is_blank_dim_full_or_off_center() -> None:
 
 def test_stroke_width_varies_where_nothing_else_does(monkeypatch: pytest.MonkeyPatch) -> None:
     """One font, and neither affine map nor bend: what is left is the stroke and its sharpness."""
-    only = glyphs._distance_fields()[glyphs.FONTS.index("DejaVuSans")][None]
-    monkeypatch.setattr(glyphs, "_distance_fields", lambda: only)
+    only = glyphs._distance_fields(28)[glyphs.FONTS.index("DejaVuSans")][None]
+    monkeypatch.setattr(glyphs, "_distance_fields", lambda side: only)
     monkeypatch.setattr(glyphs.torch, "randn", lambda *size, generator: torch.zeros(*size))
     images, labels = draw_glyphs(500)
     mass = images[labels == 1].double().sum(dim=(1, 2, 3))

@@ -127,6 +127,14 @@ def test_glyphs_need_no_root_and_share_nothing_between_splits(
     assert all(seen[image.numpy().tobytes()] == ("train", 1) for image in again.images)
 
 
+def test_glyphs_come_in_the_size_that_is_asked_for() -> None:
+    usual, large = (load("glyphs", "train", num_records=40, image_size=n) for n in (28, 64))
+    assert torch.equal(usual.images, load("glyphs", "train", num_records=40).images)
+    assert large.images.shape == (40, 1, 64, 64) and torch.equal(large.labels, usual.labels)
+    with pytest.raises(InvalidArgument, match=r"image_size.*28, the size of the files of mnist"):
+        load("mnist", "train", image_size=64)
+
+
 def test_the_root_comes_from_the_environment(
     idx_root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

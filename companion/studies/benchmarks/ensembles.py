@@ -144,14 +144,14 @@ def grid_case(
         "shards": num_shards,
         "cohort": cohort,
         "step_seconds": seconds / steps,
-        "peak_gigabytes": _peak_kilobytes() / 2**20,
+        "peak_gigabytes": peak_gigabytes(),
     }
 
 
-def _peak_kilobytes() -> int:
+def peak_gigabytes() -> float:
     """This process's peak memory; `getrusage` would start from its parent's."""
     lines = Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM"))
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) / 2**20
 
 
 def grid() -> list[dict[str, Any]]:
