@@ -166,7 +166,8 @@ resolution_table(sizes)
 # is darker than it should be, and more alike: a classifier still learns most from it, so that g2r alone would hide
 # the damage, and recall shows it. Radii in proportion to the side repair much of it: set `prior_mean_radius` and
 # `prior_covariance_radius`. They depend on the side alone, which is public, and cost no budget. Noise grows with them
-# and is spread over as many more pixels, so that a pixel has as much noise as at the usual size.
+# and is spread over as many more pixels, so that a pixel has as much noise as at the usual size. Below
+# that size the presets' radii are wider than they need to be, and so is the noise.
 #
 # **Fine detail goes next**, and no radius brings it back. The basis keeps as many modes at every size, and what lies
 # above them is not drawn at all. More of them (`prior_modes`) bring some of it back, as far as their noise and their

@@ -140,7 +140,7 @@ def resolution_text(found: Mapping[str, Any]) -> str:
         )
         for repair, words in (
             (RADII, "Radii that grow with the side"),
-            (MODES, "More modes besides"),
+            (MODES, "Such radii and more modes together"),
         ):
             if better := _row(rows, large, repair):
                 lines.append(

@@ -48,7 +48,7 @@ def test_words_and_table_quote_the_figures() -> None:
     assert "It moves g2r from 86.0 % to 51.0 %, recall from 20 % to 20 %" in words
     assert "Training takes 9.0 s in place of 2.0, and memory 4.0 GB in place of 1.0" in words
     assert "grow with the side move g2r from 51.0 % to 81.0 %" in words
-    assert "More modes besides move g2r from 51.0 % to 83.0 %" in words
+    assert "Such radii and more modes together move g2r from 51.0 % to 83.0 %" in words
     assert words.count("the Frechet distance from 9.0 to 3.0") == 4
     table = resolution_table(made())
     row = table.loc[("Glyphs", "mixture", 1.0, REPAIR_NAMES[MODES], 128)]
