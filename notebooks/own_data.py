@@ -161,13 +161,13 @@ Markdown(resolution_text(sizes))
 resolution_table(sizes)
 
 # %% [markdown]
-# **The clip breaks first.** With twice the side a picture has four times the pixels, so its code is twice as long. The
-# clip radii of the presets stay what they were found to be at the usual size, and cut the rest off. What comes out
-# is darker than it should be, and more alike: a classifier still learns most from it, so that g2r alone would hide
-# the damage, and recall shows it. Radii in proportion to the side repair much of it: set `prior_mean_radius` and
-# `prior_covariance_radius`. They depend on the side alone, which is public, and cost no budget. Noise grows with them
-# and is spread over as many more pixels, so that a pixel has as much noise as at the usual size. Below
-# that size the presets' radii are wider than they need to be, and so is the noise.
+# **The clip would break first.** With twice the side a picture has four times the pixels, so its code is twice as long.
+# Clip radii that stay what they were found to be at the usual size cut the rest off. What comes out is darker than it
+# should be, and more alike: a classifier still learns most from it, so that g2r alone would hide the damage, and
+# recall shows it. So the radii of the presets grow in proportion to the side. They depend on the side alone, which
+# is public, and cost no budget. Noise grows with them and is spread over as many more pixels, so that a pixel has as
+# much noise as at the usual size. Below that size fixed radii would be wider than they need to be, and so would be
+# the noise.
 #
 # **Fine detail goes next**, and no radius brings it back. The basis keeps as many modes at every size, and what lies
 # above them is not drawn at all. More of them (`prior_modes`) bring some of it back, as far as their noise and their

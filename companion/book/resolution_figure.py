@@ -16,7 +16,7 @@ from dpgen_core.records.sheets import new_figure
 
 SHORT = {"celeba": "CelebA", "glyphs": "Glyphs"}
 TITLES = SHORT | {"celeba": "CelebA, middle squares"}
-REPAIR_NAMES = {PLAIN: "preset", RADII: "clip radii grow", MODES: "radii grow, more modes"}
+REPAIR_NAMES = {PLAIN: "fixed radii", RADII: "preset", MODES: "preset, more modes"}
 _STYLES: dict[str, dict[str, Any]] = {
     repair: {"color": color, "marker": mark, "markersize": 4}
     for repair, color, mark in zip(REPAIRS, COLORS, "os^", strict=False)
@@ -131,15 +131,16 @@ def resolution_text(found: Mapping[str, Any]) -> str:
         first, last = _row(rows, usual, PLAIN), _row(rows, large, PLAIN)
         lines.append(
             f"- {title}, `{first['method']}` at epsilon {first['epsilon']:g}, from {usual} to {large} "
-            f"pixels (n = {last['n']}): the clip leaves {_percent(last['kept_of_codes'])} of a code's "
-            f"length in place of {_percent(first['kept_of_codes'])}. It moves {_quality(first, last)}. "
+            f"pixels (n = {last['n']}) with fixed radii: the clip leaves "
+            f"{_percent(last['kept_of_codes'])} of a code's length in place of "
+            f"{_percent(first['kept_of_codes'])}. It moves {_quality(first, last)}. "
             f"Real pictures teach {_percent(first['real_cnn'], 1)} at the one size and "
             f"{_percent(last['real_cnn'], 1)} at the other. Noise per pixel is "
             f"{_percent(last['pixel_noise'], 2)} of white in place of "
             f"{_percent(first['pixel_noise'], 2)}. {_cost(first, last)}"
         )
         for repair, words in (
-            (RADII, "Radii that grow with the side"),
+            (RADII, "Radii that grow with the side, as the preset has them,"),
             (MODES, "Such radii and more modes together"),
         ):
             if better := _row(rows, large, repair):
@@ -200,7 +201,7 @@ def _by_size(axes: Axes, rows: pd.DataFrame, value: str) -> None:
 
 
 def _curve(rows: pd.DataFrame, repair: str) -> pd.DataFrame:
-    """The rows of a repair; radii grow by nothing at the usual size, so the preset is among them."""
+    """The rows of a repair; at the usual size fixed radii are those of the preset."""
     chosen = rows["repair"] == repair
     if repair == RADII and chosen.any():
         usual = rows["image_size"] == rows["dataset"].map(usual_side)
@@ -210,13 +211,13 @@ def _curve(rows: pd.DataFrame, repair: str) -> pd.DataFrame:
 
 def _what_is_left(axes: Axes, rows: pd.DataFrame) -> None:
     rows = rows[rows["epsilon"] == rows["epsilon"].max()]
-    preset = rows[rows["repair"] == PLAIN]
+    fixed = rows[rows["repair"] == PLAIN]
     axes.plot(
-        *(preset["image_size"], 100 * preset["kept_of_codes"]),
+        *(fixed["image_size"], 100 * fixed["kept_of_codes"]),
         color=COLORS[3],
         marker="D",
         markersize=4,
-        label="length of codes, preset",
+        label="length of codes, fixed radii",
     )
     for repair, style in _STYLES.items():
         some = _curve(rows, repair)

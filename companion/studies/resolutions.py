@@ -5,9 +5,10 @@ CelebA's middle squares and digits drawn at each size, judges what it samples, a
 ``results/resolutions.json``; what is there already is left alone, so that it may be stopped at any
 moment. Every release is made in a process of its own, whose peak memory is noted.
 
-Two repairs are tried. A code's length grows with the side, as the same picture has more pixels:
-``radii`` grows both clip radii of the prior with it. ``radii and modes`` also keeps more modes. How
-much the radii cut is measured without noise, so these figures are not private.
+A code's length grows with the side, as the same picture has more pixels, and so do both clip radii of
+the presets: that is the repair ``radii``. Beside it stand radii that do not grow, ``none``, and ``radii
+and modes``, which also keeps more modes. How much the radii cut is measured without noise, so these
+figures are not private.
 """
 
 from __future__ import annotations
@@ -83,14 +84,12 @@ class Point:
         config = make_config(
             **{name: getattr(self, name) for name in same}, num_records=num_records, root=_root()
         )
-        if self.repair == PLAIN:
-            return config
         prior, growth = config.prior, self.image_size / usual_side(self.dataset)
-        settings: dict[str, Any] = {
-            f"prior_{name}": growth * getattr(prior, name)
-            for name in ("mean_radius", "covariance_radius")
-        }
-        if self.repair == MODES:
+        settings: dict[str, Any] = {}
+        if self.repair == PLAIN:
+            for name in ("mean_radius", "covariance_radius"):
+                settings[f"prior_{name}"] = getattr(prior, name) / growth
+        elif self.repair == MODES:
             settings["prior_modes"] = min(round(MORE_MODES * prior.modes), self.image_size)
         # The noise multiplier of a prior depends on neither: only the budget decides it.
         return config.replace(**settings)

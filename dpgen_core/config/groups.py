@@ -17,7 +17,7 @@ from dpgen_core.accounting.events import ACCOUNTANTS, Accountant
 from dpgen_core.accounting.rdp import LARGEST_GROUP, RELATIONS, Relation
 from dpgen_core.checks import check_choice, check_int, check_real, require
 from dpgen_core.config.budget import LEARNERS
-from dpgen_core.config.presets import DEFAULT_DELTA
+from dpgen_core.config.presets import COVARIANCE_RADIUS, DEFAULT_DELTA, MEAN_RADIUS
 from dpgen_core.data.dither import DITHER
 from dpgen_core.evaluation.metrics import EvaluationSettings
 from dpgen_core.mechanism.clipping import CLIP_MODES, ClipMode
@@ -184,8 +184,8 @@ class PriorConfig:
     budget_share: float | None = 0.0  #: of 1 / noise_multiplier^2; None: see `config.budget`
     corner: float = 4.0  #: corner of the public spectrum
     chroma: float | None = None  #: scale of opponent colors; None keeps the channels
-    mean_radius: float = 20.0  #: R1, clip radius of codes
-    covariance_radius: float = 14.0  #: R2, clip radius of residuals
+    mean_radius: float = MEAN_RADIUS  #: R1, clip radius of codes
+    covariance_radius: float = COVARIANCE_RADIUS  #: R2, clip radius of residuals
     shared_covariance: bool = False  #: one covariance for all classes
     cells: int | None = 1  #: M, Gaussians per class; None: what the budget carries
     directions: int = 30  #: whitened directions in which cells differ

@@ -86,7 +86,7 @@ def make_config(
         num_records = min(SMOKE_RECORDS, available) if profile == "smoke" else available
     check_int("num_records", num_records, low=1, high=available, fix=f"num_records={available}")
 
-    settings = preset(method, profile, side=spec.image_shape[1])
+    settings = preset(method, profile, image_shape=spec.image_shape)
     # Ten records for each owner at least; from N alone, which is public.
     settings["num_shards"] = min(settings["num_shards"], max(1, num_records // SHARD_RECORDS))
     settings["fake_pool"] = max(

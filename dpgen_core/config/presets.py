@@ -84,6 +84,8 @@ SHARD_RECORDS = (
     10  # an owner holds as many, where there are too few records for the profile's shards
 )
 DEFAULT_DELTA = 1e-5
+USUAL_SIDES = {1: 28, 3: 32}  # in pixels, by channels, of the images that settings were found on
+MEAN_RADIUS, COVARIANCE_RADIUS = 20.0, 14.0  # of a prior's clip at that side
 
 
 def method_names() -> tuple[str, ...]:
@@ -92,8 +94,13 @@ def method_names() -> tuple[str, ...]:
     return (*METHODS, *without, *SWITCHES, "efsgd-critic/no-error-feedback")
 
 
-def preset(method: str, profile: str, *, side: int) -> dict[str, Any]:
-    """Settings by flat name, before the caller's overrides; `side` of the image in pixels."""
+def preset(method: str, profile: str, *, image_shape: tuple[int, int, int]) -> dict[str, Any]:
+    """Settings by flat name, before the caller's overrides, for images (c, h, w).
+
+    The code of an image is as long as its side, and so are the clip radii of a prior: those below are
+    for `USUAL_SIDES`.
+    """
+    side = image_shape[1]
     base, _, switch = method.partition("/")
     settings = {"max_grad_norm": 1.0, **PROFILES[profile], **METHODS[base]}
     # A step of one critic is cheap and small; `EFSGD` pays for every participation in full.
@@ -105,4 +112,8 @@ def preset(method: str, profile: str, *, side: int) -> dict[str, Any]:
     for name in ("basis_modes", "prior_modes"):
         if name in settings:
             settings[name] = min(settings[name] or side, side)
+    growth = side / USUAL_SIDES[image_shape[0]]
+    if settings.get("prior_modes") and growth != 1:
+        usual = {"prior_mean_radius": MEAN_RADIUS, "prior_covariance_radius": COVARIANCE_RADIUS}
+        settings |= {name: growth * settings.get(name, radius) for name, radius in usual.items()}
     return settings

@@ -298,7 +298,7 @@ def _protection(config: ExperimentConfig, privacy: Privacy, ledger: Ledger) -> l
 
 def _settings(config: ExperimentConfig, privacy: Privacy) -> str:
     """Who chose the settings, on which data."""
-    usual = defaults() | preset(config.method, config.profile, side=config.image_shape[1])
+    usual = defaults() | preset(config.method, config.profile, image_shape=config.image_shape)
     if LEARNERS[config.privacy.learner].single:
         del usual["num_shards"]
     found = config.to_dict()

@@ -25,7 +25,7 @@ def test_panels_hold_every_release() -> None:
     lines = {line.get_label(): line for line in celeba.lines}
     assert list(lines[f"{REPAIR_NAMES[PLAIN]}, epsilon 10"].get_xdata()) == [32, 64]
     assert list(lines[f"{REPAIR_NAMES[PLAIN]}, epsilon 10"].get_ydata()) == pytest.approx([86, 51])
-    # At the usual size radii have not grown: the curve starts at the preset.
+    # At the usual size fixed radii are those of the preset.
     assert list(lines[f"{REPAIR_NAMES[RADII]}, epsilon 1"].get_ydata()) == pytest.approx([76, 71])
     assert list(lines[f"{REPAIR_NAMES[MODES]}, epsilon 1"].get_ydata()) == pytest.approx([73])
     assert list(lines["the records"].get_ydata()) == pytest.approx([95, 95])
@@ -38,16 +38,17 @@ def test_panels_hold_every_release() -> None:
 def test_words_and_table_quote_the_figures() -> None:
     said = resolution_alt(made())
     assert (
-        "Glyphs from 86.0 % [20 %] at 28 pixels to 51.0 % [20 %] (preset) and 81.0 % [20 %]" in said
+        "Glyphs from 86.0 % [20 %] at 28 pixels to 51.0 % [20 %] (fixed radii) and 81.0 % [20 %]"
+        in said
     )
     words = resolution_text(made())
     assert (
-        "from 32 to 64 pixels (n = 2): the clip leaves 40 % of a code's length in place of 97 %"
-        in words
+        "from 32 to 64 pixels (n = 2) with fixed radii: the clip leaves 40 % of a code's length "
+        "in place of 97 %" in words
     )
     assert "It moves g2r from 86.0 % to 51.0 %, recall from 20 % to 20 %" in words
     assert "Training takes 9.0 s in place of 2.0, and memory 4.0 GB in place of 1.0" in words
-    assert "grow with the side move g2r from 51.0 % to 81.0 %" in words
+    assert "grow with the side, as the preset has them, move g2r from 51.0 % to 81.0 %" in words
     assert "Such radii and more modes together move g2r from 51.0 % to 83.0 %" in words
     assert words.count("the Frechet distance from 9.0 to 3.0") == 4
     table = resolution_table(made())

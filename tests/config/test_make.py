@@ -282,3 +282,27 @@ def test_a_setting_added_later_leaves_every_record_its_name(
     later = ExperimentConfig.from_dict(old)
     assert later.record_name() == before
     assert later.replace(added=0.25).record_name() != before
+
+
+@pytest.mark.parametrize(("dataset", "usual"), [("glyphs", 28), ("celeba", 32)])
+def test_clip_radii_of_a_prior_grow_with_the_side(dataset: str, usual: int) -> None:
+    """A code is as long as the side, so that a fixed radius would cut larger pictures."""
+
+    def radii(method: str, side: int | None) -> tuple[float, float]:
+        config = make_config(dataset=dataset, method=method, num_records=2000, image_size=side)
+        return config.prior.mean_radius, config.prior.covariance_radius
+
+    methods = ("gaussian", "efsgd-prior", *(("gaussian/with-color",) if usual == 32 else ()))
+    for method in methods:
+        as_found = radii(method, None)
+        assert (
+            as_found
+            == radii(method, usual)
+            == ((40.0, 28.0) if "color" in method else (20.0, 14.0))
+        )
+        for side in (16, 64):
+            assert radii(method, side) == tuple(side / usual * radius for radius in as_found)
+    given = make_config(
+        dataset=dataset, method="gaussian", num_records=2000, image_size=64, prior_mean_radius=9.0
+    )
+    assert given.prior.mean_radius == 9.0  # what a caller sets is not scaled
