@@ -1,7 +1,7 @@
 """The most memory that `synthesize` needs, counted from what is in memory at the same time.
 
 For methods without rounds, whose training keeps codes alone; with rounds, the owners' critics come on
-top. The constants are PyTorch's own size and what its networks keep for their backward pass.
+top. What its networks keep is counted; PyTorch's own size and the gaps between blocks were measured.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from dpgen_core.evaluation.classifiers import BATCH, JUDGED_AT_ONCE
 from dpgen_core.pixels import USUAL_VALUES, at_once
 
 _PROGRAM = 0.8e9  # Python, PyTorch and what they load
+_BETWEEN = 1.1  # what the allocator leaves between blocks
 _FLOAT = 4
 _TAKEN_AT_ONCE = 2**27  # values that a basis encodes in one piece, at most
 
@@ -35,7 +36,7 @@ def gigabytes(config: ExperimentConfig, files: int) -> float:
         if width == _FLOAT:
             stages.append(kept + (_FLOAT + 1) * made * values)  # floats on their way to bytes
     scratch = _training(config) if config.evaluated else 0  # kept by PyTorch from the forecast on
-    return (_PROGRAM + scratch + max(stages)) / 1e9
+    return _BETWEEN * (_PROGRAM + scratch + max(stages)) / 1e9
 
 
 def _training(config: ExperimentConfig) -> int:

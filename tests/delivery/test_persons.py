@@ -21,6 +21,7 @@ from dpgen_core.config.make import make_config
 from dpgen_core.data import folders
 from dpgen_core.data.glyphs import draw_glyphs
 from dpgen_core.delivery.own_images import plan
+from dpgen_core.pixels import to_bytes
 
 SMOKE = ("--profile", "smoke", "--epsilon", "8", "--no-evaluation")
 PERSON = ("--unit", "person", "--per-person")
@@ -161,7 +162,7 @@ def test_a_run_learns_from_what_was_kept_alone(
         assert record.privacy["num_records"] == 110
         pool = folders.load_pool("folder_gray", folder, shape=(1, 28, 28), per_person=2)
         wanted = sorted(image.numpy().tobytes() for image in pool.images)
-        learned = (seen[-1] * 255).round().to(torch.uint8)
+        learned = to_bytes(seen[-1])
         assert sorted(image.numpy().tobytes() for image in learned) == wanted
         text = (record.path / "statement.md").read_text()
         assert ("each for one of the same file name" in text) == (source == "seeded")
