@@ -21,6 +21,14 @@ from companion.studies.campaign import PAPER_SWITCHES
 from companion.studies.committed import committed_records
 from companion.studies.lineage_accounting import SETTINGS, claimed_epsilon, shared_draw_epsilon
 from companion.studies.record_counts import load_record_counts, shares
+from companion.studies.resolutions import (
+    METHODS,
+    PLAIN,
+    RADII,
+    load_resolutions,
+    means,
+    usual_side,
+)
 from dpgen_core.config.presets import DEFAULT_DELTA, VARIED
 
 HOLDS, FAILS, OPEN = "holds", "does not hold here", "undecided"
@@ -127,7 +135,8 @@ def paper_claims(results: Path, published: Path) -> str:
     }
     rows = [_tested(stated, of_it) for stated, of_it in by_claim.items()]
     rows += [_accounting(), _fid(published)]
-    rows += [_size(load_record_counts(results)), _diffusion(load_gpu(results))]
+    rows += [_size(load_record_counts(results)), _resolution(load_resolutions(results))]
+    rows += [_diffusion(load_gpu(results))]
     order = {kind: place for place, kind in enumerate((CLAIM, LIMIT, PLAN))}
     rows.sort(key=lambda row: order[row.kind])
     return f"{_table(rows)}\n\n{family_note([e for e in found if e.n])}\n"
@@ -189,8 +198,9 @@ def _fid(published: Path) -> Row:
 
 
 def _size(counted: Mapping[str, Any]) -> Row:
-    """It holds where the fewest records leave less than `ENOUGH` of what the most teach."""
+    """It holds where the fewest records leave less than `ENOUGH`; one seed decides nothing."""
     made, said, left = shares(counted), [], []
+    seeds = {point["seed"] for point in counted.get("points", {}).values()}
     for name, rows in made[made["epsilon"] == BUDGET].groupby("dataset", sort=False):
         ends = rows.sort_values("num_records")
         few, many = ends.iloc[0], ends.iloc[-1]
@@ -207,7 +217,37 @@ def _size(counted: Mapping[str, Any]) -> Row:
         "The method needs many records (here: the prior that is recommended for each kind of image)",
         "{ref}`records and budgets <how-many-records>`",
         f"g2r {listed(said)}" if said else "Not measured yet",
-        word,
+        word if len(seeds) > 1 else OPEN,
+    )
+
+
+def _resolution(found: Mapping[str, Any]) -> Row:
+    """By what is left of the fine detail of real pictures; one seed decides nothing."""
+    measured = means(found)
+    said, less, seeds = [], [], []
+    for name, (method, *_) in METHODS.items() if len(measured) else ():
+        rows = measured[(measured["dataset"] == name) & (measured["method"] == method)]
+        rows = rows[rows["epsilon"] == BUDGET]
+        usual = rows[(rows["image_size"] == usual_side(name)) & (rows["repair"] == PLAIN)]
+        grown = rows[rows["repair"] == RADII].nlargest(1, "image_size")
+        if usual.empty or grown.empty:
+            continue
+        first, last = usual.iloc[0], grown.iloc[0]
+        less.append(last["detail"] < first["detail"])
+        seeds.append(min(first["n"], last["n"]))
+        said.append(
+            f"{DATASET_TITLES[name].removesuffix(' 32x32 subset')} from {first['image_size']:.0f} to "
+            f"{last['image_size']:.0f} pixels: g2r {100 * first['g2r_cnn']:.0f} % to "
+            f"{100 * last['g2r_cnn']:.0f} %, recall {first['recall']:.2f} to {last['recall']:.2f}, fine "
+            f"detail {100 * first['detail']:.0f} % to {100 * last['detail']:.0f} % of that of real pictures"
+        )
+    word = HOLDS if all(less) else MIXED if any(less) else FAILS
+    return Row(
+        LIMIT,
+        "Images of high resolution, which are planned, too (here: the recommended prior alone)",
+        "{ref}`how large the pictures may be <resolution>`",
+        "; ".join(said) or "Not measured yet",
+        word if seeds and min(seeds) > 1 else OPEN,
     )
 
 
