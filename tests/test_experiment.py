@@ -129,8 +129,8 @@ def test_training_stops_at_its_budget(tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 def test_data_that_do_not_fit_are_refused(tmp_path: Path) -> None:
-    config = small().replace(image_shape=(1, 32, 32))
-    with pytest.raises(InvalidArgument, match="image_size"):
+    config = small().replace(image_shape=(3, 28, 28))
+    with pytest.raises(InvalidArgument, match="image_shape"):
         run(config, tmp_path)
     assert not tmp_path.joinpath(".work").exists()
 
