@@ -64,7 +64,8 @@ minutes_table(measured)
 # `dpgen synthesize` on folders of drawn shapes in four classes, each in a fresh process, with the defaults and
 # epsilon 3: from the command to the folder to hand over, metrics included unless they are declined. The forecast
 # is what `dpgen check` says before. Your own images stay in bytes until they are used, and synthetic ones larger
-# than 32x32 in color are judged in bytes too, as they are handed over.
+# than 32x32 in color are judged in bytes too, as they are handed over. Classifiers see pictures of more than 64
+# pixels at 64.
 
 # %% tags=["hide-input"]
 Markdown(load_note(on_folders))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 
 from dpgen_core.config.schema import ExperimentConfig
-from dpgen_core.evaluation.classifiers import BATCH, JUDGED_AT_ONCE
+from dpgen_core.evaluation.classifiers import BATCH, JUDGED_AT_ONCE, LARGEST_SIDE
 from dpgen_core.pixels import USUAL_VALUES, at_once
 
 _PROGRAM = 0.8e9  # Python, PyTorch and what they load
@@ -41,7 +41,9 @@ def gigabytes(config: ExperimentConfig, files: int) -> float:
 
 def _training(config: ExperimentConfig) -> int:
     """Bytes that a classifier takes: its weights, and activations of a batch."""
-    values, pixels = math.prod(config.image_shape), math.prod(config.image_shape[1:])
-    weights = 6 * _FLOAT * max(256 * values, 128 * 64 * pixels // 16)  # Adam's moments, two copies
+    channels, side, _ = config.image_shape
+    pixels = min(side, LARGEST_SIDE) ** 2  # that it sees
+    # Adam's moments, two copies
+    weights = 6 * _FLOAT * max(256 * channels * pixels, 128 * 64 * pixels // 16)
     batch = max(2 * BATCH, at_once(config.image_shape, JUDGED_AT_ONCE))  # trained both ways, judged
     return weights + batch * _FLOAT * (32 + 32 + 64) * pixels // 4

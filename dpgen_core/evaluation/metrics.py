@@ -64,8 +64,9 @@ def evaluate(
     ``real_*`` trains and tests on real data: the ceiling of g2r. All but accuracies, FID and the
     pixel distances (``class_distance_*``, ``nearest_real_*``) is by the real-trained CNN.
     `cache_dir` keeps classifiers trained on real data: it is private. No classifier is trained or
-    chosen on `real_test`. Images may be bytes, which count as the floats that they stand for. Raises
-    `InvalidArgument` for sets that differ in shape or classes.
+    chosen on `real_test`, and each sees large images at `classifiers.LARGEST_SIDE`. Images may be bytes,
+    which count as the floats that they stand for. Raises `InvalidArgument` for sets that differ in
+    shape or classes.
     """
     sets = {"synthetic": synthetic, "real_train": real_train, "real_test": real_test}
     wanted = tuple(real_train.images.shape[1:]), len(real_train.class_names)

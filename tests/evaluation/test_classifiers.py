@@ -13,7 +13,9 @@ from dpgen_core.data.sets import ImageData
 from dpgen_core.evaluation import classifiers
 from dpgen_core.evaluation.classifiers import (
     ARCHITECTURES,
+    LARGEST_SIDE,
     TrainedClassifier,
+    build_classifier,
     cached_classifier,
     train_classifier,
 )
@@ -181,6 +183,19 @@ def test_a_cache_that_cannot_be_written_is_no_error(tmp_path: Path) -> None:
     kept, unkept = keep(data, tmp_path / "folder"), keep(data, tmp_path / "file")
     assert torch.equal(weights(kept), weights(unkept))
     assert (tmp_path / "file").read_bytes() == b""
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_large_images_are_seen_at_the_largest_side(architecture: str) -> None:
+    side = 2 * LARGEST_SIDE
+    large = torch.rand(2, 1, side, side, generator=torch.Generator().manual_seed(0))
+    model = build_classifier(architecture, large, 3).eval()
+    known = build_classifier(architecture, large[..., :LARGEST_SIDE, :LARGEST_SIDE], 3).eval()
+    known.load_state_dict(  # its layers count from another number
+        dict(zip(known.state_dict(), model.state_dict().values(), strict=True))
+    )
+    means = large.unfold(2, 2, 2).unfold(3, 2, 2).mean((4, 5))
+    torch.testing.assert_close(model(large), known(means))
 
 
 @pytest.mark.parametrize(
