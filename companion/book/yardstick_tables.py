@@ -65,7 +65,9 @@ def what_changed(judged: _Judged, records: Sequence[Record]) -> str:
         by_kind = {k: found for (e, k), found in _grouped(judged, dataset).items() if e == "10"}
         if not set(_KINDS[:3]) <= by_kind.keys():
             continue
-        now, noisy, former = (by_kind[kind] for kind in _KINDS[:3])
+        now, noisy, former = _paired([by_kind[kind] for kind in _KINDS[:3]])
+        if not now:
+            continue
         deep, fall, forest = (
             [_mean(found, *_DEEP[name]) for found in (former, now, noisy)]
             for name in ("deep (%)", "fall", "forest (%)")
@@ -76,10 +78,16 @@ def what_changed(judged: _Judged, records: Sequence[Record]) -> str:
         )
         lines.append(
             f"{title}, `mixture` at epsilon 10 with the former curve, with the present one, and "
-            f"dithered: `deep` {_three(deep)} %, fall {_three(fall)}, forest {_three(forest)} %, "
-            f"Frechet distance {_three(far)}, recall {_three(recall)}."
+            f"dithered (n = {len(now)}): `deep` {_three(deep)} %, fall {_three(fall)}, forest "
+            f"{_three(forest)} %, Frechet distance {_three(far)}, recall {_three(recall)}."
         )
     return "\n\n".join(lines)
+
+
+def _paired(kinds: Sequence[Sequence[dict[str, Any]]]) -> list[list[dict[str, Any]]]:
+    """The answers of the seeds that all kinds have."""
+    common = set.intersection(*({answer["set"]["seed"] for answer in found} for found in kinds))
+    return [[answer for answer in found if answer["set"]["seed"] in common] for found in kinds]
 
 
 def _grouped(judged: _Judged, dataset: str) -> dict[tuple[str, str], list[dict[str, Any]]]:
@@ -140,6 +148,8 @@ def _mean(found: Sequence[dict[str, Any]], figure: str, factor: float, digits: i
 
 def _range(found: Sequence[dict[str, Any]]) -> str:
     values = sorted(100 * answer["accuracy"] for answer in found)
+    if len(values) < 2:
+        return MISSING
     return f"{values[0]:.1f} to {values[-1]:.1f}"
 
 
