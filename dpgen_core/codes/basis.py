@@ -23,7 +23,7 @@ from torch import Tensor
 from dpgen_core.checks import check_int, check_real, require
 from dpgen_core.pixels import to_floats
 
-_MOST_VALUES, _BLOCK = 2**27, 2048  # larger batches are encoded in blocks, to save memory
+MOST_VALUES, BLOCK = 2**27, 2048  # more values are encoded in blocks of images, to save memory
 _OPPONENT = ((1.0, 1.0, 1.0), (1.0, -1.0, 0.0), (1.0, 1.0, -2.0))  # rows, not of unit length
 
 
@@ -67,8 +67,8 @@ class FrequencyBasis:
 
         Images are floats, or bytes with 255 for 1.
         """
-        if images.numel() > _MOST_VALUES:
-            return torch.cat([FrequencyBasis.encode(self, part) for part in images.split(_BLOCK)])
+        if images.numel() > MOST_VALUES:
+            return torch.cat([FrequencyBasis.encode(self, part) for part in images.split(BLOCK)])
         grid = self._rows @ to_floats(images) @ self._rows.T  # (n, c, m, m)
         if self._colors is not None:
             grid = torch.einsum("oc,ncij->noij", self._colors, grid)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 
+from dpgen_core.codes.basis import BLOCK, MOST_VALUES
 from dpgen_core.config.schema import ExperimentConfig
 from dpgen_core.evaluation.classifiers import BATCH, JUDGED_AT_ONCE, LARGEST_SIDE
 from dpgen_core.pixels import USUAL_VALUES, at_once
@@ -15,7 +16,6 @@ from dpgen_core.pixels import USUAL_VALUES, at_once
 _PROGRAM = 0.8e9  # Python, PyTorch and what they load
 _BETWEEN = 1.1  # what the allocator leaves between blocks
 _FLOAT = 4
-_TAKEN_AT_ONCE = 2**27  # values that a basis encodes in one piece, at most
 
 
 def gigabytes(config: ExperimentConfig, files: int) -> float:
@@ -25,7 +25,8 @@ def gigabytes(config: ExperimentConfig, files: int) -> float:
     width = 1 if values > USUAL_VALUES else _FLOAT  # bytes of a value of what is judged
     read, records = files * values, config.privacy.num_records
     codes = 6 * _FLOAT * records * config.image_shape[0] * config.prior.modes**2
-    learning = read + _FLOAT * min(records * values, _TAKEN_AT_ONCE) + codes
+    taken = records if records * values <= MOST_VALUES else BLOCK  # images in floats at once
+    learning = read + _FLOAT * taken * values + codes
     stages = [2 * read, learning, read + made * values, 2 * made * values]
     if config.evaluated:
         kept = read + width * made * values
