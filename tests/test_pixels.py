@@ -53,8 +53,8 @@ def test_what_is_worked_on_at_once_has_bounded_size(side: int) -> None:
 def test_codes_of_bytes_are_those_of_floats(
     kind: type[FrequencyBasis], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("dpgen_core.codes.basis._MOST_VALUES", 6 * 64)
-    monkeypatch.setattr("dpgen_core.codes.basis._BLOCK", 4)
+    monkeypatch.setattr("dpgen_core.codes.basis.MOST_VALUES", 6 * 64)
+    monkeypatch.setattr("dpgen_core.codes.basis.BLOCK", 4)
     basis = kind((1, 8, 8), 4)
     for count in (5, 11):  # in one piece and in blocks
         images = drawn(count, 8)
