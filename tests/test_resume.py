@@ -17,7 +17,7 @@ from companion.studies.fork_server import fork_server
 from dpgen_core import experiment
 from dpgen_core.config.schema import ExperimentConfig
 from dpgen_core.records.record import load_records
-from dpgen_core.training import owner_trainer
+from dpgen_core.training import owner_trainer, session
 from dpgen_core.training.workspace import Workspace
 
 
@@ -90,6 +90,37 @@ def test_release_that_cannot_be_repeated_is_charged_again(
     assert record.privacy["planned_rounds"] == config.privacy.rounds
     assert record.privacy["ledger"]["events"][-1]["count"] == config.privacy.rounds
     assert record.privacy["epsilon"]["rdp"] <= config.privacy.epsilon
+
+
+def test_a_prior_that_cannot_be_repeated_gets_noise_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two sums under the same noise differ by what is private: the second release takes other noise."""
+    config = small(method="efsgd-prior", prior_share=0.3)
+    with monkeypatch.context() as patched, pytest.raises(Killed):
+        patched.setattr(session.Session, "_save", _kill)  # journaled, and no checkpoint yet
+        run(config, tmp_path)
+    journal = tmp_path / ".work" / config.record_name() / "journal.jsonl"
+    (line,) = (json.loads(line) for line in journal.read_text().splitlines())
+    assert (line["name"], line["attempt"]) == ("prior", 0)
+    journal.write_text(json.dumps(line | {"digest": "0" * 64}) + "\n")
+    attempts, honest = [], session.make_prior
+
+    def watched(*arguments: Any, attempt: int, **keywords: Any):
+        attempts.append(attempt)
+        return honest(*arguments, attempt=attempt, **keywords)
+
+    monkeypatch.setattr(session, "make_prior", watched)
+    record = run(config, tmp_path)
+    assert attempts == [0, 1]
+    events = record.privacy["ledger"]["events"]
+    charged = sum(event["count"] for event in events if event["name"] == "prior/means")
+    assert charged == 2  # both were released
+    assert record.privacy["epsilon"]["rdp"] <= config.privacy.epsilon
+
+
+def _kill(self: session.Session) -> None:
+    raise Killed
 
 
 def test_rounds_after_a_checkpoint_are_repeated_all_or_none(
