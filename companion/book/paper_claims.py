@@ -14,7 +14,7 @@ from typing import Any
 from companion.book.effects import Comparison, Effect, decided, differences, effect, family_note
 from companion.book.gpu_tables import load_gpu
 from companion.book.measures import FRECHET, G2R, PRECISION, RECALL, Measure
-from companion.book.published_tables import PAPER, published_figures
+from companion.book.published_tables import PAPER, published_figures, whole_title
 from companion.book.tables import DATASET_TITLES, runs_frame
 from companion.book.verdicts import BUDGET, NAMES, listed
 from companion.studies.campaign import PAPER_SWITCHES
@@ -151,6 +151,11 @@ def verdict(found: Sequence[Effect], *, harm: bool = False) -> str:
     return HOLDS if good in words else FAILS if bad in words else OPEN
 
 
+def _by_data_set(holds: Sequence[bool]) -> str:
+    """The word for a statement that holds, or does not, on each of some data sets."""
+    return OPEN if not holds else HOLDS if all(holds) else MIXED if any(holds) else FAILS
+
+
 def _full(bases: Sequence[str]) -> list[str]:
     """Names of methods; a switch stands for the method without that part."""
     return [f"efsgd/{base}" if base in PAPER_SWITCHES else base for base in bases]
@@ -189,7 +194,7 @@ def _fid(published: Path) -> Row:
     unknown = int((figures["epsilon"] == "not stated").sum())
     return Row(
         CLAIM,
-        f"FID on {listed([_title(name) for name in figures['dataset']])}",
+        f"FID on {listed([whole_title(name) for name in figures['dataset']])}",
         "{ref}`where FID weights are looked for <fid-weights>`",
         "No FID without the published Inception weights; the Frechet distance of this book has another "
         f"scale. Of the {len(figures)} published figures {unknown} do not say at which epsilon",
@@ -211,13 +216,12 @@ def _size(counted: Mapping[str, Any]) -> Row:
             f"{many['num_records']:,.0f}"
         )
     poor = [share < ENOUGH for share in left]
-    word = OPEN if not poor else HOLDS if all(poor) else MIXED if any(poor) else FAILS
     return Row(
         LIMIT,
         "The method needs many records (here: the prior that is recommended for each kind of image)",
         "{ref}`records and budgets <how-many-records>`",
         f"g2r {listed(said)}" if said else "Not measured yet",
-        word if len(seeds) > 1 else OPEN,
+        _by_data_set(poor) if len(seeds) > 1 else OPEN,
     )
 
 
@@ -236,18 +240,17 @@ def _resolution(found: Mapping[str, Any]) -> Row:
         less.append(last["detail"] < first["detail"])
         seeds.append(min(first["n"], last["n"]))
         said.append(
-            f"{DATASET_TITLES[name].removesuffix(' 32x32 subset')} from {first['image_size']:.0f} to "
+            f"{whole_title(name)} from {first['image_size']:.0f} to "
             f"{last['image_size']:.0f} pixels: g2r {100 * first['g2r_cnn']:.0f} % to "
             f"{100 * last['g2r_cnn']:.0f} %, recall {first['recall']:.2f} to {last['recall']:.2f}, fine "
             f"detail {100 * first['detail']:.0f} % to {100 * last['detail']:.0f} % of that of real pictures"
         )
-    word = HOLDS if all(less) else MIXED if any(less) else FAILS
     return Row(
         LIMIT,
         "Images of high resolution, which are planned, too (here: the recommended prior alone)",
         "{ref}`how large the pictures may be <resolution>`",
         "; ".join(said) or "Not measured yet",
-        word if seeds and min(seeds) > 1 else OPEN,
+        _by_data_set(less) if seeds and min(seeds) > 1 else OPEN,
     )
 
 
@@ -266,11 +269,6 @@ def _diffusion(gpu: Mapping[str, Any]) -> Row:
         "{ref}`diffusion <diffusion>`",
         *(text, OPEN),
     )
-
-
-def _title(dataset: str) -> str:
-    """Of the data set as others have it."""
-    return DATASET_TITLES[dataset].removesuffix(" 32x32 subset")
 
 
 def _table(rows: Sequence[Row]) -> str:

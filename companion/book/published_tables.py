@@ -50,12 +50,16 @@ def published_table(path: Path, *, dataset: str) -> pd.DataFrame:
     return table.rename(columns=_PUBLISHED)[list(_PUBLISHED.values())].reset_index(drop=True)
 
 
+def whole_title(dataset: str) -> str:
+    """Title of a data set as others have it, who do not have our subset."""
+    return DATASET_TITLES.get(dataset, dataset).replace(" 32x32 subset", "")
+
+
 def claims(path: Path, *, key: str = PAPER) -> str:
     """What the paper reports, as a Markdown table from ``book/published.csv``."""
     table = published_figures(path)
     table = table[table["bibkey"] == key].copy()
-    table["dataset"] = table["dataset"].map(lambda name: DATASET_TITLES.get(name, name))
-    table["dataset"] = table["dataset"].str.replace(" 32x32 subset", "")  # theirs is not ours
+    table["dataset"] = table["dataset"].map(whole_title)
     table["metric"] = table["metric"].map(lambda name: _METRICS.get(name, name))
     return markdown_table(table[["dataset", "metric", "value", "source", "note"]])
 

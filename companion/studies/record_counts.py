@@ -11,7 +11,6 @@ warns by it (`delivery.survey.LIMITS`).
 
 from __future__ import annotations
 
-import json
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -24,7 +23,7 @@ import pandas as pd
 import torch
 from scipy.optimize import curve_fit
 
-from companion.studies.resumable import make_missing
+from companion.studies.resumable import add_answer, load_answers, make_missing
 from companion.studies.train_alone import train_alone
 from dpgen_core.checks import require
 from dpgen_core.config.make import make_config
@@ -32,7 +31,6 @@ from dpgen_core.config.presets import RECOMMENDED
 from dpgen_core.data.sets import ImageData, load, train_size
 from dpgen_core.delivery.survey import mean_noise
 from dpgen_core.evaluation.classifiers import train_classifier
-from dpgen_core.files import write_whole
 from dpgen_core.records.provenance import provenance
 
 RECORD_COUNTS_FILE = "record_counts.json"
@@ -84,8 +82,7 @@ def points() -> Iterator[Point]:
 
 def load_record_counts(results: Path) -> dict[str, Any]:
     """What was measured so far: ``points``, by name, and ``made_with``."""
-    path = results / RECORD_COUNTS_FILE
-    return json.loads(path.read_text()) if path.exists() else {}
+    return load_answers(results / RECORD_COUNTS_FILE)
 
 
 def missing(results: Path) -> list[Point]:
@@ -133,10 +130,10 @@ def run_all(left: Sequence[Point], results: Path) -> None:
         if point.dataset not in tests:
             tests[point.dataset] = load(point.dataset, "test")
         answer = measure(point, tests[point.dataset])
-        found = load_record_counts(results)
-        found.setdefault("made_with", provenance(torch.device("cpu")))
-        found.setdefault("points", {})[point.name()] = answer
-        write_whole(results / RECORD_COUNTS_FILE, json.dumps(found, indent=1) + "\n")
+        made_with = provenance(torch.device("cpu"))
+        add_answer(
+            results / RECORD_COUNTS_FILE, "points", point.name(), answer, made_with=made_with
+        )
         print(f"{point.name()}: {answer['accuracy']:.4f}", flush=True)
 
 

@@ -14,7 +14,6 @@ figures are not private.
 from __future__ import annotations
 
 import itertools
-import json
 import math
 import sys
 import time
@@ -29,15 +28,15 @@ import pandas as pd
 import torch
 
 from companion.studies.benchmarks.ensembles import peak_gigabytes
-from companion.studies.resumable import make_missing
+from companion.studies.resumable import add_answer, load_answers, make_missing
 from companion.studies.train_alone import train_alone
 from dpgen_core.config.make import make_config
+from dpgen_core.config.presets import USUAL_SIDES
 from dpgen_core.config.schema import ExperimentConfig
 from dpgen_core.data.sets import DATASETS, ImageData, data_root, load
 from dpgen_core.delivery.survey import mean_noise
 from dpgen_core.evaluation.looks import sharpness
 from dpgen_core.evaluation.metrics import EvaluationSettings, evaluate
-from dpgen_core.files import write_whole
 from dpgen_core.mechanism.clipping import clip_rows
 from dpgen_core.prior.gaussian import group_counts, group_sums, release_multipliers
 from dpgen_core.records.provenance import provenance
@@ -97,7 +96,7 @@ class Point:
 
 def usual_side(dataset: str) -> int:
     """The side in pixels at which the radii of the presets were found."""
-    return DATASETS[dataset].image_shape[1]
+    return USUAL_SIDES[DATASETS[dataset].image_shape[0]]
 
 
 def points() -> Iterator[Point]:
@@ -122,8 +121,7 @@ def _repairs(dataset: str, side: int) -> tuple[str, ...]:
 
 def load_resolutions(results: Path) -> dict[str, Any]:
     """What was measured so far: ``points``, by name, ``settings`` and ``made_with``."""
-    path = results / RESOLUTIONS_FILE
-    return json.loads(path.read_text()) if path.exists() else {}
+    return load_answers(results / RESOLUTIONS_FILE)
 
 
 def missing(results: Path) -> list[Point]:
@@ -222,11 +220,11 @@ def run_all(left: Sequence[Point], results: Path) -> None:
     for point in left:
         with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
             answer = pool.submit(measure, point, results / ".work" / "judges").result()
-        found = load_resolutions(results)
-        found.setdefault("made_with", provenance(torch.device("cpu")))
-        found.setdefault("settings", asdict(SETTINGS) | {"num_records": RECORDS})
-        found.setdefault("points", {})[point.name()] = answer
-        write_whole(results / RESOLUTIONS_FILE, json.dumps(found, indent=1) + "\n")
+        about = {
+            "made_with": provenance(torch.device("cpu")),
+            "settings": asdict(SETTINGS) | {"num_records": RECORDS},
+        }
+        add_answer(results / RESOLUTIONS_FILE, "points", point.name(), answer, **about)
         print(f"{point.name()}: {_short(answer)}", flush=True)
 
 

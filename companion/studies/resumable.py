@@ -3,13 +3,35 @@
 from __future__ import annotations
 
 import argparse
+import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from companion.studies.committed import project_root
+from dpgen_core.files import write_whole
 
 Item = TypeVar("Item")
+
+
+def load_answers(path: Path) -> dict[str, Any]:
+    """What the file holds so far; empty where there is none."""
+    return json.loads(path.read_text()) if path.exists() else {}
+
+
+def add_answer(path: Path, kind: str, name: str, answer: Any, **about: Any) -> None:
+    """Put one answer below `kind`; the file is whole before and after.
+
+    Args:
+        path: the study's file.
+        kind: heading of the answers.
+        name: of the answer among them.
+        answer: JSON-ready.
+        **about: what the file says of itself, such as ``made_with``; what is there already stays.
+    """
+    found = about | load_answers(path)
+    found.setdefault(kind, {})[name] = answer
+    write_whole(path, json.dumps(found, indent=1) + "\n")
 
 
 def make_missing(

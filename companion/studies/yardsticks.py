@@ -8,7 +8,6 @@ method, budget and seed: curve and dither change nothing before the sampling.
 
 from __future__ import annotations
 
-import json
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,14 +17,13 @@ from typing import Any
 
 import torch
 
-from companion.studies.resumable import make_missing
+from companion.studies.resumable import add_answer, load_answers, make_missing
 from companion.studies.train_alone import train_alone
 from dpgen_core.config.make import make_config
 from dpgen_core.config.schema import ExperimentConfig
 from dpgen_core.data.dither import DITHER
 from dpgen_core.data.sets import ImageData, load
 from dpgen_core.evaluation.judging import judge_set, protocol_of
-from dpgen_core.files import write_whole
 from dpgen_core.models.generators import Curve
 from dpgen_core.records.provenance import provenance
 
@@ -96,8 +94,7 @@ SETS: tuple[JudgedSet, ...] = tuple(_sets())
 
 def load_yardsticks(results: Path) -> dict[str, Any]:
     """What was judged so far: protocol -> set's name -> answer of `judge_set`."""
-    path = results / YARDSTICKS_FILE
-    return json.loads(path.read_text()) if path.exists() else {}
+    return load_answers(results / YARDSTICKS_FILE)
 
 
 def judge(
@@ -125,10 +122,8 @@ def run_all(left: Sequence[tuple[JudgedSet, str]], results: Path) -> None:
         if one.dataset not in loaded:
             loaded[one.dataset] = load(one.dataset, "train"), load(one.dataset, "test")
         answer = judge(one, protocol, *loaded[one.dataset], results / ".work" / "judges")
-        found = load_yardsticks(results)
-        found.setdefault("made_with", provenance(torch.device("cpu")))
-        found.setdefault(protocol, {})[one.name()] = answer
-        write_whole(results / YARDSTICKS_FILE, json.dumps(found, indent=1) + "\n")
+        made_with = provenance(torch.device("cpu"))
+        add_answer(results / YARDSTICKS_FILE, protocol, one.name(), answer, made_with=made_with)
         print(one.name(), protocol, _short(answer), flush=True)
 
 

@@ -7,7 +7,6 @@ already is left alone, so that it may be stopped at any moment. The smallest fol
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import subprocess
@@ -23,9 +22,8 @@ import numpy as np
 import torch
 from PIL import Image
 
-from companion.studies.resumable import make_missing
+from companion.studies.resumable import add_answer, load_answers, make_missing
 from dpgen_core.checks import require
-from dpgen_core.files import write_whole
 from dpgen_core.records.provenance import provenance
 from dpgen_core.records.record import load_records
 
@@ -67,8 +65,7 @@ def folders() -> list[Folder]:
 
 def load_own_images(results: Path) -> dict[str, Any]:
     """What was measured so far: ``folders``, by name, and ``made_with``."""
-    path = results / OWN_IMAGES_FILE
-    return json.loads(path.read_text()) if path.exists() else {}
+    return load_answers(results / OWN_IMAGES_FILE)
 
 
 def missing(results: Path) -> list[Folder]:
@@ -82,10 +79,8 @@ def run_all(left: Sequence[Folder], results: Path) -> None:
     for folder in left:
         made_with = provenance(torch.device("cpu"))
         answer = measure(folder)
-        found = load_own_images(results)
-        found.setdefault("made_with", made_with)
-        found.setdefault("folders", {})[folder.name()] = answer
-        write_whole(results / OWN_IMAGES_FILE, json.dumps(found, indent=1) + "\n")
+        path = results / OWN_IMAGES_FILE
+        add_answer(path, "folders", folder.name(), answer, made_with=made_with)
         print(f"{folder.name()}: {answer}", flush=True)
 
 
