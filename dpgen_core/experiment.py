@@ -216,7 +216,8 @@ def _write_outcome(
     metrics: dict[str, Metric] = {}
     if test is not None:
         made = ImageData(f"synthetic-{config.dataset}", images, labels, names)
-        how: dict[str, Any] = {"settings": config.evaluation, "seed": config.seed}
+        settings = config.evaluation.for_side(config.image_shape[1])
+        how: dict[str, Any] = {"settings": settings, "seed": config.seed}
         cache = _judges(config, target.parent)
         metrics = evaluate(made, session.real, test, **how, cache_dir=cache)
     metrics |= {

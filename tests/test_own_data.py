@@ -13,12 +13,13 @@ from PIL import Image
 from dpgen_core import experiment
 from dpgen_core.checks import InvalidArgument
 from dpgen_core.config.make import make_config
-from dpgen_core.config.presets import COLORED, EXTRAS, METHODS
+from dpgen_core.config.presets import COLORED, EXTRAS, METHODS, SHARED
 from dpgen_core.config.schema import ExperimentConfig
 from dpgen_core.data import folders, sets as data
 from dpgen_core.data.glyphs import draw_glyphs
 from dpgen_core.delivery.handover import hand_over
 from dpgen_core.evaluation.classifiers import machine_cache
+from dpgen_core.evaluation.metrics import EvaluationSettings
 from dpgen_core.experiment import run_experiment
 from dpgen_core.pixels import to_bytes, to_floats
 from dpgen_core.records.record import Record
@@ -132,7 +133,7 @@ def glyph_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("size", [16, 64])
-@pytest.mark.parametrize("method", [*METHODS, *EXTRAS])
+@pytest.mark.parametrize("method", [*METHODS, *EXTRAS, SHARED])
 def test_every_method_makes_every_size(
     method: str, size: int, glyph_folder: Path, tmp_path: Path
 ) -> None:
@@ -168,9 +169,13 @@ def test_large_images_are_judged_as_they_are_handed_over(
 ) -> None:
     """Floats of twenty thousand at 128x128 in color would take four gigabytes."""
     seen: list[data.ImageData] = []
+    by: list[EvaluationSettings] = []
 
-    def look(*given: data.ImageData, **how: object) -> dict[str, object]:
+    def look(
+        *given: data.ImageData, settings: EvaluationSettings, **how: object
+    ) -> dict[str, object]:
         seen.extend(given)
+        by.append(settings)
         return {}
 
     monkeypatch.setattr(experiment, "evaluate", look)
@@ -185,6 +190,8 @@ def test_large_images_are_judged_as_they_are_handed_over(
     )
     record = run_experiment(config, results_dir=tmp_path, root=glyph_folder, progress=False)
     made, train, test = seen
+    assert by == [config.evaluation.for_side(size)]
+    assert (by[0] == config.evaluation) == (size == 28)
     assert train.images.dtype == test.images.dtype == torch.uint8
     assert made.images.dtype == (torch.float32 if size == 28 else torch.uint8)
     with np.load(record.path / "synthetic.npz") as kept:

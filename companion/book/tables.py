@@ -36,6 +36,7 @@ DATASET_TITLES: Mapping[str, str] = MappingProxyType(
         "emnist_balanced": "EMNIST balanced",
         "cifar10": "CIFAR-10",
         "svhn": "SVHN",
+        "pneumoniamnist": "PneumoniaMNIST",
     }
 )
 

@@ -57,6 +57,15 @@ COLOR_STEPS: tuple[Mapping[str, Any], ...] = (
     {n: v for n, v in COLOR.items() if n != "prior_modes"},
     COLOR,
 )
+# Gray photographs: covariances of their own or a shared one, its radius, and fewer modes.
+SCAN_STEPS: tuple[Mapping[str, Any], ...] = (
+    {},
+    {"prior_shared_covariance": True},
+    {"prior_shared_covariance": True, "prior_covariance_radius": 10.0},
+    {"prior_shared_covariance": True, "prior_covariance_radius": 7.0},
+    {"prior_shared_covariance": True, "prior_covariance_radius": 5.0},
+    {"prior_shared_covariance": True, "prior_covariance_radius": 7.0, "prior_modes": 8},
+)
 
 TRIALS: tuple[Trial, ...] = (
     ("gaussian", 10.0, {}),
@@ -128,4 +137,11 @@ TRIALS: tuple[Trial, ...] = (
     ("efsgd-prior", 10.0, _ONE_CRITIC),
     ("efsgd-prior", 10.0, {**_ONE_CRITIC, "prior_frame": True}),
     ("efsgd-prior", 10.0, {**_ONE_CRITIC, "dataset": "fashion_mnist"}),
+    # Chest X-rays: the prior for drawings, and the plain one, setting by setting.
+    *(
+        (method, epsilon, {"dataset": "pneumoniamnist", "seed": s, **step})
+        for s in (0, 1, 2)
+        for epsilon in (10.0, 1.0)
+        for method, step in (("mixture", {}), *(("gaussian", step) for step in SCAN_STEPS))
+    ),
 )

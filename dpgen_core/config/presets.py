@@ -26,6 +26,7 @@ ROUNDS_FRAMED = "efsgd/with-frame"
 VARIED = "efsgd/with-appearance"
 COLORED = ("gaussian/with-color", "mixture/with-color", "efsgd-prior/with-color")
 REFINED = "dp-sgd-critic/with-prior"
+SHARED = "gaussian/with-shared-covariance"
 EXTRAS = (*PRIOR_FRAMED, ROUNDS_FRAMED, VARIED, *COLORED, REFINED)
 # A prior for photographs: colors vary less than brightness, classes differ in finer detail than in
 # drawings, and longer codes have longer norms. Found on CelebA's held-out training records.
@@ -44,6 +45,7 @@ SWITCHES: Mapping[str, Mapping[str, Any]] = {
     ROUNDS_FRAMED: {"rounds_frame": True, "critic": "mlp"},
     VARIED: {"appearance_noise": True},
     **dict.fromkeys(COLORED, COLOR),
+    SHARED: {"prior_shared_covariance": True, "prior_covariance_radius": 7.0},
     # Steps of one critic are cheap: half of the budget leaves them nearly all of their signal.
     REFINED: {**_REFINED_PRIOR, "prior_share": 0.5, "keep_pool": True},
 }
@@ -63,8 +65,9 @@ METHODS: Mapping[str, Mapping[str, Any]] = {
 
 # What to take for one's own images, and for which.
 RECOMMENDED: Mapping[str, tuple[str, str]] = {
-    "drawings": ("mixture", "shapes on an even ground, such as clothes, signs and scans"),
+    "drawings": ("mixture", "shapes on an even ground, such as clothes and signs"),
     "strokes": ("mixture/with-frame", "light strokes on dark ground, such as handwriting"),
+    "scans": (SHARED, "gray photographs, such as X-rays"),
     "photographs": ("gaussian/with-color", "color photographs of few classes, such as faces"),
 }
 

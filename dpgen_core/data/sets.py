@@ -23,6 +23,7 @@ from dpgen_core.data import folders, idx
 from dpgen_core.data.celeba import CelebA
 from dpgen_core.data.cifar import CIFAR10
 from dpgen_core.data.glyphs import Glyphs
+from dpgen_core.data.medmnist import PNEUMONIA_MNIST
 from dpgen_core.data.pictures import check_size
 from dpgen_core.data.sources import DatasetSpec, Source, Subset
 from dpgen_core.data.svhn import SVHN
@@ -62,6 +63,7 @@ class ImageData:
 _ALL: tuple[Source, ...] = (
     *(idx.MNIST, idx.FASHION_MNIST, CelebA(), Glyphs()),
     *(idx.KMNIST, idx.EMNIST_LETTERS, idx.EMNIST_BALANCED, CIFAR10, SVHN),
+    PNEUMONIA_MNIST,
 )
 SOURCES: Mapping[str, Source] = {source.spec.name: source for source in _ALL}
 DATASETS: Mapping[str, DatasetSpec] = {name: source.spec for name, source in SOURCES.items()}

@@ -43,7 +43,6 @@ def compare(
         InvalidArgument: the two have other classes, or files that cannot be read.
     """
     check_apart(images, results=results)
-    settings = EvaluationSettings(classifier_epochs=epochs)
     inner = synthetic.expanduser() / IMAGES_FOLDER
     made_in = inner if inner.is_dir() else synthetic.expanduser()
     listing, real = list_folder(made_in), list_folder(images.expanduser())
@@ -58,6 +57,7 @@ def compare(
     made = sets.split_pool(load_pool(name, made_in, shape=shape), "all", **how)
     pool = load_pool(name, images.expanduser(), shape=shape, maximum=maximum)
     train, test = (sets.split_pool(pool, part, **how) for part in ("train", "test"))
+    settings = EvaluationSettings(classifier_epochs=epochs).for_side(size)
     metrics = evaluate(made, train, test, settings=settings, seed=seed)
     told = {"synthetic": len(made.labels), "real": len(train.labels) + len(test.labels)}
     return _write(results, {"images": told, "metrics": metrics}, f"{made_in}/{images}/{seed}")

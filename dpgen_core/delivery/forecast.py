@@ -109,7 +109,8 @@ def _judge(config: ExperimentConfig) -> float:
 
     However few records there are, most of what they see is synthetic.
     """
-    images, drawn = config.evaluation, _noise(config, _SMALL)
+    images = config.evaluation.for_side(config.image_shape[1])
+    drawn = _noise(config, _SMALL)
     protocol: dict[str, Any] = {"num_classes": config.num_classes, "seed": 0, "epochs": 1}
     for records in (10, len(drawn.labels)):
         clock = time.perf_counter()

@@ -29,7 +29,10 @@ def gigabytes(config: ExperimentConfig, files: int) -> float:
     learning = read + _FLOAT * taken * values + codes
     stages = [2 * read, learning, read + made * values, 2 * made * values]
     if config.evaluated:
-        kept = read + width * made * values
+        seen = judged.for_side(config.image_shape[1]).synthetic_records
+        kept = (
+            read + width * (made + (seen if seen < made else 0)) * values
+        )  # the judged are copied
         few = (
             min(judged.neighbor_records, made) * values
         )  # of three sets, and of one in floats, twice

@@ -13,7 +13,7 @@ protocol for MNIST; only `inception.fid` gives a FID. The privacy guarantee does
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from dpgen_core.checks import check_int, require
 from dpgen_core.data.sets import ImageData
 from dpgen_core.evaluation.classifiers import (
     ARCHITECTURES,
+    LARGEST_SIDE,
     accuracy,
     cached_classifier,
     train_classifier,
@@ -33,6 +34,7 @@ from dpgen_core.pixels import at_once, check_pixels, to_floats
 from dpgen_core.streams import stream
 
 Metric = float | str | None
+USUAL_SIDE = 32  # in pixels
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,16 @@ class EvaluationSettings:
         for name in ("synthetic_records", "real_records", "neighbor_records"):
             check_int(name, getattr(self, name), low=10, fix=f"{name}=1000")
         check_int("classifier_epochs", self.classifier_epochs, low=1, fix="classifier_epochs=8")
+
+    def for_side(self, side: int) -> EvaluationSettings:
+        """The same up to `USUAL_SIDE`; of larger images fewer, so that a pass takes as long. Ours.
+
+        `side` is in pixels. All larger than `classifiers.LARGEST_SIDE` are seen at that size.
+        """
+        share = min(1.0, (USUAL_SIDE / min(side, LARGEST_SIDE)) ** 2)
+        fewer = (round(share * count) for count in (self.synthetic_records, self.real_records))
+        synthetic, real = (max(10, count) for count in fewer)
+        return replace(self, synthetic_records=synthetic, real_records=real)
 
 
 def evaluate(

@@ -83,6 +83,16 @@ def svhn(place: Path, train: Arrays, test: Arrays) -> None:
         savemat(place / f"{split}_32x32.mat", stored, do_compression=True)
 
 
+def pneumoniamnist(place: Path, train: Arrays, test: Arrays) -> None:
+    """Six arrays, of which the last images of the training split are the part for validation."""
+    cut = len(train[1]) - 5
+    parts = {"train": tuple(a[:cut] for a in train), "val": tuple(a[cut:] for a in train)}
+    stored = {}
+    for part, (images, labels) in (parts | {"test": test}).items():
+        stored |= {f"{part}_images": images[:, 0], f"{part}_labels": labels[:, None]}
+    np.savez(place / "pneumoniamnist.npz", **stored)
+
+
 @dataclass(frozen=True)
 class Made:
     """How a set is written, and where it is looked for below the root."""
@@ -97,6 +107,7 @@ MADE = {
     "emnist_balanced": Made(emnist("balanced", 0), "EMNIST/raw"),
     "cifar10": Made(cifar10, ""),
     "svhn": Made(svhn, ""),
+    "pneumoniamnist": Made(pneumoniamnist, "medmnist"),
 }
 
 

@@ -26,6 +26,7 @@ STATED = {
     "emnist_balanced": ((1, 28, 28), 47, 112_800),
     "cifar10": ((3, 32, 32), 10, 50_000),
     "svhn": ((3, 32, 32), 10, 73_257),
+    "pneumoniamnist": ((1, 28, 28), 2, 5_232),
 }
 _KMNIST = {
     "train-images-idx3-ubyte.gz": "bdb82020997e1d708af4cf47b453dcf7",
@@ -44,6 +45,7 @@ SUMS = {
     "emnist_balanced": _EMNIST,
     "cifar10": {"cifar-10-binary.tar.gz": "c32a1d4ab5d03f1284b67883e8d87530"},
     "svhn": _SVHN,
+    "pneumoniamnist": {"pneumoniamnist.npz": "28209eda62fecd6e6a2d98b1501bb15f"},
 }
 
 
@@ -112,6 +114,7 @@ def test_class_names_are_in_the_order_of_the_labels() -> None:
     assert "".join(balanced) == "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabdefghnqrt"
     assert "".join(letters) == "abcdefghijklmnopqrstuvwxyz"
     assert "".join(DATASETS["svhn"].class_names) == "0123456789"
+    assert DATASETS["pneumoniamnist"].class_names == ("normal", "pneumonia")
     assert DATASETS["kmnist"].class_names[:3] == ("o", "ki", "su")
     assert DATASETS["cifar10"].class_names[::3] == ("airplane", "cat", "frog", "truck")
 

@@ -56,6 +56,17 @@ def bars(count: int, seed: int) -> ImageData:
     return ImageData("bars", images, labels, ("top", "middle", "bottom"))
 
 
+def test_a_pass_over_larger_images_takes_as_long() -> None:
+    whole = EvaluationSettings(synthetic_records=20_000, real_records=10_000)
+    assert whole.for_side(28) == whole.for_side(32) == whole
+    half = whole.for_side(64)
+    assert (half.synthetic_records, half.real_records) == (5_000, 2_500)
+    assert half == replace(whole, synthetic_records=5_000, real_records=2_500)
+    assert whole.for_side(128) == half  # which are seen at 64
+    assert SETTINGS.for_side(48).synthetic_records == 133
+    assert EvaluationSettings(synthetic_records=12, real_records=12).for_side(64).real_records == 10
+
+
 def in_bytes(data: ImageData) -> ImageData:
     return replace(data, images=to_bytes(data.images))
 
