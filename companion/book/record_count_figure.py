@@ -27,8 +27,9 @@ def record_count_figure(found: Mapping[str, Any]) -> Figure:
     """
     made = shares(found)
     names = list(made["dataset"].unique())
-    figure = new_figure(6.6, 5.6)
-    grid = figure.subplots(2, 2).flat
+    down = -(-(len(names) + 1) // 2)  # two beside each other, the rules last
+    figure = new_figure(6.6, 2.8 * down)
+    grid = figure.subplots(down, 2).flat
     for axes, name in zip(grid, names, strict=False):
         _accuracies(axes, _of(found, name), DATASET_TITLES[name])
     figure.legend(

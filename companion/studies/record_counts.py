@@ -34,7 +34,10 @@ from dpgen_core.evaluation.classifiers import train_classifier
 from dpgen_core.records.provenance import provenance
 
 RECORD_COUNTS_FILE = "record_counts.json"
-KINDS = {"fashion_mnist": "drawings", "mnist": "strokes", "celeba": "photographs"}
+KINDS = {
+    **{"fashion_mnist": "drawings", "mnist": "strokes", "celeba": "photographs"},
+    "pneumoniamnist": "scans",
+}
 EPSILONS = (1.0, 3.0, 10.0)
 COUNTS = (500, 1_000, 3_000, 10_000, 30_000, 60_000)
 SEEDS = (0, 1, 2)
