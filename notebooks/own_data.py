@@ -291,8 +291,14 @@ example_table(example)
 # range of what was released from black to white, which is right for clothes on an even ground and wrong here.
 # `scans` leaves it, gives both classes one covariance and clips it closer: the spread around a class mean is
 # smaller than in drawings. Both were chosen on training records that were held out, and not charged
-# ({ref}`pitfalls <pitfalls>`, number 12).
-#
+# ({ref}`pitfalls <pitfalls>`, number 12):
+
+# %% mystnb={"code_prompt_show": "Show the priors that were tried"} tags=["hide-cell", "output_scroll"]
+from companion.book.search_tables import scans_table
+
+scans_table(project_root() / "results")
+
+# %% [markdown]
 # **Which numbers are hopeless** is in {ref}`the figure above <fig-record-counts>`, which has these X-rays too.
 #
 # ## The same from the command line

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator
 
 from companion.book.figures import COLORS
-from companion.studies.search_space import COLOR_STEPS, NEXT_TO_NO_NOISE
+from companion.studies.search_space import COLOR_STEPS, NEXT_TO_NO_NOISE, SCAN_STEPS
 from companion.studies.settings_search import TUNING_FILE
 from dpgen_core.records.sheets import new_figure
 
@@ -66,15 +68,48 @@ def color_table(results: Path) -> pd.DataFrame:
     Args:
         results: the folder that holds `TUNING_FILE`.
     """
+    rows, steps = _on(results, "celeba")
+    names = {_key(step): _added(place) for place, step in enumerate(COLOR_STEPS)}
+    return _by_step(rows, steps, names, "setting added")
+
+
+def scans_table(results: Path) -> pd.DataFrame:
+    """Priors for gray scans, against that for drawings: mean and std over seeds, by budget.
+
+    Args:
+        results: the folder that holds `TUNING_FILE`.
+    """
+    rows, steps = _on(results, "pneumoniamnist")
+    drawings = rows["method"] == "mixture"
+    names = {_key(step): _readable(_key(step)) for step in SCAN_STEPS}
+    steps[drawings] = "mixture"
+    return _by_step(rows, steps, {"mixture": "`mixture`, for drawings", **names}, "prior")
+
+
+def _on(results: Path, dataset: str) -> tuple[pd.DataFrame, pd.Series]:
+    """The trials on a data set, and as text what each changed."""
     table = pd.read_csv(results / TUNING_FILE)
     changed = table["overrides"].map(json.loads)
-    rows = table[[c.get("dataset") == "celeba" for c in changed]].copy()
-    rows["step"] = [
-        COLOR_STEPS.index({n: v for n, v in c.items() if n not in ("dataset", "seed")})
+    rows = table[[c.get("dataset") == dataset for c in changed]].copy()
+    steps = [
+        _key({n: v for n, v in c.items() if n not in ("dataset", "seed")})
         for c in changed[rows.index]
     ]
-    found = _over_seeds(rows, ["epsilon", "step"]).reset_index()
-    found.insert(1, "setting added", [_added(step) for step in found.pop("step")])
+    return rows, pd.Series(steps, index=rows.index, dtype=object)
+
+
+def _key(step: Mapping[str, Any]) -> str:
+    return json.dumps(dict(step), sort_keys=True)
+
+
+def _by_step(
+    rows: pd.DataFrame, steps: pd.Series, names: Mapping[str, str], column: str
+) -> pd.DataFrame:
+    """A row for each budget and step, in the order of `names`, which says what a step is called."""
+    places = list(names)
+    numbered = rows.assign(step=[places.index(step) for step in steps])
+    found = _over_seeds(numbered, ["epsilon", "step"]).reset_index()
+    found.insert(1, column, [names[places[step]] for step in found.pop("step")])
     return found.set_index("epsilon").sort_index(ascending=False, kind="stable")
 
 

@@ -17,7 +17,7 @@ from companion.studies.settings_search import TUNING_FILE
 from dpgen_core.records.sheets import new_figure
 
 _PRESET = "{}"  # overrides of a trial that changed nothing
-_LOOKS = {"mnist": COLORS[0], "fashion_mnist": COLORS[1], "celeba": COLORS[2]}
+_LOOKS = dict(zip(("mnist", "fashion_mnist", "celeba", "pneumoniamnist"), COLORS, strict=False))
 _SPREAD = 0.26  # of the marks of a row, so that few lie over one another
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from companion.book import search_tables
-from companion.studies.search_space import COLOR_STEPS
+from companion.studies.search_space import COLOR_STEPS, SCAN_STEPS
 from companion.studies.settings_search import TUNING_FILE
 
 ROOT = Path(__file__).parents[2]
@@ -64,6 +64,24 @@ def test_colors_are_compared_step_by_step(tmp_path: Path) -> None:
     assert table.index.tolist() == [10.0, 10.0, 1.0]
     assert table["g2r (%)"].tolist() == ["80.0 ± 0.0", "90.0 ± 0.0", "70.0 ± 0.0"]
     assert table["setting added"].tolist() == ["the preset", "prior_modes=24", "the preset"]
+
+
+def test_priors_for_scans_stand_beside_that_for_drawings(tmp_path: Path) -> None:
+    on = {"dataset": "pneumoniamnist", "seed": 0}
+    rows = [
+        ("gaussian", 10.0, json.dumps(on | dict(SCAN_STEPS[3])), 0.9, 4.0, 0.8),
+        ("gaussian", 10.0, json.dumps(on), 0.85, 5.0, 0.6),
+        ("mixture", 10.0, json.dumps(on), 0.8, 17.0, 0.1),
+        ("gaussian", 10.0, json.dumps({"dataset": "celeba", "seed": 0}), 0.5, 1.0, 0.2),
+    ]
+    columns = ["method", "epsilon", "overrides", "g2r", "frechet_distance", "recall"]
+    pd.DataFrame(rows, columns=columns).to_csv(tmp_path / TUNING_FILE, index=False)
+    table = search_tables.scans_table(tmp_path)
+    assert table["g2r (%)"].tolist() == ["80.0 ± nan", "85.0 ± nan", "90.0 ± nan"]
+    assert table["prior"].tolist() == [
+        *("`mixture`, for drawings", "the preset"),
+        "prior_covariance_radius=7, prior_shared_covariance=True",
+    ]
 
 
 def test_table_shows_the_settings_changed() -> None:

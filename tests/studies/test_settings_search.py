@@ -34,7 +34,7 @@ def test_every_committed_trial_is_listed_and_none_twice() -> None:
 def test_trials_are_legal_settings() -> None:
     for method, epsilon, overrides in TRIALS:
         if epsilon < NEXT_TO_NO_NOISE:
-            on = {"dataset": "glyphs", "num_records": 30_000, **overrides}
+            on = {"dataset": "glyphs", "num_records": 5_000, **overrides}
             make_config(**on, method=method, epsilon=epsilon)
 
 
