@@ -52,7 +52,9 @@ def lightened(png: bytes) -> bytes:
         picture = picture.convert("L").convert("RGB")
     buffer = io.BytesIO()
     dither = Image.Dither.NONE
-    small = picture.quantize(_GRAYS if gray else _COLORS, dither=dither)
+    # Colors far from the others are kept, however few pixels have them: the marks of a curve.
+    method = Image.Quantize.MAXCOVERAGE
+    small = picture.quantize(_GRAYS if gray else _COLORS, method=method, dither=dither)
     small.save(buffer, format="PNG", optimize=True)
     return min(png, buffer.getvalue(), key=len)
 

@@ -76,7 +76,9 @@ def png_bytes(figure: Figure, *, colors: int | None = None) -> bytes:
         canvas = FigureCanvasAgg(figure)
         canvas.draw()
         pixels = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
-        pixels.quantize(colors).save(buffer, format="PNG", optimize=True)
+        # The default may drop a color that few pixels have, such as that of a curve's marks.
+        small = pixels.quantize(colors, method=Image.Quantize.MAXCOVERAGE)
+        small.save(buffer, format="PNG", optimize=True)
     return buffer.getvalue()
 
 

@@ -40,6 +40,23 @@ def test_a_plot_becomes_much_smaller_and_hardly_changes() -> None:
     assert lightened(after) == after or len(lightened(after)) < len(after)
 
 
+def test_a_color_of_few_pixels_is_kept() -> None:
+    """A mark of a figure had turned from green to blue."""
+    figure = new_figure(6.6, 5.6)
+    for axes in figure.subplots(2, 2).flat:
+        for color in ("#0072B2", "#D55E00"):
+            axes.plot(np.sin(np.arange(50) / len(color)), color=color, marker="o", markersize=4)
+    figure.axes[3].plot([10, 20], [0, 0.5], "^", color="#009E73", markersize=5)
+    png_bytes(figure)  # the layout is settled by the first drawing
+    before = opened(png_bytes(figure))
+    for colors in (None, 64):
+        green = (before == (0, 158, 115)).all(2)
+        assert green.sum() > 10
+        after = opened(lightened(png_bytes(figure, colors=colors)))
+        assert np.abs(after - before)[green].max() <= 4
+        assert np.abs(after - before).max() <= 40
+
+
 def test_a_gray_picture_stays_gray() -> None:
     ramp = np.tile(np.arange(256, dtype=np.uint8), (64, 1))
     before = as_png(np.stack([ramp, ramp, ramp + (ramp < 250)], axis=2).astype(np.uint8))
