@@ -51,37 +51,12 @@ def class_statistics(codes: Tensor, labels: Tensor, num_classes: int) -> tuple[T
     return means, (one_hot.T @ square / counts).sqrt()
 
 
-def matched_target(
-    codes: Tensor,
-    labels: Tensor,
-    public: tuple[Tensor, Tensor],
-    records: Tensor,
-    record_labels: Tensor,
-    scale: Tensor,
-) -> tuple[Tensor, Tensor]:
-    """The owner's reconstruction r_k(x_b) of each image: one of its own records of the same class.
+def reconstruction_loss(codes: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
+    """Sum of w_b |x_b - r_b|^2 / 2 over images; of `reconstruction.targets_of`, all (B, d).
 
-    Images and records are compared in deviations from their side's class mean, in units of its
-    class spread. By raw codes, all images of an untrained generator match the same record, and
-    diversity never grows. The latent is public and the *target* is private: a private latent would
-    leak through the generator's Jacobian. Source: ours.
-
-    `codes` (B, d) are generated, with public `labels` (B,), `public` are `class_statistics` of
-    such; `records` (n, d) and `record_labels` (n,) are the owner's. Modes whose `scale` (d,) is
-    small weigh more. Returns targets (B, d), and a mask (B,): 0 without a record of the class.
+    Source: the paper's VAE-style L2 term; weights are ours.
     """
-    means, spread = class_statistics(records, record_labels, len(public[0]))
-    ours = (records - means[record_labels]) / (spread[record_labels, None] + 1e-6)  # (n, d)
-    theirs = (codes - public[0][labels]) / (public[1][labels, None] + 1e-6)  # (B, d)
-    distance = torch.cdist(theirs / scale, ours / scale)  # (B, n)
-    same = labels[:, None] == record_labels[None, :]
-    nearest = torch.where(same, distance, torch.inf).argmin(1)  # (B,)
-    return records[nearest], same.any(1).to(codes)
-
-
-def reconstruction_loss(codes: Tensor, targets: Tensor, mask: Tensor) -> Tensor:
-    """Sum of |x_b - r_b|^2 / 2 over images with a target. Source: the paper's VAE-style L2 term."""
-    return (mask * (codes - targets).square().sum(1)).sum() / 2
+    return (weights * (codes - targets).square()).sum() / 2
 
 
 def classification_loss(logits: Tensor, labels: Tensor) -> Tensor:

@@ -65,7 +65,8 @@ from dpgen_core.checks import check_int, check_real
 from dpgen_core.config.make import make_config
 from dpgen_core.config.presets import METHODS
 from dpgen_core.data import sets as data
-from dpgen_core.losses import annealed, class_statistics, gradient_penalty, matched_target
+from dpgen_core.losses import annealed, class_statistics, gradient_penalty
+from dpgen_core.reconstruction import targets_of
 from dpgen_core.records.sheets import png_bytes
 
 for name in ("num_records", "cohort_records", "images_per_class"):
@@ -159,7 +160,8 @@ runs = {
 flat, order = records.images.flatten(1), torch.arange(10).repeat_interleave(images_per_class)
 x = follow_targets(records, target="matched", **options | {"steps": 0, "rate": 1e-9})[0].flatten(1)
 public = class_statistics(x, order, 10)
-packaged, _ = matched_target(x, order, public, flat, records.labels, torch.ones(flat.shape[1]))
+scale = torch.ones(flat.shape[1])
+packaged, _ = targets_of("matched", x, order, public, flat, records.labels, scale)
 chosen = reconstruction_target(x, order, flat, records.labels)
 same = float((chosen == packaged).all(1).double().mean())
 print(

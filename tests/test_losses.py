@@ -9,12 +9,9 @@ from dpgen_core.losses import (
     annealed,
     class_statistics,
     gradient_penalty,
-    matched_target,
     reconstruction_loss,
     wasserstein_loss,
 )
-
-UNIT = torch.ones(2)
 
 
 def linear_score(slope: torch.Tensor):
@@ -39,25 +36,13 @@ def test_class_statistics() -> None:
     torch.testing.assert_close(spread, torch.tensor([1.0, 0.0, 0.0]))
 
 
-def test_targets_come_from_the_own_class_and_spread_out() -> None:
-    records = torch.tensor([[10.0, 0.0], [14.0, 0.0], [0.0, 0.0]])
-    record_labels = torch.tensor([0, 0, 1])
-    # a young generator: its images of class 0 hardly differ and are far from the records
-    codes, labels = torch.tensor([[0.01, 0.0], [-0.01, 0.0], [3.0, 3.0]]), torch.tensor([0, 0, 1])
-    public = class_statistics(codes, labels, 3)
-    targets, mask = matched_target(codes, labels, public, records, record_labels, UNIT)
-    torch.testing.assert_close(targets, records[[1, 0, 2]])
-    assert mask.tolist() == [1.0, 1.0, 1.0]
-
-
-def test_missing_class_gives_no_gradient() -> None:
-    records, record_labels = torch.ones(2, 2), torch.tensor([0, 0])
-    codes, labels = torch.zeros(1, 2), torch.tensor([1])
-    public = class_statistics(codes, labels, 2)
-    targets, mask = matched_target(codes, labels, public, records, record_labels, UNIT)
-    assert mask.tolist() == [0.0]
-    assert float(reconstruction_loss(codes, targets, mask)) == 0.0
-    assert targets.isfinite().all()
+def test_reconstruction_pulls_along_the_difference_and_by_weight() -> None:
+    codes = torch.tensor([[1.0, 2.0], [3.0, 4.0]], requires_grad=True)
+    targets, weights = torch.zeros(2, 2), torch.tensor([[1.0, 0.0], [0.5, 0.5]])
+    loss = reconstruction_loss(codes, targets, weights)
+    assert loss.item() == pytest.approx(0.5 + 0.25 * (9 + 16))
+    (slope,) = torch.autograd.grad(loss, codes)
+    torch.testing.assert_close(slope, torch.tensor([[1.0, 0.0], [1.5, 2.0]]))
 
 
 def test_annealing() -> None:

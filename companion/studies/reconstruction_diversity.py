@@ -17,7 +17,8 @@ from torch.func import vmap
 from dpgen_core.checks import check_choice, check_int
 from dpgen_core.codes.basis import FrequencyBasis
 from dpgen_core.data.sets import ImageData
-from dpgen_core.losses import class_statistics, matched_target, reconstruction_loss
+from dpgen_core.losses import class_statistics, reconstruction_loss
+from dpgen_core.reconstruction import targets_of
 from dpgen_core.streams import stream
 
 TARGETS = ("matched", "nearest")
@@ -40,7 +41,7 @@ def follow_targets(
     Args:
         data: the records.
         target: ``matched`` (deviations from the class mean in units of the class spread,
-            `losses.matched_target`) or ``nearest`` (the record with the closest code).
+            `reconstruction.FORMS`) or ``nearest`` (the record with the closest code).
         owners: number of owners the records are dealt to, equally many each (a remainder is left
             out); an image follows their mean target.
         images: number per class.
@@ -85,7 +86,7 @@ def follow_targets(
             }
         )
         moving = made.clone().requires_grad_()
-        (slope,) = torch.autograd.grad(reconstruction_loss(moving, goal, mask), moving)
+        (slope,) = torch.autograd.grad(reconstruction_loss(moving, goal, mask[:, None]), moving)
         made = made - rate * slope
     return basis.decode(made).clamp(0, 1), pd.DataFrame(rows)
 
@@ -97,7 +98,8 @@ def _matched(
     made: Tensor, labels: Tensor, public: Statistics, records: Tensor, record_labels: Tensor
 ) -> tuple[Tensor, Tensor]:
     scale = records.new_ones(records.shape[1])
-    return matched_target(made, labels, public, records, record_labels, scale)
+    goals, weights = targets_of("matched", made, labels, public, records, record_labels, scale)
+    return goals, weights[:, 0]
 
 
 def _nearest(

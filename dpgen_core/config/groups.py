@@ -23,6 +23,7 @@ from dpgen_core.evaluation.metrics import EvaluationSettings
 from dpgen_core.mechanism.clipping import CLIP_MODES, ClipMode
 from dpgen_core.models.critics import CRITICS, CriticName
 from dpgen_core.models.generators import CURVES, Curve
+from dpgen_core.reconstruction import FORMS
 from dpgen_core.streams import NOISE_SOURCES, NoiseSource
 
 
@@ -110,6 +111,7 @@ class ContributionConfig:
     adversarial_weight: float = 1.0  #: of the critic's gradient
     reconstruction_weight: float = 0.15  #: of the reconstruction loss at the start
     reconstruction_until: float = 2.0  #: share of the rounds at which that weight reaches 0
+    reconstruction_target: str = "matched"  #: see `reconstruction.FORMS`
     match_corner: float = 4.0  #: corner of the public spectrum in which records and images match
     classifier_weight: float = 0.0  #: of the dual-purpose classifier; 0 leaves it out
 
@@ -117,6 +119,7 @@ class ContributionConfig:
         check_int("generated_batch", self.generated_batch, low=1, fix="generated_batch=40")
         check_int("basis_modes", self.basis_modes, low=1, fix="basis_modes=14")
         check_choice("clip_mode", self.clip_mode, CLIP_MODES)
+        check_choice("reconstruction_target", self.reconstruction_target, FORMS)
         for name in ("adversarial_weight", "reconstruction_weight", "classifier_weight"):
             check_real(name, getattr(self, name), low=0, fix=f"{name}=0")
         check_real("feedback_decay", self.feedback_decay, low=0, high=1, fix="feedback_decay=0.5")

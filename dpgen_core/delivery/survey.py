@@ -110,7 +110,8 @@ def plan_lines(config: ExperimentConfig, files: int) -> list[str]:
     lines = [
         f"learned from: {privacy.num_records}, held out for metrics: {held_out}",
         f"made: {side} x {side}, {colors}, from the middle square of each file",
-        f"method: {config.method}" + (f", for {sentence}" if sentence else ""),
+        f"method: {config.method}"
+        + (f", for {sentence}; --kind has methods for others" if sentence else ""),
         f"budget: epsilon {privacy.epsilon:g} at delta {privacy.delta:g} for {unit}",
     ]
     if config.prior.modes:

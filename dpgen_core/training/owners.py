@@ -22,6 +22,7 @@ from dpgen_core.checks import check_int, require
 from dpgen_core.config.groups import ContributionConfig, CriticConfig
 from dpgen_core.models.critics import ConvCritic, Critic, MLPCritic
 from dpgen_core.models.mlp_gradients import Params, classifier_gradients, wgan_gp_gradients
+from dpgen_core.reconstruction import targets_of
 from dpgen_core.streams import stream
 from dpgen_core.training.threads import parted, side_by_side
 
@@ -51,7 +52,7 @@ class OwnerEnsemble:
 
     Every owner starts from `critic`, which is initialized from the public seed. `codes` (K, n, d)
     and `labels` (K, n) are private, `match_scale` (d,) is the public scale of
-    `losses.matched_target`. Batches are drawn from `seed`, one stream per (round, step). Where
+    `reconstruction.targets_of`. Batches are drawn from `seed`, one stream per (round, step). Where
     other processes hold more owners, these are the `members` of `total`.
     """
 
@@ -125,24 +126,28 @@ class OwnerEnsemble:
         adversarial_weight = self.contribution.adversarial_weight
         classifier_weight = self.contribution.classifier_weight
 
-        def loss(x: Tensor, params: Params, records: Tensor, record_labels: Tensor) -> Tensor:
+        def loss(x: Tensor, params: Params, targets: Tensor, weights: Tensor) -> Tensor:
             total = x.sum() * 0.0
             if adversarial_weight:
                 score = partial(_score, self._critic, params)
                 total = total + adversarial_weight * losses.adversarial_loss(score, x, labels)
             if reconstruction_weight:
-                targets, mask = losses.matched_target(
-                    codes, labels, public, records, record_labels, self._match_scale
-                )
-                total = total + reconstruction_weight * losses.reconstruction_loss(x, targets, mask)
+                pull = losses.reconstruction_loss(x, targets, weights)
+                total = total + reconstruction_weight * pull
             if classifier_weight:
                 logits = _classify(self._critic, params, x)
                 total = total + classifier_weight * losses.classification_loss(logits, labels)
             return total
 
         params = {name: value[joined] for name, value in self.params.items()}
+        targets = weights = codes.new_zeros(len(joined), 1, 1)
+        if reconstruction_weight:
+            form, scale = self.contribution.reconstruction_target, self._match_scale
+            own = zip(self.codes[joined], self.labels[joined], strict=True)
+            found = [targets_of(form, codes, labels, public, *shard, scale) for shard in own]
+            targets, weights = (torch.stack(parts) for parts in zip(*found, strict=True))
         batched = vmap(grad(loss), in_dims=(None, 0, 0, 0))
-        return batched(codes, params, self.codes[joined], self.labels[joined])  # (k, B, d)
+        return batched(codes, params, targets, weights)  # (k, B, d)
 
     def _parts(self, count: int) -> list[slice]:
         """The joining owners in parts to be trained side by side; a GPU takes all at once."""

@@ -64,6 +64,7 @@ from dpgen_core.prior.mixture import CELLS
         ({"critic": "rnn"}, r"critic: received 'rnn'.*mlp, conv"),
         ({"prior_share": 1.0}, r"prior_share: received 1.0.*< 1 when rounds > 0"),
         ({"clip_mode": "none"}, r"clip_mode: received 'none'"),
+        ({"reconstruction_target": "far"}, r"reconstruction_target: received 'far'.*assigned"),
         ({"noise_source": "zero"}, r"noise_source: received 'zero'"),
         *(
             ({name: value}, rf"{name}: received {value!r}")

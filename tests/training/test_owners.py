@@ -9,9 +9,10 @@ from torch.func import functional_call
 from dpgen_core.checks import InvalidArgument
 from dpgen_core.codes.basis import FrequencyBasis
 from dpgen_core.config.groups import ContributionConfig, CriticConfig
-from dpgen_core.losses import class_statistics, matched_target
+from dpgen_core.losses import class_statistics
 from dpgen_core.mechanism.error_memory import ErrorMemory
 from dpgen_core.models.critics import Critic, build_critic
+from dpgen_core.reconstruction import targets_of
 from dpgen_core.training.owners import BETAS, OwnerEnsemble, assign_shards
 from dpgen_core.training.threads import using_threads
 
@@ -175,7 +176,8 @@ def test_batched_ensemble_equals_a_plain_loop(
             torch.testing.assert_close(ensemble.params[name][shard], value, atol=1e-9, rtol=1e-7)
         x = fakes.clone().requires_grad_(True)
         loss = -alone(x, labels).sum()
-        targets, mask = matched_target(
+        targets, weights = targets_of(
+            "matched",
             fakes,
             labels,
             statistics,
@@ -183,7 +185,7 @@ def test_batched_ensemble_equals_a_plain_loop(
             ensemble.labels[shard],
             BASIS.falloff(4.0),
         )
-        loss = loss + 0.3 * (mask * (x - targets).square().sum(1)).sum() / 2
+        loss = loss + 0.3 * (weights * (x - targets).square()).sum() / 2
         if classifier_weight:
             logits = alone.classify(x)
             loss = loss + classifier_weight * torch.nn.functional.cross_entropy(
