@@ -92,6 +92,29 @@ captioned(ablation(records, dataset="mnist", base="efsgd", epsilon=10.0))
 captioned(ablation(records, dataset="fashion_mnist", base="efsgd", epsilon=10.0))
 
 # %% [markdown]
+# (other-forms)=
+# ### Other forms of the same parts
+#
+# What a part buys may hang on its form. So each was tried in others, against the same runs without the part:
+#
+# - *reconstruction*: `matched` is the preset, {ref}`the record that is nearest in standardized deviations
+#   <matched-target>`; `assigned` lets no two images have the same record; `local mean` pulls to the mean of the records
+#   around; `fine modes` pulls the finer half of the modes alone; `near` pulls less to a record that is far; `early` stops
+#   after a quarter of the rounds.
+# - *error feedback*: how much of the memory is kept from round to round, and the same where each image's part of a
+#   contribution is clipped alone, so that clipping turns the contribution and does not only shorten it.
+
+# %% tags=["hide-input"]
+from companion.book.part_form_tables import form_effects, forms_table, forms_text
+from companion.studies.part_forms import load_part_forms
+
+forms = form_effects(load_part_forms(root / "results"))
+Markdown(forms_text(forms))
+
+# %% mystnb={"code_prompt_show": "Show every form"} tags=["hide-cell", "output_scroll"]
+forms_table(forms)
+
+# %% [markdown]
 # Whole methods side by side, as means over seeds; the {ref}`results page <results>` draws them. Rows with an enormous epsilon
 # have next to no noise: what the method could do without privacy. A classifier trained on the real images, the ceiling of
 # g2r, is in every record's `metrics.json`.

@@ -1,0 +1,59 @@
+"""Other forms of the paper's parts in the book: signs, bases and verdicts, from made runs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from companion.book.part_form_tables import BASES, form_effects, forms_table, forms_text
+from companion.studies.part_forms import FORMS, NONE, Point
+
+GAINS = {"assigned": 0.05, "near": -0.05}  # of g2r; all others change nothing
+
+
+def made(seeds: int = 5) -> dict[str, Any]:
+    found = {}
+    noise = np.random.default_rng(0)
+    for seed in range(seeds):
+        for part, forms in FORMS.items():
+            for form in forms:
+                point = Point(part, form, "mnist", seed)
+                wobble = 1e-4 * noise.standard_normal(3)
+                found[point.name()] = {
+                    **{"part": part, "form": form, "dataset": "mnist", "seed": seed},
+                    **{"g2r_cnn": 0.8 + GAINS.get(form, 0) + wobble[0], "g2r_mlp": 0.7},
+                    **{"real_cnn": 0.98, "precision": 0.5, "sharpness": 0.1, "sharpness_real": 0.2},
+                    **{"frechet_distance": 20 + wobble[1], "recall": 0.1 + wobble[2]},
+                }
+    return {"points": found}
+
+
+def test_every_form_is_compared_with_none_of_its_part() -> None:
+    family = form_effects(made())
+    assert len(family) == 3 * (6 + 4)
+    for one in family:
+        part, form = one.method.split(": ")
+        assert one.base == f"{part}: {BASES.get(form, NONE)}"
+    assert all(base in FORMS["error feedback"] for base in BASES.values())
+
+
+def test_verdicts_have_the_sign_of_the_change() -> None:
+    family = form_effects(made())
+    by_form = {e.method: e for e in family if e.measure.column == "g2r_cnn"}
+    assert by_form["reconstruction: assigned"].verdict == "better"
+    assert by_form["reconstruction: assigned"].mean == pytest.approx(5, abs=0.05)
+    assert by_form["reconstruction: near"].verdict == "worse"
+    text = forms_text(family)
+    assert "better: `assigned` g2r on MNIST; worse: `near` g2r on MNIST." in text
+    assert "- **Error feedback**: all undecided." in text and "(n = 5)" in text
+    table = forms_table(family)
+    assert table.loc[("reconstruction", "assigned", "MNIST"), "g2r CNN (%)"].endswith(", better")
+    assert table.loc[("reconstruction", "near", "MNIST"), "seeds"] == 5
+
+
+def test_one_seed_decides_nothing_and_none_is_said() -> None:
+    assert "all undecided" in forms_text(form_effects(made(seeds=1)))
+    assert forms_text(form_effects({})) == "No run is committed yet."
+    assert forms_table([]).empty
