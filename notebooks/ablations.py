@@ -103,16 +103,25 @@ captioned(ablation(records, dataset="fashion_mnist", base="efsgd", epsilon=10.0)
 #   after a quarter of the rounds.
 # - *error feedback*: how much of the memory is kept from round to round, and the same where each image's part of a
 #   contribution is clipped alone, so that clipping turns the contribution and does not only shorten it.
+# - *noise injection*: one draw for each pixel, the preset, or for each channel; after the coarsest or the finest stage
+#   alone; with scales that are not learned.
 
 # %% tags=["hide-input"]
 from companion.book.part_form_tables import form_effects, forms_table, forms_text
-from companion.studies.part_forms import load_part_forms
+from companion.studies.part_forms import FORMS, load_part_forms
 
-forms = form_effects(load_part_forms(root / "results"))
-Markdown(forms_text(forms))
+parts = load_part_forms(root / "results")
+forms = {part: form_effects(parts, part) for part in FORMS}
+Markdown("\n\n".join(forms_text(family) for family in forms.values()))
 
-# %% mystnb={"code_prompt_show": "Show every form"} tags=["hide-cell", "output_scroll"]
-forms_table(forms)
+# %% mystnb={"code_prompt_show": "Show every form of reconstruction"} tags=["hide-cell", "output_scroll"]
+forms_table(forms["reconstruction"])
+
+# %% mystnb={"code_prompt_show": "Show every form of error feedback"} tags=["hide-cell", "output_scroll"]
+forms_table(forms["error feedback"])
+
+# %% mystnb={"code_prompt_show": "Show every form of noise injection"} tags=["hide-cell", "output_scroll"]
+forms_table(forms["noise injection"])
 
 # %% [markdown]
 # Whole methods side by side, as means over seeds; the {ref}`results page <results>` draws them. Rows with an enormous epsilon

@@ -53,7 +53,8 @@ from companion.book.aggregate import ablation, captioned
 from companion.book.gallery import gallery
 from companion.studies.committed import committed_records, project_root
 from dpgen_core.checks import check_int, require
-from dpgen_core.models.generators import ConvGenerator, NoiseInjection
+from dpgen_core.models.generators import ConvGenerator
+from dpgen_core.models.noise_injection import FORMS, NoiseInjection
 from dpgen_core.streams import stream
 
 check_int("latent_dim", latent_dim, low=1, fix="latent_dim=32")
@@ -91,11 +92,11 @@ class Injection(torch.nn.Module):
 features = torch.zeros(2, width, 14, 14)
 with torch.no_grad():
     ours = Injection(width)(features, stream(seed, "injection"))
-    packaged = NoiseInjection(width, enabled=True)(features, stream(seed, "injection"))
+    packaged = NoiseInjection(width, FORMS["pixel"])(features, stream(seed, "injection"))
 assert torch.equal(ours, packaged)
 
 torch.manual_seed(seed)
-generator = ConvGenerator((1, 28, 28), 10, latent_dim=latent_dim, width=width, noise_injection=True)
+generator = ConvGenerator((1, 28, 28), 10, latent_dim=latent_dim, width=width, noise_form="pixel")
 scales = {name: p.numel() for name, p in generator.named_parameters() if name.endswith("scale")}
 print(f"this page's layer and the package's are equal; learned scales of a generator: {scales}")
 
@@ -109,7 +110,7 @@ labels = torch.full((redraws,), 3)
 with torch.no_grad():
     by_noise = generator(one, labels, stream(seed, "injection")).std(0)[0]
     fixed = generator(many, labels, stream(seed, "injection"))
-    silent = ConvGenerator((1, 28, 28), 10, latent_dim, width, noise_injection=False)
+    silent = ConvGenerator((1, 28, 28), 10, latent_dim, width, noise_form=None)
     silent.load_state_dict(generator.state_dict())
     by_latent = silent(many, labels, stream(seed, "injection")).std(0)[0]
 figure, axes = plt.subplots(1, 2, figsize=(6.4, 2.8), layout="constrained")

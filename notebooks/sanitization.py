@@ -96,7 +96,7 @@ diagram("sanitization")
 # %%
 torch.manual_seed(seed)
 basis = FrequencyBasis((1, 28, 28), 14)
-generator = ConvGenerator((1, 28, 28), 10, latent_dim=32, width=16, noise_injection=True)
+generator = ConvGenerator((1, 28, 28), 10, latent_dim=32, width=16, noise_form="pixel")
 critic = build_critic("mlp", basis=basis, num_classes=10, width=64, classify=False)
 latents, labels = torch.randn(8, 32), torch.arange(8)
 parameters = [p for p in generator.parameters() if p.requires_grad]

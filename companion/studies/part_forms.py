@@ -52,6 +52,11 @@ FORMS: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
         "decay 0.5, each image clipped": {"clip_mode": "per-image"},
         "none, each image clipped": {"feedback_decay": 0.0, "clip_mode": "per-image"},
     },
+    "noise injection": {
+        NONE: {"noise_injection": False},
+        "pixel": {},  # the preset
+        **{form: {"noise_form": form} for form in ("channel", "coarse", "fine", "fixed")},
+    },
 }
 DATASETS = ("fashion_mnist", "mnist", "celeba")
 METHOD, EPSILON, SEEDS = "efsgd", 10.0, range(5)

@@ -23,6 +23,7 @@ from dpgen_core.evaluation.metrics import EvaluationSettings
 from dpgen_core.mechanism.clipping import CLIP_MODES, ClipMode
 from dpgen_core.models.critics import CRITICS, CriticName
 from dpgen_core.models.generators import CURVES, Curve
+from dpgen_core.models.noise_injection import FORMS as NOISE_FORMS
 from dpgen_core.reconstruction import FORMS
 from dpgen_core.streams import NOISE_SOURCES, NoiseSource
 
@@ -157,7 +158,8 @@ class GeneratorConfig:
 
     latent_dim: int = 32  #: entries of a latent; a prior has its own number
     width: int = 16  #: channels at full resolution
-    noise_injection: bool = True  #: noise per pixel after each upsampling, as in the paper
+    noise_injection: bool = True  #: noise after upsampling, as in the paper
+    noise_form: str = "pixel"  #: of that noise, see `models.noise_injection.FORMS`
     framed: bool = False  #: draw images in a canonical frame, then place them: `models.generators`
     appearance_noise: bool = False  #: draw how each image is shown, see `models.appearance`
     label_in_refiner: bool = True  #: whether the network that refines a prior sees the label
@@ -174,6 +176,7 @@ class GeneratorConfig:
         _check_positive(self, learning_rate=4e-3)
         for flat, value in (("generator_momentum", self.momentum), ("ema_decay", self.ema_decay)):
             check_real(flat, value, low=0, high=1, high_open=True, fix=f"{flat}=0.5")
+        check_choice("noise_form", self.noise_form, NOISE_FORMS)
         check_real("dither", self.dither, low=0, high=1, fix=f"dither={DITHER}")
         switches = ("noise_injection", "framed", "appearance_noise", "label_in_refiner")
         _check_switches(self, *switches)

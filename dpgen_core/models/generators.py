@@ -1,7 +1,7 @@
 """Generators: public networks from latents and labels to images.
 
 >>> latents, labels = torch.zeros(2, 8), torch.tensor([0, 1])
->>> generator = ConvGenerator((1, 28, 28), 2, latent_dim=8, width=4, noise_injection=True)
+>>> generator = ConvGenerator((1, 28, 28), 2, latent_dim=8, width=4, noise_form="pixel")
 >>> generator(latents, labels, torch.Generator().manual_seed(0)).shape
 torch.Size([2, 1, 28, 28])
 """
@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import itertools
 import math
-from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
@@ -20,46 +19,8 @@ from torch.nn import functional as F
 from dpgen_core.checks import require
 from dpgen_core.codes.frames import ENTRIES, FramedBasis, bounded, from_canonical
 from dpgen_core.models.appearance import DRAWS, AppearanceNoise
+from dpgen_core.models.noise_injection import FORMS, Noise, NoiseForm, NoiseInjection, draw
 from dpgen_core.prior.gaussian import FrequencyPrior
-
-
-@dataclass(frozen=True)
-class NoiseOfSome:
-    """Noise for a batch of which this process makes some images; it does not depend on which."""
-
-    generator: torch.Generator  #: draws for the whole batch
-    rows: range  #: the consecutive images made here
-    total: int  #: images in the batch
-
-
-Noise = torch.Generator | NoiseOfSome
-
-
-def _draw(noise: Noise, count: int, *shape: int) -> Tensor:
-    """Standard normal (count, *shape)."""
-    if isinstance(noise, torch.Generator):
-        return torch.randn(count, *shape, generator=noise, device=noise.device)
-    return _draw(noise.generator, noise.total, *shape)[noise.rows.start : noise.rows.stop]
-
-
-class NoiseInjection(nn.Module):
-    """Add per-pixel Gaussian noise with one learned scale per channel, or nothing (ablation).
-
-    Source: Karras et al. (2019, StyleGAN). The exact form of the paper's noise is not public.
-    """
-
-    def __init__(self, channels: int, enabled: bool) -> None:
-        super().__init__()
-        self.enabled = enabled
-        self.scale = nn.Parameter(torch.full((channels, 1, 1), 0.1 if enabled else 0.0))
-        self.scale.requires_grad_(enabled)
-
-    def forward(self, features: Tensor, noise: Noise) -> Tensor:
-        """(n, channels, h, w) -> same shape."""
-        if not self.enabled:
-            return features
-        n, _, h, w = features.shape
-        return features + self.scale * _draw(noise, n, 1, h, w).to(features)
 
 
 def doubled(features: Tensor) -> Tensor:
@@ -79,13 +40,18 @@ def halvings(side: int) -> int:
     return count
 
 
+def _form(name: str | None, stage: int, stages: int) -> NoiseForm | None:
+    """The noise after one of so many stages; `name` None is without noise."""
+    return None if name is None else FORMS[name].at(stage, stages)
+
+
 class _Stage(nn.Module):
     """Twice the side, half the channels or as many, noise."""
 
-    def __init__(self, channels: int, made: int, noise_injection: bool) -> None:
+    def __init__(self, channels: int, made: int, form: NoiseForm | None) -> None:
         super().__init__()
         self.conv = nn.Conv2d(channels, made, 3, padding=1)
-        self.noise = NoiseInjection(made, noise_injection)
+        self.noise = NoiseInjection(made, form)
         self.norm = nn.GroupNorm(4, made)
 
     def forward(self, features: Tensor, noise: Noise) -> Tensor:
@@ -97,7 +63,7 @@ class ConvGenerator(nn.Module):
     """Class-conditional generator with `halvings` upsampling stages, for sides divisible by 4.
 
     It has `width` channels at full resolution, twice as many at half of it, and four times as many
-    on all coarser grids.
+    on all coarser grids. `noise_form` is a key of `noise_injection.FORMS`, or None.
     """
 
     def __init__(
@@ -106,7 +72,7 @@ class ConvGenerator(nn.Module):
         num_classes: int,
         latent_dim: int,
         width: int,
-        noise_injection: bool,
+        noise_form: str | None,
         appearance_noise: bool = False,
     ) -> None:
         super().__init__()
@@ -118,8 +84,10 @@ class ConvGenerator(nn.Module):
         self.label_bias = nn.Embedding(num_classes, 4 * width)
         self.norm = nn.GroupNorm(4, 4 * width)
         widths = [width * min(4, 2**k) for k in reversed(range(count + 1))]  # coarse to fine
-        pairs = itertools.pairwise(widths)
-        self.stages = nn.ModuleList(_Stage(*pair, noise_injection) for pair in pairs)
+        pairs = enumerate(itertools.pairwise(widths))
+        self.stages = nn.ModuleList(
+            _Stage(*pair, _form(noise_form, stage, count)) for stage, pair in pairs
+        )
         self.to_image = nn.Conv2d(width, channels, 3, padding=1)
         self.appearance = AppearanceNoise(num_classes) if appearance_noise else None
         self.to(memory_format=torch.channels_last)  # a fifth faster on a CPU
@@ -135,7 +103,7 @@ class ConvGenerator(nn.Module):
         images = torch.sigmoid(self.to_image(x))  # (n, c, h, w)
         if self.appearance is None:
             return images
-        return self.appearance(images, labels, _draw(noise, len(x), DRAWS))
+        return self.appearance(images, labels, draw(noise, len(x), DRAWS))
 
 
 # Gain and threshold by channels. Line drawings get more contrast: a Gaussian is grayer than ink.
@@ -184,7 +152,7 @@ class RefinerGenerator(nn.Module):
         self,
         prior: FrequencyPrior,
         width: int,
-        noise_injection: bool,
+        noise_form: str | None,
         by_label: bool = True,
         curve: Curve = "logistic",
     ) -> None:
@@ -196,10 +164,10 @@ class RefinerGenerator(nn.Module):
         self.down1 = nn.Conv2d(width, 2 * width, 3, stride=2, padding=1)
         self.label_bias = nn.Embedding(classes, 2 * width) if by_label else None
         self.middle = nn.Conv2d(2 * width, 2 * width, 3, padding=1)
-        self.noise1 = NoiseInjection(2 * width, noise_injection)
+        self.noise1 = NoiseInjection(2 * width, _form(noise_form, 0, 2))
         self.norm1 = nn.GroupNorm(4, 2 * width)
         self.up = nn.Conv2d(3 * width, width, 3, padding=1)
-        self.noise2 = NoiseInjection(width, noise_injection)
+        self.noise2 = NoiseInjection(width, _form(noise_form, 1, 2))
         self.norm2 = nn.GroupNorm(4, width)
         self.to_image = nn.Conv2d(width, channels, 3, padding=1)
         nn.init.zeros_(self.to_image.weight)
@@ -235,7 +203,7 @@ class FramedGenerator(ConvGenerator):
     def parts(self, latents: Tensor, labels: Tensor, noise: Noise) -> tuple[Tensor, Tensor]:
         """Canonical images in [0, 1], (n, c, h, w), and the frame of each, (n, `ENTRIES`)."""
         images = super().forward(latents, labels, noise)
-        draws = _draw(noise, len(images), ENTRIES).to(images)  # (n, ENTRIES)
+        draws = draw(noise, len(images), ENTRIES).to(images)  # (n, ENTRIES)
         return images, bounded(self.middle[labels] + draws * draws.new_tensor(_FRAME_STDS))
 
     def forward(self, latents: Tensor, labels: Tensor, noise: Noise) -> Tensor:

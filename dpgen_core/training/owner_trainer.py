@@ -15,7 +15,7 @@ from dpgen_core.data.sets import ImageData
 from dpgen_core.losses import annealed, class_statistics
 from dpgen_core.mechanism.error_memory import ErrorMemory
 from dpgen_core.mechanism.release import rounded, sanitize
-from dpgen_core.models.generators import NoiseOfSome
+from dpgen_core.models.noise_injection import NoiseOfSome
 from dpgen_core.streams import HiddenStream, stream
 from dpgen_core.training.owners import OwnerEnsemble, assign_shards
 from dpgen_core.training.public_side import LearnerBase

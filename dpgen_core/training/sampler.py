@@ -213,7 +213,7 @@ def usable_device(name: torch.device | str | None) -> torch.device:
 def build_network(config: ExperimentConfig, prior: FrequencyPrior | None) -> Network:
     """An untrained generator network, from PyTorch's global generator."""
     settings = config.generator
-    network = (settings.width, settings.noise_injection)
+    network = (settings.width, settings.noise_form if settings.noise_injection else None)
     if prior is not None:
         return RefinerGenerator(
             *(prior, *network), by_label=settings.label_in_refiner, curve=config.prior.curve

@@ -10,7 +10,8 @@ from dpgen_core.checks import InvalidArgument
 from dpgen_core.codes.frames import measure
 from dpgen_core.config.make import make_config
 from dpgen_core.models.appearance import DRAWS, AppearanceNoise, show
-from dpgen_core.models.generators import ConvGenerator, NoiseOfSome
+from dpgen_core.models.generators import ConvGenerator
+from dpgen_core.models.noise_injection import NoiseOfSome
 from dpgen_core.streams import stream
 
 SIDE = 28
@@ -82,7 +83,7 @@ def test_a_wild_draw_stays_in_bounds() -> None:
 
 def make_generator(drawn: bool) -> ConvGenerator:
     torch.manual_seed(0)
-    return ConvGenerator((1, SIDE, SIDE), 3, 8, 4, False, drawn)
+    return ConvGenerator((1, SIDE, SIDE), 3, 8, 4, None, drawn)
 
 
 def test_the_generator_draws_anew_for_each_image_and_only_when_told() -> None:

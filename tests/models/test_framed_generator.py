@@ -13,7 +13,8 @@ from dpgen_core.codes.frames import ENTRIES, FramedBasis, measure, to_canonical
 from dpgen_core.config.make import make_config
 from dpgen_core.config.schema import ExperimentConfig
 from dpgen_core.data.sets import ImageData, load
-from dpgen_core.models.generators import FramedGenerator, NoiseOfSome
+from dpgen_core.models.generators import FramedGenerator
+from dpgen_core.models.noise_injection import NoiseOfSome
 from dpgen_core.streams import stream
 from dpgen_core.training.owner_trainer import OwnerTrainer
 
@@ -24,7 +25,7 @@ LATENTS = torch.randn(len(LABELS), 8, generator=stream(0, "latents"))
 
 def make_generator() -> FramedGenerator:
     torch.manual_seed(0)
-    return FramedGenerator(SHAPE, 3, 8, 4, False)
+    return FramedGenerator(SHAPE, 3, 8, 4, None)
 
 
 def config(method: str = "efsgd/with-frame", **overrides: object) -> ExperimentConfig:

@@ -35,17 +35,17 @@ def make_prior(shape: tuple[int, int, int], classes: int) -> FrequencyPrior:
     )
 
 
-def make_generator(kind: str, shape: tuple[int, int, int], injection: bool):
+def make_generator(kind: str, shape: tuple[int, int, int], form: str | None):
     torch.manual_seed(0)
     if kind == "conv":
-        return ConvGenerator(shape, 3, 8, 4, injection)
-    return RefinerGenerator(make_prior(shape, 3), 4, injection)
+        return ConvGenerator(shape, 3, 8, 4, form)
+    return RefinerGenerator(make_prior(shape, 3), 4, form)
 
 
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("kind", ["conv", "refiner"])
 def test_images_and_noise_injection(kind: str, shape: tuple[int, int, int]) -> None:
-    generator = make_generator(kind, shape, True)
+    generator = make_generator(kind, shape, "pixel")
     drawn = stream(0, "drawn")
     with torch.no_grad():
         for p in generator.parameters():
@@ -57,14 +57,14 @@ def test_images_and_noise_injection(kind: str, shape: tuple[int, int, int]) -> N
     assert 0 <= first.min().item() <= first.max().item() <= 1
     assert torch.equal(first, generator(latents, labels, stream(0, "a")))
     assert not torch.equal(first, generator(latents, labels, stream(0, "b")))
-    quiet = make_generator(kind, shape, False)
+    quiet = make_generator(kind, shape, None)
     assert torch.equal(
         quiet(latents, labels, stream(0, "a")), quiet(latents, labels, stream(0, "b"))
     )
 
 
 def test_each_class_has_its_own_images() -> None:
-    generator = make_generator("conv", (1, 28, 28), False)
+    generator = make_generator("conv", (1, 28, 28), None)
     latents = torch.randn(1, 8, generator=stream(0, "latents")).repeat(2, 1)
     a, b = generator(latents, torch.tensor([0, 1]), stream(0))
     assert not torch.allclose(a, b, atol=1e-3)
@@ -87,7 +87,7 @@ def test_black_is_black_and_white_is_white_on_the_whole_range(channels: int) -> 
 
 def test_refiner_with_the_whole_range_keeps_its_gradient_at_black() -> None:
     torch.manual_seed(0)
-    generator = RefinerGenerator(make_prior((1, 28, 28), 2), 4, False, curve="full-range")
+    generator = RefinerGenerator(make_prior((1, 28, 28), 2), 4, None, curve="full-range")
     latents = torch.randn(6, generator.latent_dim, generator=stream(0, "latents"))
     images = generator(latents, torch.arange(6) % 2, stream(0))
     start = generator.prior.sample(latents, torch.arange(6) % 2)
@@ -98,7 +98,7 @@ def test_refiner_with_the_whole_range_keeps_its_gradient_at_black() -> None:
 
 
 def test_refiner_starts_at_the_prior() -> None:
-    generator = make_generator("refiner", (1, 28, 28), True)
+    generator = make_generator("refiner", (1, 28, 28), "pixel")
     latents = torch.randn(3, generator.latent_dim, generator=stream(0, "latents"))
     labels = torch.tensor([0, 1, 2])
     start = generator.prior.sample(latents, labels)
@@ -112,7 +112,7 @@ def test_the_refiner_sees_the_label_only_where_it_is_told(by_label: bool) -> Non
     prior = make_prior(shape, 2)
     prior.means[1] = prior.means[0]  # the prior's images are alike in both classes
     torch.manual_seed(0)
-    generator = RefinerGenerator(prior, 4, False, by_label=by_label)
+    generator = RefinerGenerator(prior, 4, None, by_label=by_label)
     torch.nn.init.normal_(generator.to_image.weight)
     latents = torch.randn(1, generator.latent_dim, generator=stream(0, "latents")).repeat(2, 1)
     a, b = generator(latents, torch.tensor([0, 1]), stream(0))
