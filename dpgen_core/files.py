@@ -35,3 +35,13 @@ def write_whole(path: Path, text: str) -> None:
     """Write a text file in one step."""
     with whole(path) as partial:
         partial.write_text(text)
+
+
+def write_private(path: Path, text: str) -> None:
+    """Write a text file in one step, for its owner alone to read, and on the disk when this returns."""
+    with whole(path) as partial:
+        descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with open(descriptor, "w") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())

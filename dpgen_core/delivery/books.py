@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from dpgen_core.checks import InvalidArgument
 from dpgen_core.config.budget import planned_events
 from dpgen_core.config.schema import ExperimentConfig
 from dpgen_core.data.folders import Listing
+from dpgen_core.files import write_private
 
 _DIGITS = 32  # of a file's SHA-256
 
@@ -93,12 +93,7 @@ class Books:
         entry: dict[str, Any] = {"run": run, "ledger": ledger.to_dict(), "images": sorted(images)}
         entry["of_persons"] = config.privacy.images_per_person is not None
         name = f"{run}-{name_of(images)}"
-        partial = self.folder / f"{name}.partial"
-        with open(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-            json.dump(entry, file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(partial, self.folder / f"{name}.json")
+        write_private(self.folder / f"{name}.json", json.dumps(entry))
 
 
 def planned_ledger(config: ExperimentConfig) -> Ledger:

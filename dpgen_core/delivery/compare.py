@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from dpgen_core.data import sets
 from dpgen_core.data.folders import SHAPES, check_apart, list_folder, load_pool
 from dpgen_core.delivery.handover import IMAGES_FOLDER
 from dpgen_core.evaluation.metrics import EvaluationSettings, evaluate
+from dpgen_core.files import write_private
 
 
 def compare(
@@ -68,8 +68,5 @@ def _write(results: Path, found: Mapping[str, Any], what: str) -> Path:
     folder = results.expanduser() / "private"
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     path = folder / f"evaluation-{hashlib.sha256(what.encode()).hexdigest()[:8]}.json"
-    partial = path.with_suffix(".partial")
-    with open(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-        file.write(json.dumps(found, indent=2, allow_nan=False) + "\n")
-    os.replace(partial, path)
+    write_private(path, json.dumps(found, indent=2, allow_nan=False) + "\n")
     return path

@@ -25,6 +25,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from dpgen_core.checks import InvalidArgument, require
+from dpgen_core.files import write_private
 from dpgen_core.streams import secret_key
 
 _BOOKS = "books"  # name of the bookkeeping among a checkpoint's tensors
@@ -134,13 +135,7 @@ class Workspace:
         """The stored value of `name`; stores `value` first if there is none."""
         path = self.path / name
         if not path.exists():
-            partial = self.path / f"{name}.partial"
-            descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-            with open(descriptor, "w") as file:
-                file.write(value)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(partial, path)
+            write_private(path, value)
         return path.read_text()
 
     def _read_journal(self) -> list[JournalLine]:
