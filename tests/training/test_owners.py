@@ -28,7 +28,11 @@ def make_critic(name: str, classify: bool = False) -> Critic:
 
 
 def make_ensemble(
-    codes: torch.Tensor | None = None, *, critic: str = "mlp", classifier_weight: float = 0.0
+    codes: torch.Tensor | None = None,
+    *,
+    critic: str = "mlp",
+    classifier_weight: float = 0.0,
+    target: str = "matched",
 ) -> OwnerEnsemble:
     generator = torch.Generator().manual_seed(1)
     drawn = torch.randn(SHARDS, SIZE, BASIS.dim, generator=generator)
@@ -38,7 +42,11 @@ def make_ensemble(
         drawn if codes is None else codes,
         labels,
         CriticConfig(batch_size=5, learning_rate=1e-2, gradient_penalty=10.0),
-        ContributionConfig(adversarial_weight=1.0, classifier_weight=classifier_weight),
+        ContributionConfig(
+            adversarial_weight=1.0,
+            classifier_weight=classifier_weight,
+            reconstruction_target=target,
+        ),
         num_classes=CLASSES,
         match_scale=BASIS.falloff(4.0),
         seed=7,
@@ -69,12 +77,18 @@ def play(ensemble: OwnerEnsemble, rounds: int = 3) -> list[torch.Tensor]:
     return answers
 
 
-@pytest.mark.parametrize("critic", ["mlp", "conv", "wide conv"])
-def test_another_record_in_one_shard_changes_no_other_owner(critic: str) -> None:
-    base = make_ensemble(critic=critic)
+@pytest.mark.parametrize(
+    ("critic", "target"),
+    [
+        *(("mlp", "matched"), ("conv", "matched"), ("wide conv", "matched")),
+        *(("mlp", form) for form in FORMS if form != "matched"),
+    ],
+)
+def test_another_record_in_one_shard_changes_no_other_owner(critic: str, target: str) -> None:
+    base = make_ensemble(critic=critic, target=target)
     codes = base.codes.clone()
     codes[2, 4] = 25.0  # replace one record of shard 2 by something far off
-    neighbor = make_ensemble(codes, critic=critic)
+    neighbor = make_ensemble(codes, critic=critic, target=target)
     for ours, theirs in zip(play(base), play(neighbor), strict=True):
         assert torch.equal(ours[[0, 2, 3]], theirs[[0, 2, 3]])  # owners 0, 3, 5: bitwise
         assert not torch.equal(ours[1], theirs[1])  # the replaced record is not ignored
