@@ -12,7 +12,7 @@ from dpgen_core.config.groups import ContributionConfig, CriticConfig
 from dpgen_core.losses import class_statistics
 from dpgen_core.mechanism.error_memory import ErrorMemory
 from dpgen_core.models.critics import Critic, build_critic
-from dpgen_core.reconstruction import targets_of
+from dpgen_core.reconstruction import FORMS, targets_of
 from dpgen_core.training.owners import BETAS, OwnerEnsemble, assign_shards
 from dpgen_core.training.threads import using_threads
 
