@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator
 
 from companion.book.figures import COLORS
 from companion.book.tables import DATASET_TITLES
@@ -114,6 +115,9 @@ def _accuracies(axes: Axes, rows: pd.DataFrame, title: str) -> None:
         accuracy = 100 * some["accuracy"]
         axes.plot(per_class, accuracy, label=_budget(epsilon), markersize=4, **style)
     axes.set_xscale("log")
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 3)))
+    axes.xaxis.set_major_formatter("{x:,.0f}")
+    axes.minorticks_off()
     axes.set_xlabel("records per class", fontsize=10)
     _finish(axes, "g2r (%)", title)
 
