@@ -258,6 +258,7 @@ from companion.book.worked_example_figures import (
     example_table,
     example_text,
     said_text,
+    statement_text,
 )
 from companion.studies.worked_example import load_worked_example
 
@@ -277,7 +278,13 @@ Markdown(said_text(example))
 shown(example_figure(project_root() / "results"), example_alt(project_root() / "results"))
 
 # %% [markdown]
-# They are blurred: a Gaussian in few modes has no ribs. What they teach was asked of test images that no run had
+# The folder `released` holds them with this statement:
+
+# %% mystnb={"code_prompt_show": "Show the statement"} tags=["hide-cell"]
+Markdown(statement_text(example))
+
+# %% [markdown]
+# The images are blurred: a Gaussian in few modes has no ribs. What they teach was asked of test images that no run had
 # seen, class by class, since the smaller class is the one that a single figure hides:
 
 # %% tags=["hide-input"]

@@ -168,7 +168,12 @@ def statement_block(records: Sequence[Record]) -> Markdown:
 def statement_markdown(record: Record) -> Markdown:
     """A record's privacy statement, its headings in bold."""
     text = privacy_statement(config=record.config, run=record.run, privacy=record.privacy)
-    return Markdown(re.sub(r"^#+ (.+)$", r"**\1**", text, flags=re.MULTILINE))
+    return Markdown(bold_headings(text))
+
+
+def bold_headings(text: str) -> str:
+    """Markdown to put into a page, whose own headings it must not join."""
+    return re.sub(r"^#+ (.+)$", r"**\1**", text, flags=re.MULTILINE)
 
 
 def _drawn_by(record: Record) -> str:

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from companion.book.pages import bold_headings
 from companion.studies.worked_example import (
     EPSILONS,
     KINDS,
@@ -41,6 +42,15 @@ def said_text(found: Mapping[str, Any]) -> str:
         found: from `load_worked_example`.
     """
     return "\n".join(["```text", *recommended(found)["said"], "```"])
+
+
+def statement_text(found: Mapping[str, Any]) -> str:
+    """The statement in the folder that was to be handed over, its headings in bold.
+
+    Args:
+        found: from `load_worked_example`.
+    """
+    return bold_headings(recommended(found)["statement"])
 
 
 def example_table(found: Mapping[str, Any]) -> pd.DataFrame:

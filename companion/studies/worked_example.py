@@ -38,6 +38,7 @@ from dpgen_core.evaluation.metrics import frechet_distance, precision_recall
 from dpgen_core.files import whole
 from dpgen_core.pixels import to_bytes
 from dpgen_core.records.provenance import provenance
+from dpgen_core.records.record import STATEMENT_FILE
 from dpgen_core.training.sampler import load as load_generator
 
 WORKED_EXAMPLE_FILE = "worked_example.json"
@@ -104,6 +105,7 @@ def make(step: Step, records: ImageData, scratch: Path) -> tuple[ImageData, dict
         "method": record.config.method,
         "spent": record.privacy["epsilon"]["rdp"],
         "seconds": round(seconds, 1),
+        "statement": (released / STATEMENT_FILE).read_text(),
     }
 
 
@@ -168,7 +170,7 @@ def means(found: Mapping[str, Any]) -> pd.DataFrame:
     frame = pd.DataFrame(list(found.get("steps", {}).values()))
     if frame.empty:
         return frame
-    frame = frame.drop(columns=["said", "method", "repeat"], errors="ignore")
+    frame = frame.drop(columns=["said", "method", "repeat", "statement"], errors="ignore")
     grouped = frame.groupby(["kind", "epsilon"], dropna=False, sort=False)
     return grouped.mean().join(grouped.size().rename("n")).reset_index()
 

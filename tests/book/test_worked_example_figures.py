@@ -15,6 +15,7 @@ from companion.book.worked_example_figures import (
     example_table,
     example_text,
     said_text,
+    statement_text,
 )
 from companion.studies.worked_example import SHEET_FILE, SHOWN, Step
 from dpgen_core.checks import InvalidArgument
@@ -35,6 +36,7 @@ def made() -> dict[str, Any]:
             row |= {f"accuracy of {name}": 0.5 + 0.1 * n for n, name in enumerate(CLASSES)}
             if step.kind:
                 row |= {"said": [f"{step.name()}: it carries"], "method": "gaussian"}
+                row |= {"statement": f"# Of {step.name()}\n\ntext"}
                 row |= {
                     "frechet_distance": 4.0 + place,
                     "recall": 0.6,
@@ -80,6 +82,7 @@ def test_words_quote_the_figures_and_leave_out_what_was_not_run() -> None:
 
 def test_the_report_is_that_of_the_right_kind_at_epsilon_three() -> None:
     assert said_text(made()).splitlines()[1] == f"{STEPS[2].name()}: it carries"
+    assert statement_text(made()) == f"**Of {STEPS[2].name()}**\n\ntext"
 
 
 def test_each_row_of_the_figure_is_the_set_it_names(results: Path) -> None:

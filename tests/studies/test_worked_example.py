@@ -15,6 +15,7 @@ from companion.studies.worked_example import (
     EPSILONS,
     KINDS,
     SHOWN,
+    TITLE,
     Step,
     by_class,
     load_worked_example,
@@ -59,6 +60,7 @@ def test_every_step_goes_the_commands_way_and_is_kept(
     json.dumps(found, allow_nan=False)
     row = recommended(found)
     assert row["method"] == RECOMMENDED["scans"][0] and 0 < row["spent"] <= 3
+    assert row["statement"].startswith(f"# Privacy statement: {TITLE}\n")
     assert any("hopeless" in line or "few" in line for line in row["said"])
     assert not any("forecast" in line or str(tmp_path) in line for line in row["said"])
     for name in ("accuracy", "accuracy of zero", "accuracy of one"):
