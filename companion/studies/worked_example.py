@@ -162,12 +162,13 @@ def _keep(path: Path, name: str, images: np.ndarray) -> None:
 
 
 def means(found: Mapping[str, Any]) -> pd.DataFrame:
-    """A row for each kind and budget, means over repeats; ``n`` of them.
+    """A row for each kind and budget, means over repeats, in the order of `steps`; ``n`` of them.
 
     Args:
         found: from `load_worked_example`.
     """
-    frame = pd.DataFrame(list(found.get("steps", {}).values()))
+    answers = found.get("steps", {})
+    frame = pd.DataFrame([answers[step.name()] for step in steps() if step.name() in answers])
     if frame.empty:
         return frame
     frame = frame.drop(columns=["said", "method", "repeat", "statement"], errors="ignore")
