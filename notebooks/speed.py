@@ -65,7 +65,7 @@ minutes_table(measured)
 # epsilon 3: from the command to the folder to hand over, metrics included unless they are declined. The forecast
 # is what `dpgen check` says before. Your own images stay in bytes until they are used, and synthetic ones larger
 # than 32x32 in color are judged in bytes too, as they are handed over. Classifiers see pictures of more than 64
-# pixels at 64.
+# pixels at 64, and of pictures larger than 32 pixels they see fewer, so that a pass takes as long.
 
 # %% tags=["hide-input"]
 Markdown(load_note(on_folders))
