@@ -42,7 +42,7 @@ class Limits(NamedTuple):
 LIMITS: Mapping[str, Limits] = {
     "drawings": Limits(0.3, 1.5),
     "strokes": Limits(0.5, 0.9),
-    "scans": Limits(0.12, 0.42),
+    "scans": Limits(0.15, 0.4),
     "photographs": Limits(0.03, 0.4),
 }
 
