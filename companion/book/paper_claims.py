@@ -205,7 +205,9 @@ def _fid(published: Path) -> Row:
 def _size(counted: Mapping[str, Any]) -> Row:
     """It holds where the fewest records leave less than `ENOUGH`; one seed decides nothing."""
     made, said, left = shares(counted), [], []
-    seeds = {point["seed"] for point in counted.get("points", {}).values()}
+    seeds: dict[str, set[int]] = {}
+    for point in counted.get("points", {}).values():
+        seeds.setdefault(point["dataset"], set()).add(point["seed"])
     for name, rows in made[made["epsilon"] == BUDGET].groupby("dataset", sort=False):
         ends = rows.sort_values("num_records")
         few, many = ends.iloc[0], ends.iloc[-1]
@@ -221,7 +223,7 @@ def _size(counted: Mapping[str, Any]) -> Row:
         "The method needs many records (here: the prior that is recommended for each kind of image)",
         "{ref}`records and budgets <how-many-records>`",
         f"g2r {listed(said)}" if said else "Not measured yet",
-        _by_data_set(poor) if len(seeds) > 1 else OPEN,
+        _by_data_set(poor) if seeds and min(map(len, seeds.values())) > 1 else OPEN,
     )
 
 

@@ -95,6 +95,22 @@ def test_the_size_of_the_data_is_judged_by_what_few_records_leave():
     assert judged(None, seeds=1) == OPEN
 
 
+def test_one_data_set_with_more_seeds_does_not_speak_for_the_others():
+    points = record_counts(seeds={"mnist": 3, "celeba": 1})
+    assert paper_claims._size({"points": points}).verdict == OPEN
+    points = record_counts(seeds={"mnist": 3, "celeba": 2})
+    assert paper_claims._size({"points": points}).verdict != OPEN
+
+
+def record_counts(seeds: dict[str, int]) -> dict[str, dict]:
+    """Made counts at the budget of the claims, for so many seeds of each data set."""
+    return {
+        f"{name} {seed}": point | {"seed": seed, "epsilon": point["epsilon"] and 10.0}
+        for name, point in made()["points"].items()
+        for seed in range(seeds[point["dataset"]])
+    }
+
+
 def test_resolution_is_judged_by_the_detail_that_is_left_and_not_by_one_seed():
     found = made_resolutions.made()
     row = paper_claims._resolution(found)
