@@ -9,8 +9,8 @@ SEED ?= 0
 UV := uv==0.13.9
 BIN := .venv/bin
 STAMP := .venv/installed
-# Tests that share a costly fixture stay in one of the two processes.
-TOGETHER := --numprocesses 2 --dist loadgroup
+# Tests that share a costly fixture stay in one process. Some wait for others, so there are more than cores.
+TOGETHER := --numprocesses 3 --dist loadgroup
 
 # Training allocates and frees the same large buffers in every round. By default the C library hands
 # each one back to the system, which then has to clear the pages anew; keeping them cuts training
@@ -42,7 +42,7 @@ book: $(STAMP) ## Run the notebooks and build the book (PROFILE=smoke, quick or 
 test: $(STAMP) ## Check style and types, run the tests and the doctests
 	@$(MAKE) --no-print-directory --jobs 2 lint pytest
 
-pytest: export OMP_NUM_THREADS := 1 # two processes and their children share the cores already
+pytest: export OMP_NUM_THREADS := 1 # the processes and their children share the cores already
 pytest: $(STAMP) ## Run the tests and the doctests alone
 	$(BIN)/python -m pytest $(TOGETHER)
 
