@@ -275,7 +275,7 @@ Markdown(said_text(example))
 # ```
 
 # %% mystnb={"figure": {"caption": "Synthetic chest X-rays by kind of prior and budget, the first of each class.", "name": "fig-worked-example"}} tags=["hide-input"]
-shown(example_figure(project_root() / "results"), example_alt(project_root() / "results"))
+shown(example_figure(project_root() / "results"), example_alt())
 
 # %% [markdown]
 # The folder `released` holds them with this statement:

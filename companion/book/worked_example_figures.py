@@ -19,6 +19,7 @@ from companion.studies.worked_example import (
     Step,
     means,
     recommended,
+    shown_images,
 )
 from dpgen_core.checks import require
 from dpgen_core.records.sheets import new_figure
@@ -106,12 +107,13 @@ def example_figure(results: Path) -> Figure:
     Args:
         results: the folder that holds `SHEET_FILE`.
     """
-    sheets = _sheets(results)
-    rows = [step for step in _shown_steps() if step.name() in sheets]
+    path, rows = results / SHEET_FILE, _shown_steps()
+    fix = "python -m companion.studies.worked_example"
+    require(path.is_file(), "results", str(results), f"a folder with {SHEET_FILE}", fix)
     figure = new_figure(7.2, 0.35 + 0.48 * len(rows))
     for place, step in enumerate(rows):
         axes = figure.add_subplot(len(rows), 1, place + 1)
-        images = sheets[step.name()]  # (classes * SHOWN, h, w), class by class
+        images = shown_images(path, step)  # (classes * SHOWN, h, w), class by class
         gap = np.full((images.shape[1], images.shape[2] // 4), 255, np.uint8)
         parts = [np.concatenate([*half], axis=1) for half in np.split(images, len(CLASSES))]
         strip = np.concatenate([parts[0], gap, parts[1]], axis=1)
@@ -129,10 +131,9 @@ def example_figure(results: Path) -> Figure:
     return figure
 
 
-def example_alt(results: Path) -> str:
+def example_alt() -> str:
     """What is seen in `example_figure`."""
-    shown = [s for s in _shown_steps() if s.name() in _sheets(results)]
-    rows = ", ".join(f"{step.kind} at epsilon {step.epsilon:g}" for step in shown)
+    rows = ", ".join(f"{step.kind} at epsilon {step.epsilon:g}" for step in _shown_steps())
     return (
         f"Synthetic chest X-rays, {SHOWN} normal ones and {SHOWN} with pneumonia in each row: {rows}. "
         "Dark lungs left and right of a light spine can be made out where they are normal; they blur with "
@@ -143,14 +144,6 @@ def example_alt(results: Path) -> str:
 def _shown_steps() -> list[Step]:
     kinds = [(KINDS[0], epsilon) for epsilon in EPSILONS] + [(KINDS[1], EPSILONS[0])]
     return [Step(kind, epsilon) for kind, epsilon in kinds]
-
-
-def _sheets(results: Path) -> dict[str, np.ndarray]:
-    path = results / SHEET_FILE
-    fix = "python -m companion.studies.worked_example"
-    require(path.is_file(), "results", str(results), f"a folder with {SHEET_FILE}", fix)
-    with np.load(path, allow_pickle=False) as archive:
-        return {name: archive[name] for name in archive.files}
 
 
 def _row(rows: pd.DataFrame, kind: str, epsilon: float) -> dict[Any, Any]:

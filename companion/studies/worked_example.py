@@ -4,8 +4,8 @@
 folder per class, makes a set to hand over from it at three budgets, draws more images from the
 released generator, and asks PneumoniaMNIST's test images, which are of other children, how good they
 are: overall and class by class. Answers are added to ``results/worked_example.json``, and the first
-images of each set to ``results/worked_example.npz``. What is there already is left alone, so that it
-may be stopped at any moment.
+images of each set to ``results/worked_example.png``, a row each. What is there already is left alone,
+so that it may be stopped at any moment.
 
 Noise comes from a key that is deleted, as for any images of one's own: a second run gives other
 figures. `repeat` counts the runs of one kind.
@@ -24,6 +24,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
+from PIL import Image
 
 from companion.studies.resumable import add_answer, load_answers, make_missing
 from dpgen_core.data.sets import ImageData, load
@@ -42,12 +43,13 @@ from dpgen_core.records.record import STATEMENT_FILE
 from dpgen_core.training.sampler import load as load_generator
 
 WORKED_EXAMPLE_FILE = "worked_example.json"
-SHEET_FILE = "worked_example.npz"
+SHEET_FILE = "worked_example.png"
 DATASET, TITLE = "pneumoniamnist", "Chest X-rays of children"
 DESCRIPTION = "PneumoniaMNIST, of MedMNIST v2 (CC BY 4.0): its training and validation images"
 EPSILONS = (10.0, 3.0, 1.0)
 KINDS = ("scans", "drawings")  # the right one, and the one for gray images that nobody named
 REPEATS = (0, 1, 2)
+_ROWS = tuple((kind, epsilon) for kind in KINDS for epsilon in EPSILONS)  # of the sheet
 PER_CLASS, EPOCHS = 5_000, 8  # synthetic images drawn from the generator, and the judges' passes
 SHOWN = 8  # of each class on the sheet
 
@@ -144,21 +146,32 @@ def run_all(left: Sequence[Step], results: Path) -> None:
     for step in left:
         answer, shown = measure(step, records, test)
         if step.repeat == 0 and len(shown):
-            _keep(results / SHEET_FILE, step.name(), shown)
+            _keep(results / SHEET_FILE, step, shown)
         made_with = provenance(torch.device("cpu"))
         path = results / WORKED_EXAMPLE_FILE
         add_answer(path, "steps", step.name(), answer, made_with=made_with)
         print(f"{step.name()}: {answer['accuracy']:.4f}", flush=True)
 
 
-def _keep(path: Path, name: str, images: np.ndarray) -> None:
-    """Put images into the archive, which is whole before and after."""
-    found: dict[str, Any] = {}
+def shown_images(path: Path, step: Step) -> np.ndarray:
+    """The first images of a set on the sheet, uint8 (classes * `SHOWN`, h, w), class by class."""
+    with Image.open(path) as sheet:
+        pixels = np.asarray(sheet)  # (sets * h, classes * SHOWN * w)
+    row = np.split(pixels, len(_ROWS))[_ROWS.index((step.kind, step.epsilon))]
+    return np.stack(np.split(row, row.shape[1] // row.shape[0], axis=1))
+
+
+def _keep(path: Path, step: Step, images: np.ndarray) -> None:
+    """Put images on their row of the sheet, which is whole before and after."""
+    row = np.concatenate([*images], axis=1)  # (h, classes * SHOWN * w)
+    height, place = len(row), _ROWS.index((step.kind, step.epsilon))
+    pixels = np.full((len(_ROWS) * height, row.shape[1]), 255, np.uint8)
     if path.exists():
-        with np.load(path, allow_pickle=False) as archive:
-            found = {entry: archive[entry] for entry in archive.files}
+        with Image.open(path) as sheet:
+            pixels = np.array(sheet)
+    pixels[place * height : (place + 1) * height] = row
     with whole(path) as partial, open(partial, "wb") as file:
-        np.savez_compressed(file, **(found | {name: images}))
+        Image.fromarray(pixels).save(file, "png", optimize=True)
 
 
 def means(found: Mapping[str, Any]) -> pd.DataFrame:

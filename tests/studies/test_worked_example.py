@@ -23,6 +23,7 @@ from companion.studies.worked_example import (
     means,
     missing,
     recommended,
+    shown_images,
     steps,
 )
 from dpgen_core.config.presets import RECOMMENDED
@@ -65,9 +66,13 @@ def test_every_step_goes_the_commands_way_and_is_kept(
     assert not any("forecast" in line or str(tmp_path) in line for line in row["said"])
     for name in ("accuracy", "accuracy of zero", "accuracy of one"):
         assert 0 <= row[name] <= 1 and 0 <= found["steps"][REAL.name()][name] <= 1
-    with np.load(tmp_path / worked_example.SHEET_FILE) as shown:
-        assert shown.files == [PRIVATE.name()]
-        assert shown[PRIVATE.name()].shape == (2 * SHOWN, 28, 28)
+    sheet = tmp_path / worked_example.SHEET_FILE
+    assert shown_images(sheet, PRIVATE).shape == (2 * SHOWN, 28, 28)
+    assert shown_images(sheet, PRIVATE).std() > 0
+    other = Step("drawings", 1.0)
+    assert shown_images(sheet, other).min() == 255  # not made yet
+    worked_example._keep(sheet, other, np.zeros((2 * SHOWN, 28, 28), np.uint8))
+    assert shown_images(sheet, other).max() == 0 and shown_images(sheet, PRIVATE).std() > 0
 
 
 def test_classes_are_told_apart() -> None:
