@@ -53,7 +53,7 @@ def lightened(png: bytes) -> bytes:
     buffer = io.BytesIO()
     dither = Image.Dither.NONE
     # Colors far from the others are kept, however few pixels have them: the marks of a curve.
-    method = Image.Quantize.MAXCOVERAGE
+    method = Image.Quantize.MEDIANCUT if gray else Image.Quantize.MAXCOVERAGE
     small = picture.quantize(_GRAYS if gray else _COLORS, method=method, dither=dither)
     small.save(buffer, format="PNG", optimize=True)
     return min(png, buffer.getvalue(), key=len)

@@ -75,9 +75,12 @@ def png_bytes(figure: Figure, *, colors: int | None = None) -> bytes:
     else:  # the same pixels, in half the time: `savefig` draws once more, for the layout
         canvas = FigureCanvasAgg(figure)
         canvas.draw()
-        pixels = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
-        # The default may drop a color that few pixels have, such as that of a curve's marks.
-        small = pixels.quantize(colors, method=Image.Quantize.MAXCOVERAGE)
+        pixels = np.asarray(canvas.buffer_rgba())[..., :3]  # (h, w, 3)
+        # The usual way is best for shades of gray. It may drop a color that few pixels have, such as
+        # that of a curve's marks.
+        gray = bool((np.ptp(pixels, axis=2) == 0).all())
+        method = Image.Quantize.MEDIANCUT if gray else Image.Quantize.MAXCOVERAGE
+        small = Image.fromarray(pixels).quantize(colors, method=method)
         small.save(buffer, format="PNG", optimize=True)
     return buffer.getvalue()
 
