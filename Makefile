@@ -9,8 +9,8 @@ SEED ?= 0
 UV := uv==0.13.9
 BIN := .venv/bin
 STAMP := .venv/installed
-# Tests that share a costly fixture stay in one process. Some wait for others, so there are more than cores.
-TOGETHER := --numprocesses 3 --dist loadgroup
+# Tests that share a costly fixture stay in one of the two processes.
+TOGETHER := --numprocesses 2 --dist loadgroup
 
 # Training allocates and frees the same large buffers in every round. By default the C library hands
 # each one back to the system, which then has to clear the pages anew; keeping them cuts training
