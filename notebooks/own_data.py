@@ -245,7 +245,9 @@ print(tuple(more.images.shape), more.class_names)
 # The run above can be repeated by anybody, and its digits show nobody. This one is closer to what the command is
 # for: PneumoniaMNIST {cite:p}`yang2023medmnist`, chest X-rays of children, normal or with pneumonia. It was made
 # once, by `python -m companion.studies.worked_example`, as the noise key of such a run is deleted: what follows are
-# its committed figures. The folder has a subfolder `normal` and a subfolder `pneumonia`. First the look before:
+# its committed figures. There was no network where they were made, so the archive was put together from two public
+# copies of its parts: it has as many images of each class and part as the published one, whose checksum it does not
+# have. The folder has a subfolder `normal` and a subfolder `pneumonia`. First the look before:
 #
 # ```
 # dpgen check xrays --epsilon 3 --kind scans --no-evaluation
