@@ -92,38 +92,6 @@ captioned(ablation(records, dataset="mnist", base="efsgd", epsilon=10.0))
 captioned(ablation(records, dataset="fashion_mnist", base="efsgd", epsilon=10.0))
 
 # %% [markdown]
-# (other-forms)=
-# ### Other forms of the same parts
-#
-# What a part buys may hang on its form. So each was tried in others, against the same runs without the part:
-#
-# - *reconstruction*: `matched` is the preset, {ref}`the record that is nearest in standardized deviations
-#   <matched-target>`; `assigned` lets no two images have the same record; `local mean` pulls to the mean of the records
-#   around; `fine modes` pulls the finer half of the modes alone; `near` pulls less to a record that is far; `early` stops
-#   after a quarter of the rounds.
-# - *error feedback*: how much of the memory is kept from round to round, and the same where each image's part of a
-#   contribution is clipped alone, so that clipping turns the contribution and does not only shorten it.
-# - *noise injection*: one draw for each pixel, the preset, or for each channel; after the coarsest or the finest stage
-#   alone; with scales that are not learned.
-
-# %% tags=["hide-input"]
-from companion.book.part_form_tables import form_effects, forms_table, forms_text
-from companion.studies.part_forms import FORMS, load_part_forms
-
-parts = load_part_forms(root / "results")
-forms = {part: form_effects(parts, part) for part in FORMS}
-Markdown("\n\n".join(forms_text(family) for family in forms.values()))
-
-# %% mystnb={"code_prompt_show": "Show every form of reconstruction"} tags=["hide-cell", "output_scroll"]
-forms_table(forms["reconstruction"])
-
-# %% mystnb={"code_prompt_show": "Show every form of error feedback"} tags=["hide-cell", "output_scroll"]
-forms_table(forms["error feedback"])
-
-# %% mystnb={"code_prompt_show": "Show every form of noise injection"} tags=["hide-cell", "output_scroll"]
-forms_table(forms["noise injection"])
-
-# %% [markdown]
 # Whole methods side by side, as means over seeds; the {ref}`results page <results>` draws them. Rows with an enormous epsilon
 # have next to no noise: what the method could do without privacy. A classifier trained on the real images, the ceiling of
 # g2r, is in every record's `metrics.json`.
@@ -451,6 +419,28 @@ Markdown(conclusions(records))
 
 # %% tags=["hide-input"]
 print(len(missing(root / "results")))
+
+# %% [markdown]
+# (other-forms)=
+# ### Other forms of the same parts
+#
+# What a part buys may hang on its form. `python -m companion.studies.part_forms` trains `efsgd` with each part in others,
+# against the same runs without the part:
+#
+# - *reconstruction*: `matched` is the preset, {ref}`the record that is nearest in standardized deviations
+#   <matched-target>`; `assigned` lets no two images have the same record; `local mean` pulls to the mean of the records
+#   around; `fine modes` pulls the finer half of the modes alone; `near` pulls less to a record that is far; `early` stops
+#   after a quarter of the rounds.
+# - *error feedback*: how much of the memory is kept from round to round, and the same where each image's part of a
+#   contribution is clipped alone, so that clipping turns the contribution and does not only shorten it.
+# - *noise injection*: one draw for each pixel, the preset, or for each channel; after the coarsest or the finest stage
+#   alone; with scales that are not learned.
+
+# %% tags=["hide-input"]
+from companion.book.part_form_tables import forms_report
+from companion.studies.part_forms import load_part_forms
+
+Markdown(forms_report(load_part_forms(root / "results")))
 
 # %% [markdown]
 # ## Exercises

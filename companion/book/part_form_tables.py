@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import pandas as pd
-
-from companion.book.effects import UNDECIDED, Comparison, Effect, effects, family_note
+from companion.book.effects import Comparison, Effect, effects, family_note
 from companion.book.measures import FRECHET, G2R, PRECISION, RECALL
 from companion.book.tables import DATASET_TITLES
 from companion.book.verdicts import NAMES, listed
-from companion.studies.part_forms import DATASETS, EPSILON, FORMS, NONE, runs
+from companion.studies.part_forms import DATASETS, EPSILON, FORMS, NONE, points, runs
 
 # Quality, then what the part is said to give or take.
 MEASURES = {
@@ -42,35 +40,24 @@ def form_effects(found: Mapping[str, Any], part: str) -> list[Effect]:
     return effects(frame, pairs, MEASURES[part])
 
 
-def forms_table(family: Sequence[Effect]) -> pd.DataFrame:
-    """A row for each form and data set: the change of each measure, and the verdict if there is one.
+def forms_report(found: Mapping[str, Any]) -> str:
+    """How many runs of the study there are, and what they decide of each part; Markdown.
 
     Args:
-        family: from `form_effects`.
+        found: from `load_part_forms`.
     """
-    rows: dict[tuple[str, str], dict[str, Any]] = {}
-    for one in family:
-        form = one.method.partition(": ")[2]
-        row = rows.setdefault((form, DATASET_TITLES[one.dataset]), {})
-        word = "" if one.verdict == UNDECIDED else f", {one.verdict}"
-        row[one.measure.title] = one.text() + word
-        row["seeds"] = one.n
-    table = pd.DataFrame.from_dict(rows, orient="index")
-    if table.empty:
-        return table
-    table.index = pd.MultiIndex.from_tuples(table.index, names=["form", "data"])
-    titles = dict.fromkeys(one.measure.title for one in family)
-    return table[[*titles, "seeds"]].fillna("n/a")
+    made, planned = len(found.get("points", {})), len(list(points()))
+    families = (form_effects(found, part) for part in FORMS)
+    said = [forms_text(family) for family in families if family]
+    return "\n\n".join([f"Of its {planned} runs {made} are committed.", *said])
 
 
 def forms_text(family: Sequence[Effect]) -> str:
     """Two sentences of Markdown: what is decided of a part's forms, and how.
 
     Args:
-        family: from `form_effects`.
+        family: from `form_effects`, not empty.
     """
-    if not family:
-        return "No run is committed yet."
     words = []
     for verdict in ("better", "worse"):
         said = [

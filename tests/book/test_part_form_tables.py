@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from companion.book.part_form_tables import BASES, form_effects, forms_table, forms_text
-from companion.studies.part_forms import FORMS, NONE, Point
+from companion.book.part_form_tables import BASES, form_effects, forms_report, forms_text
+from companion.studies.part_forms import FORMS, NONE, Point, points
 
 GAINS = {"assigned": 0.05, "near": -0.05}  # of g2r; all others change nothing
 
@@ -49,12 +49,13 @@ def test_verdicts_have_the_sign_of_the_change() -> None:
     text = forms_text(family)
     assert text.startswith("**Reconstruction**: better: `assigned` g2r on MNIST; worse: `near` g2r")
     assert "(n = 5)" in text
-    table = forms_table(family)
-    assert table.loc[("assigned", "MNIST"), "g2r CNN (%)"].endswith(", better")
-    assert table.loc[("near", "MNIST"), "seeds"] == 5
 
 
-def test_one_seed_decides_nothing_and_none_is_said() -> None:
+def test_one_seed_decides_nothing_and_the_report_says_what_is_there() -> None:
     assert "all undecided" in forms_text(form_effects(made(seeds=1), "error feedback"))
-    assert forms_text(form_effects({}, "reconstruction")) == "No run is committed yet."
-    assert forms_table([]).empty
+    planned = len(list(points()))
+    assert forms_report({}) == f"Of its {planned} runs 0 are committed."
+    some = made()
+    first, *parts = forms_report(some).split("\n\n")
+    assert first == f"Of its {planned} runs {len(some['points'])} are committed."
+    assert [part.partition(":")[0] for part in parts] == [f"**{n.capitalize()}**" for n in FORMS]
