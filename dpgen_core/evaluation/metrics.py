@@ -34,7 +34,7 @@ from dpgen_core.pixels import at_once, check_pixels, to_floats
 from dpgen_core.streams import stream
 
 Metric = float | str | None
-USUAL_SIDE = 32  # in pixels
+WHOLE_SIDE = 32  # in pixels, up to which as many images are judged as the settings say
 
 
 @dataclass(frozen=True)
@@ -52,11 +52,11 @@ class EvaluationSettings:
         check_int("classifier_epochs", self.classifier_epochs, low=1, fix="classifier_epochs=8")
 
     def for_side(self, side: int) -> EvaluationSettings:
-        """The same up to `USUAL_SIDE`; of larger images fewer, so that a pass takes as long. Ours.
+        """The same up to `WHOLE_SIDE`; of larger images fewer, so that a pass takes as long. Ours.
 
         `side` is in pixels. All larger than `classifiers.LARGEST_SIDE` are seen at that size.
         """
-        share = min(1.0, (USUAL_SIDE / min(side, LARGEST_SIDE)) ** 2)
+        share = min(1.0, (WHOLE_SIDE / min(side, LARGEST_SIDE)) ** 2)
         fewer = (round(share * count) for count in (self.synthetic_records, self.real_records))
         synthetic, real = (max(10, count) for count in fewer)
         return replace(self, synthetic_records=synthetic, real_records=real)
