@@ -16,13 +16,14 @@ forms are ours.
 
 >>> distance = torch.tensor([[1.0, 2.0], [1.5, 4.0]])  # both images are nearest to the first record
 >>> same = torch.ones(2, 2, dtype=torch.bool)
->>> [FORMS[name](distance, same)[0].argmax(1).tolist() for name in ("matched", "assigned")]
+>>> [FORMS[name].plan(distance, same)[0].argmax(1).tolist() for name in ("matched", "assigned")]
 [[0, 0], [1, 0]]
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -32,7 +33,7 @@ from dpgen_core.losses import class_statistics
 
 # Distances (B, n) and whether the classes agree (B, n) -> plan (B, n), whose rows sum to 1, and how
 # strongly each image is pulled (B,): 0 without a record of its class.
-Form = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
+Plan = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 
 _AROUND = 0.5  # width of the local mean, in distances to the nearest record
 _FAR = 1e4  # stands for infinity where infinities would be subtracted
@@ -65,8 +66,9 @@ def targets_of(
     ours = (records - means[record_labels]) / (spread[record_labels, None] + 1e-6)  # (n, d)
     theirs = (codes - public[0][labels]) / (public[1][labels, None] + 1e-6)  # (B, d)
     distance = torch.cdist(theirs / scale, ours / scale)  # (B, n)
-    plan, weight = FORMS[form](distance, labels[:, None] == record_labels[None, :])
-    pulled = scale <= scale.median() if form == "fine-modes" else torch.ones_like(scale)
+    chosen = FORMS[form]
+    plan, weight = chosen.plan(distance, labels[:, None] == record_labels[None, :])
+    pulled = scale <= scale.median() if chosen.fine_alone else torch.ones_like(scale)
     return plan @ records, weight[:, None] * pulled
 
 
@@ -109,10 +111,18 @@ def _only(chosen: Tensor, like: Tensor) -> Tensor:
     return (chosen[:, None] == every).to(like)
 
 
+@dataclass(frozen=True)
+class Form:
+    """Where images are pulled to, and in which modes."""
+
+    plan: Plan
+    fine_alone: bool = False  #: the half of the modes whose scale is least; if not, all
+
+
 FORMS: Mapping[str, Form] = {
-    "matched": _matched,
-    "assigned": _assigned,
-    "local-mean": _local_mean,
-    "fine-modes": _matched,
-    "near": _near,
+    "matched": Form(_matched),
+    "assigned": Form(_assigned),
+    "local-mean": Form(_local_mean),
+    "fine-modes": Form(_matched, fine_alone=True),
+    "near": Form(_near),
 }

@@ -50,7 +50,7 @@ def test_missing_class_gives_no_gradient(form: str) -> None:
 @pytest.mark.parametrize("form", FORMS)
 def test_a_plan_is_a_mean_over_records_of_the_class(form: str) -> None:
     distance, same = distances()
-    plan, weight = FORMS[form](distance, same)
+    plan, weight = FORMS[form].plan(distance, same)
     torch.testing.assert_close(plan.sum(1), torch.ones(40))
     there = same.any(1)
     assert float((plan * ~same)[there].abs().max()) == 0
@@ -59,12 +59,12 @@ def test_a_plan_is_a_mean_over_records_of_the_class(form: str) -> None:
 
 def test_no_record_is_assigned_twice_and_the_whole_is_as_near_as_can_be() -> None:
     distance, same = distances()
-    plan = FORMS["assigned"](distance, same)[0]
+    plan = FORMS["assigned"].plan(distance, same)[0]
     there = same.any(1)
     assert (
         float(plan[there].sum(0).max())
         == 1
-        < float(FORMS["matched"](distance, same)[0].sum(0).max())
+        < float(FORMS["matched"].plan(distance, same)[0].sum(0).max())
     )
     cost = torch.where(same, distance.square(), 1e6)[there].numpy()
     best = cost[linear_sum_assignment(cost)].sum()
@@ -73,20 +73,20 @@ def test_no_record_is_assigned_twice_and_the_whole_is_as_near_as_can_be() -> Non
 
 def test_records_are_shared_evenly_where_there_are_fewer_than_images() -> None:
     distance = torch.rand(7, 3, generator=generator())
-    plan = FORMS["assigned"](distance, torch.ones(7, 3, dtype=torch.bool))[0]
+    plan = FORMS["assigned"].plan(distance, torch.ones(7, 3, dtype=torch.bool))[0]
     assert sorted(plan.sum(0).tolist()) in ([2, 2, 3], [1, 3, 3])  # three at most
 
 
 def test_a_local_mean_lies_between_records_and_nearer_ones_weigh_more() -> None:
     distance = torch.tensor([[1.0, 1.0, 4.0], [1.0, 1.4, 9.0]])
-    plan = FORMS["local-mean"](distance, torch.ones(2, 3, dtype=torch.bool))[0]
+    plan = FORMS["local-mean"].plan(distance, torch.ones(2, 3, dtype=torch.bool))[0]
     assert plan[0, 0] == plan[0, 1] > 0.49
     assert plan[1, 0] > plan[1, 1] > 0.05 > plan[1, 2]
 
 
 def test_far_records_pull_less() -> None:
     distance = torch.tensor([[1.0], [2.0], [3.0]])
-    weight = FORMS["near"](distance, torch.ones(3, 1, dtype=torch.bool))[1]
+    weight = FORMS["near"].plan(distance, torch.ones(3, 1, dtype=torch.bool))[1]
     assert 0.7 < weight[0] < 1 and weight[0] > weight[1] > weight[2] > 0
 
 
