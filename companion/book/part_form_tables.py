@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import pandas as pd
+
 from companion.book.effects import Comparison, Effect, effects, family_note
-from companion.book.measures import FRECHET, G2R, PRECISION, RECALL
+from companion.book.measures import FRECHET, G2R, PRECISION, RECALL, Measure
 from companion.book.tables import DATASET_TITLES
 from companion.book.verdicts import NAMES, listed
 from companion.studies.part_forms import DATASETS, EPSILON, FORMS, NONE, points, runs
@@ -17,6 +19,9 @@ MEASURES = {
     "error feedback": (G2R, FRECHET, RECALL),
     "noise injection": (FRECHET, RECALL, PRECISION),
 }
+# In percent of that of real images. It is shown and never judged: more of it may be noise.
+DETAIL = Measure("detail", "fine detail (%)", 0, True)
+SHOWN = (G2R, FRECHET, RECALL, PRECISION, DETAIL)
 # Forms that are compared with another than `NONE`: what differs is the part alone.
 BASES = {"decay 0.5, each image clipped": "none, each image clipped"}
 
@@ -38,6 +43,21 @@ def form_effects(found: Mapping[str, Any], part: str) -> list[Effect]:
         for dataset in DATASETS
     ]
     return effects(frame, pairs, MEASURES[part])
+
+
+def forms_table(found: Mapping[str, Any], dataset: str) -> pd.DataFrame:
+    """A row for each form that was run on a data set, the mean over its seeds.
+
+    Args:
+        found: from `load_part_forms`.
+        dataset: of `DATASETS`.
+    """
+    frame = runs(found)
+    if frame.empty or dataset not in set(frame["dataset"]):
+        return pd.DataFrame()
+    grouped = frame[frame["dataset"] == dataset].groupby(["part", "form"], sort=False)
+    shown = {m.title: grouped[m.column].mean().map(f"{{:.{m.digits}f}}".format) for m in SHOWN}
+    return pd.DataFrame({"seeds": grouped.size()} | shown)
 
 
 def forms_report(found: Mapping[str, Any]) -> str:

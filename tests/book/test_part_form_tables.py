@@ -7,7 +7,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from companion.book.part_form_tables import BASES, form_effects, forms_report, forms_text
+from companion.book.part_form_tables import (
+    BASES,
+    form_effects,
+    forms_report,
+    forms_table,
+    forms_text,
+)
 from companion.studies.part_forms import FORMS, NONE, Point, points
 
 GAINS = {"assigned": 0.05, "near": -0.05}  # of g2r; all others change nothing
@@ -59,3 +65,12 @@ def test_one_seed_decides_nothing_and_the_report_says_what_is_there() -> None:
     first, *parts = forms_report(some).split("\n\n")
     assert first == f"Of its {planned} runs {len(some['points'])} are committed."
     assert [part.partition(":")[0] for part in parts] == [f"**{n.capitalize()}**" for n in FORMS]
+
+
+def test_the_table_has_means_over_seeds_for_one_data_set() -> None:
+    found = made()
+    table = forms_table(found, "mnist")
+    assert len(table) == sum(map(len, FORMS.values())) and set(table["seeds"]) == {5}
+    assert table.loc[("reconstruction", "near"), "g2r CNN (%)"] == "75.0"
+    assert set(table["fine detail (%)"]) == {"50"}  # half of the real images'
+    assert forms_table(found, "celeba").empty and forms_table({}, "mnist").empty
