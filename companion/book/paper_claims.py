@@ -14,12 +14,14 @@ from typing import Any
 from companion.book.effects import Comparison, Effect, decided, differences, effect, family_note
 from companion.book.gpu_tables import load_gpu
 from companion.book.measures import FRECHET, G2R, PRECISION, RECALL, Measure
+from companion.book.part_form_tables import form_effects, forms_text, words_by_form
 from companion.book.published_tables import PAPER, published_figures, whole_title
 from companion.book.tables import DATASET_TITLES, runs_frame
 from companion.book.verdicts import BUDGET, NAMES, listed
 from companion.studies.campaign import PAPER_SWITCHES
 from companion.studies.committed import committed_records
 from companion.studies.lineage_accounting import SETTINGS, claimed_epsilon, shared_draw_epsilon
+from companion.studies.part_forms import load_part_forms
 from companion.studies.record_counts import load_record_counts, shares
 from companion.studies.resolutions import (
     METHODS,
@@ -111,6 +113,16 @@ TESTED: tuple[Tested, ...] = (
     ),
 )
 
+# Of `part_forms.FORMS`, what the paper says that one form of them does.
+OTHER_FORMS = {
+    "error feedback": (CLAIM, "Error feedback makes samples better (here: in other forms)"),
+    "reconstruction": (CLAIM, "A reconstruction loss gives more details (here: in other forms)"),
+    "noise injection": (
+        PLAN,
+        "Other strategies of noise injection (here: where and how it is drawn)",
+    ),
+}
+
 
 def paper_claims(results: Path, published: Path) -> str:
     """The whole table, in MyST, with the rule of its verdicts below it.
@@ -134,7 +146,7 @@ def paper_claims(results: Path, published: Path) -> str:
         for stated in TESTED
     }
     rows = [_tested(stated, of_it) for stated, of_it in by_claim.items()]
-    rows += [_accounting(), _fid(published)]
+    rows += [_accounting(), _fid(published), *_forms(load_part_forms(results))]
     rows += [_size(load_record_counts(results)), _resolution(load_resolutions(results))]
     rows += [_diffusion(load_gpu(results))]
     order = {kind: place for place, kind in enumerate((CLAIM, LIMIT, PLAN))}
@@ -173,6 +185,26 @@ def _tested(stated: Tested, found: Sequence[Effect]) -> Row:
     text = "; ".join(parts) or "No record is committed yet"
     word = verdict(found, harm=stated.harm)
     return Row(stated.kind, stated.says, stated.link, text, word)
+
+
+def _forms(found: Mapping[str, Any]) -> list[Row]:
+    """A row for each part, decided in a family of its own."""
+    rows = []
+    for part, (kind, says) in OTHER_FORMS.items():
+        family = form_effects(found, part)
+        text = forms_text(family).removesuffix(".") if family else "Not measured yet"
+        word = some_form(list(words_by_form(family).values()))
+        rows.append(Row(kind, says, "{ref}`other forms <other-forms>`", text, word))
+    return rows
+
+
+def some_form(words: Sequence[set[str]]) -> str:
+    """The word for "some form helps and harms nothing", from the verdicts on each form."""
+    if any("better" in one and "worse" not in one for one in words):
+        return HOLDS
+    if any("better" in one for one in words):
+        return MIXED
+    return FAILS if words and all("worse" in one for one in words) else OPEN
 
 
 def _accounting() -> Row:

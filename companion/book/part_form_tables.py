@@ -72,6 +72,18 @@ def forms_report(found: Mapping[str, Any]) -> str:
     return "\n\n".join([f"Of its {planned} runs {made} are committed.", *said])
 
 
+def words_by_form(family: Sequence[Effect]) -> dict[str, set[str]]:
+    """The verdicts on each form, over data sets and measures.
+
+    Args:
+        family: from `form_effects`.
+    """
+    by_form: dict[str, set[str]] = {}
+    for one in family:
+        by_form.setdefault(one.method.partition(": ")[2], set()).add(one.verdict)
+    return by_form
+
+
 def forms_text(family: Sequence[Effect]) -> str:
     """Two sentences of Markdown: what is decided of a part's forms, and how.
 

@@ -19,10 +19,13 @@ from companion.book.paper_claims import (
     MIXED,
     NOT_HERE,
     OPEN,
+    OTHER_FORMS,
     TESTED,
+    some_form,
     verdict,
 )
 from companion.studies.committed import project_root
+from companion.studies.part_forms import FORMS
 
 PUBLISHED = project_root(Path(__file__).parent) / "book" / "published.csv"
 
@@ -47,6 +50,21 @@ def an_effect(word: str, measure=RECALL) -> Effect:
 )
 def test_the_word_follows_what_is_decided(words, harm, wanted):
     assert verdict([an_effect(word) for word in words], harm=harm) == wanted
+
+
+@pytest.mark.parametrize(
+    ("words", "wanted"),
+    [
+        ([{"better", "undecided"}, {"worse"}], HOLDS),  # one form is enough
+        ([{"better", "worse"}, {"undecided"}], MIXED),
+        ([{"worse", "undecided"}, {"worse"}], FAILS),
+        ([{"worse"}, {"undecided"}], OPEN),
+        ([], OPEN),
+    ],
+)
+def test_a_form_counts_if_it_helps_and_harms_nothing(words, wanted):
+    assert some_form(words) == wanted
+    assert OTHER_FORMS.keys() == FORMS.keys()
 
 
 def planted(folder: Path, distance: float) -> None:
@@ -137,7 +155,7 @@ def test_every_claim_of_the_committed_records_is_in_one_family():
     root = project_root(Path(__file__).parent)
     text = paper_claims.paper_claims(root / "results", PUBLISHED)
     rows = [line for line in text.splitlines() if line.startswith(("| Claim", "| Limit", "| Plan"))]
-    assert len(rows) >= len(TESTED) + 5
+    assert len(rows) >= len(TESTED) + len(OTHER_FORMS) + 5
     assert [row[2:7] for row in rows] == sorted(row[2:7] for row in rows)  # claims come first
     assert not any("No record is committed" in row for row in rows)
     compared = sum(
