@@ -23,7 +23,7 @@
 
 # %% tags=["hide-input"]
 import pandas as pd
-from IPython.display import Markdown
+from IPython.display import Markdown, display
 
 from companion.book.aggregate import ablation, captioned, comparison
 from companion.book.alt_text import shown
@@ -437,10 +437,19 @@ print(len(missing(root / "results")))
 #   alone; with scales that are not learned.
 
 # %% tags=["hide-input"]
-from companion.book.part_form_tables import forms_report
-from companion.studies.part_forms import load_part_forms
+from companion.book.part_form_tables import forms_report, forms_table
+from companion.book.tables import DATASET_TITLES
+from companion.studies.part_forms import DATASETS, EPSILON, load_part_forms
 
-Markdown(forms_report(load_part_forms(root / "results")))
+forms = load_part_forms(root / "results")
+Markdown(forms_report(forms))
+
+# %% tags=["hide-input"]
+for name in DATASETS:
+    table = forms_table(forms, name)
+    if len(table):
+        title = f"{DATASET_TITLES[name]}, epsilon {EPSILON:g}, means over the seeds:"
+        display(Markdown(title), table)
 
 # %% [markdown]
 # ## Exercises

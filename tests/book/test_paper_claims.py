@@ -91,8 +91,8 @@ def test_a_row_follows_the_records(tmp_path, distance, word):
     text = paper_claims.paper_claims(tmp_path, PUBLISHED)
     line = line_of(text, "Clipped error feedback")
     assert f"**{word.capitalize()}**" in line and f"{distance - 0.04:+.1f}" in line
-    assert f"**{OPEN.capitalize()}**" in line_of(text, "reconstruction loss gives")
-    assert "No record is committed yet" in line_of(text, "reconstruction loss gives")
+    assert f"**{OPEN.capitalize()}**" in line_of(text, "The reconstruction loss gives")
+    assert "No record is committed yet" in line_of(text, "The reconstruction loss gives")
     assert f"**{NOT_HERE.capitalize()}**" in line_of(text, "FID on MNIST")
     assert "Not measured yet" in line_of(text, "needs many records")
     assert "for 1 comparison" in text
