@@ -58,7 +58,7 @@ ARGUED: Mapping[str, str] = MappingProxyType(
         ),
         "calibration.total_variation": (
             "Steps of a bisection, within its tolerance; an unknown accountant reads as the "
-            "tight one, which is the one meant."
+            "tight one, which is the same for a group."
         ),
         "clipping.clip_contributions": (
             "A default that mutmut hides: it calls the changed function with every argument "

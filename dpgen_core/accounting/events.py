@@ -82,8 +82,12 @@ class Setting:
 
     def epsilon(self, events: Iterable[Event]) -> float:
         """`epsilon_of_events` of checked events; cached by what determines the figure."""
-        composition = _compose(events, self.relation, self.group_size)
+        composition = self.composition(events)
         return _epsilon(composition, self.delta, self.relation, self.accountant, self.group_size)
+
+    def composition(self, events: Iterable[Event]) -> Composition:
+        """What of checked events determines every figure, whatever their names and order."""
+        return _compose(events, self.relation, self.group_size)
 
 
 def epsilon_of_events(

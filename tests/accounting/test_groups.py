@@ -178,6 +178,23 @@ def test_the_chance_to_tell_a_group_apart() -> None:
     assert line(3, 0.3, 2.0, 1.0) <= total_variation(rounds, group_size=3) < 1.0
 
 
+@pytest.mark.parametrize(
+    "events",
+    [
+        [SampledGaussianEvent("round", 2.0, 0.3)],
+        [SampledGaussianEvent("rounds", 2.2, 0.1, 300)],
+        [SampledGaussianEvent("rounds", 1.5, 0.3, 100), GaussianEvent("sums", 3.0)],
+    ],
+    ids=["one", "many", "mixed"],
+)
+def test_the_chance_is_delta_where_epsilon_ends(events: list[Event]) -> None:
+    found = total_variation(events)
+    assert epsilon(events, "pld", delta=found - 1e-3) > 1e-4
+    assert epsilon(events, "pld", delta=found + 1e-3) == pytest.approx(0, abs=1e-6)
+    if len(events) == 1 and events[0].count == 1:
+        assert line(1, 0.3, 2.0, 1.0) <= found <= line(1, 0.3, 2.0, 1.0) + 1e-4
+
+
 @pytest.mark.parametrize("size", [0, -1, 1.5, True, LARGEST_GROUP + 1])
 def test_a_size_that_is_none_is_refused(size: object) -> None:
     with pytest.raises(InvalidArgument, match="group_size"):
