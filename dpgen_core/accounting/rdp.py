@@ -14,6 +14,7 @@ and rounding error are added, and an order that does not converge counts as infi
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Literal
 
@@ -46,8 +47,8 @@ ORDERS.setflags(write=False)
 
 def _log_integrand(
     x: Floats, alpha: float, rate: float, noise: float, group_size: int
-) -> tuple[Floats, Floats]:
-    """Log of N(0, s^2)(x) (P/N)^alpha (Q/N)^(1-alpha), and the size of its terms; both (n,)."""
+) -> tuple[Floats, Callable[[int], float]]:
+    """Log of N(0, s^2)(x) (P/N)^alpha (Q/N)^(1-alpha), (n,), and the size of its terms at a place."""
     stay, join = math.log1p(-rate), math.log(rate)
     up = down = np.full_like(x, group_size * stay)  # nobody of the group joins
     for j in range(1, group_size + 1):
@@ -56,7 +57,11 @@ def _log_integrand(
         down = np.logaddexp(down, chance - j * (2 * x + j) / (2 * noise**2))
     bell = (x / noise) ** 2 / 2
     log_f = alpha * up - (alpha - 1) * down - bell - math.log(noise * math.sqrt(2 * math.pi))
-    return log_f, alpha * np.abs(up) + (alpha - 1) * np.abs(down) + bell
+
+    def size(place: int) -> float:
+        return float(alpha * abs(up[place]) + (alpha - 1) * abs(down[place]) + bell[place])
+
+    return log_f, size
 
 
 def _log_moment(alpha: float, rate: float, noise: float, group_size: int = 1) -> float:
@@ -82,7 +87,7 @@ def _log_moment(alpha: float, rate: float, noise: float, group_size: int = 1) ->
         error = abs(whole - coarse)
         if error <= 1e-13 + 1e-8 * abs(whole):
             tails = np.logaddexp(log_f[0], log_f[-1]) + math.log(noise / _REACH)
-            rounding = 1e-15 * (4 + float(size[peak]))
+            rounding = 1e-15 * (4 + size(peak))
             return max(0.0, float(np.logaddexp(whole, tails))) + error + rounding
         intervals *= 2
     return math.inf

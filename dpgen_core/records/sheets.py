@@ -78,7 +78,7 @@ def png_bytes(figure: Figure, *, colors: int | None = None) -> bytes:
         pixels = np.asarray(canvas.buffer_rgba())[..., :3]  # (h, w, 3)
         # The usual way is best for shades of gray. It may drop a color that few pixels have, such as
         # that of a curve's marks.
-        gray = bool((np.ptp(pixels, axis=2) == 0).all())
+        gray = bool((pixels[..., 1:] == pixels[..., :1]).all())
         method = Image.Quantize.MEDIANCUT if gray else Image.Quantize.MAXCOVERAGE
         small = Image.fromarray(pixels).quantize(colors, method=method)
         small.save(buffer, format="PNG", optimize=True)
