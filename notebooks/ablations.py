@@ -452,6 +452,30 @@ for name in DATASETS:
         display(Markdown(title), table)
 
 # %% [markdown]
+# (uneven-data)=
+# ### Owners who differ, and a rare class
+#
+# The memory can repair what clipping turns, and that takes owners whose contributions differ.
+# `python -m companion.studies.uneven_data` makes such owners and trains `efsgd` with and without its memory:
+#
+# - *skewed owners*: the classes that an owner holds are drawn from a Dirichlet distribution with a small concentration, the usual
+#   test of federated learning, so that most owners know a few classes;
+# - *rare class*: one record in a hundred has the class, another one for each seed.
+#
+# *One class* in the table is the rare one, and the same class where owners are skewed.
+
+# %% tags=["hide-input"]
+from companion.book.uneven_tables import uneven_report, uneven_table
+from companion.studies.uneven_data import load_uneven_data
+
+uneven = load_uneven_data(root / "results")
+Markdown(uneven_report(uneven))
+
+# %% tags=["hide-input"]
+if len(what_changes := uneven_table(uneven)):
+    display(what_changes)
+
+# %% [markdown]
 # ## Exercises
 #
 # :::{admonition} Exercise 1

@@ -1,0 +1,50 @@
+"""The memory on uneven data in the book: pairs, signs and what is said without runs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from companion.book.uneven_tables import MEASURES, uneven_effects, uneven_report, uneven_table
+from companion.studies.uneven_data import CASES, METHODS, Point, points
+
+GAIN = 0.1  # of g2r of the watched class, by the memory, where it is rare
+
+
+def made(seeds: int = 5) -> dict[str, Any]:
+    random, found = np.random.default_rng(0), {}
+    for seed in range(seeds):
+        for case in CASES:
+            for method in METHODS:
+                gain = GAIN * (case == "rare class" and method == METHODS[0])
+                figures = {m.column: 0.5 + 1e-4 * random.standard_normal() for m in MEASURES}
+                figures["g2r_watched"] += gain
+                about = {"case": case, "method": method, "dataset": "mnist", "seed": seed}
+                found[Point(case, method, "mnist", seed).name()] = about | figures
+    return {"points": found}
+
+
+def test_the_memory_is_compared_with_none_on_the_same_records() -> None:
+    family = uneven_effects(made())
+    assert len(family) == len(CASES) * len(MEASURES)
+    for one in family:
+        assert one.method.endswith(METHODS[0]) and one.base.endswith(METHODS[1])
+        assert one.method.partition(": ")[0] == one.base.partition(": ")[0]
+    (rare,) = (e for e in family if e.method[:4] == "rare" and e.measure.column == "g2r_watched")
+    assert rare.mean == pytest.approx(100 * GAIN, abs=0.1) and rare.verdict == "better"
+
+
+def test_the_table_has_a_row_for_each_case_that_was_run() -> None:
+    table = uneven_table(made())
+    assert set(table.index) == {(case, "MNIST") for case in CASES}
+    assert "better" in str(table.loc[("rare class", "MNIST"), "g2r of one class (%)"])
+    assert uneven_table({}).empty
+
+
+def test_one_seed_decides_nothing_and_the_report_counts() -> None:
+    assert {e.verdict for e in uneven_effects(made(seeds=1))} == {"undecided"}
+    planned = len(list(points()))
+    assert uneven_report({}) == f"Of its {planned} runs 0 are committed."
+    assert "n = 5" in uneven_report(made())
