@@ -146,7 +146,7 @@ def paper_claims(results: Path, published: Path) -> str:
         for stated in TESTED
     }
     rows = [_tested(stated, of_it) for stated, of_it in by_claim.items()]
-    rows += [_accounting(), _fid(published), *_forms(load_part_forms(results))]
+    rows += [*_forms(load_part_forms(results)), _accounting(), _fid(published)]
     rows += [_size(load_record_counts(results)), _resolution(load_resolutions(results))]
     rows += [_diffusion(load_gpu(results))]
     order = {kind: place for place, kind in enumerate((CLAIM, LIMIT, PLAN))}
