@@ -6,6 +6,7 @@ The basis is orthonormal: a gradient in codes is the image-space gradient projec
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -38,17 +39,23 @@ def adversarial_loss(score: Score, codes: Tensor, labels: Tensor) -> Tensor:
     return -score(codes, labels).sum()
 
 
-def class_statistics(codes: Tensor, labels: Tensor, num_classes: int) -> tuple[Tensor, Tensor]:
-    """Mean (classes, d) and root mean squared deviation (classes,) of codes per class.
+class ClassStatistics(NamedTuple):
+    """Of codes (n, d), by class; all zero for a class without records."""
 
-    A class without records gets zero mean and spread; a class of one record zero spread.
-    """
+    means: Tensor  #: (classes, d)
+    spread: Tensor  #: root mean squared distance to the mean, (classes,)
+    deviations: Tensor  #: the same by mode, (classes, d)
+
+
+def class_statistics(codes: Tensor, labels: Tensor, num_classes: int) -> ClassStatistics:
+    """Mean and deviations of codes (n, d) per class; those of a class of one record are zero."""
     every = torch.arange(num_classes, device=labels.device)
     one_hot = (labels[:, None] == every).to(codes)  # (n, classes); F.one_hot fails under vmap
     counts = one_hot.sum(0).clamp(min=1)
     means = one_hot.T @ codes / counts[:, None]
-    square = (codes - means[labels]).square().sum(1)  # (n,)
-    return means, (one_hot.T @ square / counts).sqrt()
+    square = (codes - means[labels]).square()  # (n, d)
+    spread = (one_hot.T @ square.sum(1) / counts).sqrt()
+    return ClassStatistics(means, spread, (one_hot.T @ square / counts[:, None]).sqrt())
 
 
 def reconstruction_loss(codes: Tensor, targets: Tensor, weights: Tensor) -> Tensor:

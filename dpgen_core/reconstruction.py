@@ -1,11 +1,12 @@
 """What the reconstruction loss pulls a public image to: forms of the owners' targets, by name.
 
-Every form is a *plan* over an owner's records of the image's class: the target is the plan's mean of
-their codes, and a weight for each mode says how strongly the image is pulled there. The latent is
-public and the target is private: a private latent would leak through the generator's Jacobian. Images
-and records are compared in deviations from their side's class mean, in units of its class spread. By
-raw codes, all images of an untrained generator match the same record, and diversity never grows. All
-forms are ours.
+A form gives a target for each public image from an owner's records of its class, and a weight for each
+mode, which says how strongly the image is pulled there. The latent is public and the target is
+private: a private latent would leak through the generator's Jacobian. All forms are ours.
+
+Most are a *plan* over the records, and the target is the plan's mean of their codes. Images and records
+are compared in deviations from their side's class mean, in units of its class spread. By raw codes, all
+images of an untrained generator match the same record, and diversity never grows.
 
 * ``matched``: the record that is nearest so.
 * ``assigned``: no two images have the same record while another of their class is free, and the sum
@@ -13,10 +14,14 @@ forms are ours.
 * ``local-mean``: the mean of the records around the image, the nearer ones weighing more.
 * ``fine-modes``: ``matched``, but the finer half of the modes alone is pulled.
 * ``near``: ``matched``, with less weight the further the record is.
+* ``moments``: no record, but the image's own deviation from the public class mean, mode by mode in
+  units of the public deviation, put to the owner's class mean and deviation. Means and deviations
+  survive the average over a cohort, which records do not: of many owners' nearest ones it leaves little
+  more than the class mean.
 
 >>> distance = torch.tensor([[1.0, 2.0], [1.5, 4.0]])  # both images are nearest to the first record
 >>> same = torch.ones(2, 2, dtype=torch.bool)
->>> [FORMS[name].plan(distance, same)[0].argmax(1).tolist() for name in ("matched", "assigned")]
+>>> [PLANS[name](distance, same)[0].argmax(1).tolist() for name in ("matched", "assigned")]
 [[0, 0], [1, 0]]
 """
 
@@ -29,7 +34,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dpgen_core.losses import class_statistics
+from dpgen_core.losses import ClassStatistics, class_statistics
 
 # Distances (B, n) and whether the classes agree (B, n) -> plan (B, n), whose rows sum to 1, and how
 # strongly each image is pulled (B,): 0 without a record of its class.
@@ -39,11 +44,42 @@ _AROUND = 0.5  # width of the local mean, in distances to the nearest record
 _FAR = 1e4  # stands for infinity where infinities would be subtracted
 
 
+@dataclass(frozen=True)
+class Meeting:
+    """Public images and the records of one owner; arguments as in `targets_of`."""
+
+    codes: Tensor
+    labels: Tensor
+    public: ClassStatistics
+    records: Tensor
+    record_labels: Tensor
+    own: ClassStatistics  #: of the records
+    scale: Tensor
+
+    def same(self) -> Tensor:
+        """Whether image and record have the same class, (B, n)."""
+        return self.labels[:, None] == self.record_labels[None, :]
+
+    def distance(self) -> Tensor:
+        """From image to record in standardized deviations, (B, n)."""
+        ours = (self.records - self.own.means[self.record_labels]) / (
+            self.own.spread[self.record_labels, None] + 1e-6
+        )  # (n, d)
+        theirs = (self.codes - self.public.means[self.labels]) / (
+            self.public.spread[self.labels, None] + 1e-6
+        )  # (B, d)
+        return torch.cdist(theirs / self.scale, ours / self.scale)
+
+
+# Targets (B, d), and weights (B, d): 0 without a record of the class.
+Form = Callable[[Meeting], tuple[Tensor, Tensor]]
+
+
 def targets_of(
     form: str,
     codes: Tensor,
     labels: Tensor,
-    public: tuple[Tensor, Tensor],
+    public: ClassStatistics,
     records: Tensor,
     record_labels: Tensor,
     scale: Tensor,
@@ -54,7 +90,7 @@ def targets_of(
         form: a key of `FORMS`.
         codes: of the generated images (B, d).
         labels: public, of these (B,).
-        public: `losses.class_statistics` of generated codes.
+        public: of generated codes.
         records: codes of the owner's records (n, d).
         record_labels: of these (n,).
         scale: of each mode (d,); those whose scale is small weigh more in a comparison.
@@ -62,14 +98,29 @@ def targets_of(
     Returns:
         Targets (B, d), and weights of `losses.reconstruction_loss` (B, d).
     """
-    means, spread = class_statistics(records, record_labels, len(public[0]))
-    ours = (records - means[record_labels]) / (spread[record_labels, None] + 1e-6)  # (n, d)
-    theirs = (codes - public[0][labels]) / (public[1][labels, None] + 1e-6)  # (B, d)
-    distance = torch.cdist(theirs / scale, ours / scale)  # (B, n)
-    chosen = FORMS[form]
-    plan, weight = chosen.plan(distance, labels[:, None] == record_labels[None, :])
-    pulled = scale <= scale.median() if chosen.fine_alone else torch.ones_like(scale)
-    return plan @ records, weight[:, None] * pulled
+    own = class_statistics(records, record_labels, len(public.means))
+    return FORMS[form](Meeting(codes, labels, public, records, record_labels, own, scale))
+
+
+def _moments(meeting: Meeting) -> tuple[Tensor, Tensor]:
+    own, public, labels = meeting.own, meeting.public, meeting.labels
+    count = meeting.same().sum(1, keepdim=True).to(meeting.codes)  # of the class's records, (B, 1)
+    unbiased = (count / (count - 1).clamp(min=1)).sqrt()
+    standard = (meeting.codes - public.means[labels]) / (public.deviations[labels] + 1e-6)
+    targets = own.means[labels] + standard * unbiased * own.deviations[labels]
+    return targets, (count > 1).to(targets).expand_as(targets)  # of one record nothing is known
+
+
+def _by(plan: Plan, *, fine_alone: bool = False) -> Form:
+    """The form of a plan; with `fine_alone` the half of the modes whose scale is least is pulled."""
+
+    def form(meeting: Meeting) -> tuple[Tensor, Tensor]:
+        chosen, weight = plan(meeting.distance(), meeting.same())
+        scale = meeting.scale
+        pulled = scale <= scale.median() if fine_alone else torch.ones_like(scale)
+        return chosen @ meeting.records, weight[:, None] * pulled
+
+    return form
 
 
 def _matched(distance: Tensor, same: Tensor) -> tuple[Tensor, Tensor]:
@@ -111,18 +162,14 @@ def _only(chosen: Tensor, like: Tensor) -> Tensor:
     return (chosen[:, None] == every).to(like)
 
 
-@dataclass(frozen=True)
-class Form:
-    """Where images are pulled to, and in which modes."""
-
-    plan: Plan
-    fine_alone: bool = False  #: the half of the modes whose scale is least; if not, all
-
-
+PLANS: Mapping[str, Plan] = {
+    "matched": _matched,
+    "assigned": _assigned,
+    "local-mean": _local_mean,
+    "near": _near,
+}
 FORMS: Mapping[str, Form] = {
-    "matched": Form(_matched),
-    "assigned": Form(_assigned),
-    "local-mean": Form(_local_mean),
-    "fine-modes": Form(_matched, fine_alone=True),
-    "near": Form(_near),
+    **{name: _by(plan) for name, plan in PLANS.items()},
+    "fine-modes": _by(_matched, fine_alone=True),
+    "moments": _moments,
 }

@@ -31,9 +31,10 @@ def test_penalty_of_a_linear_critic() -> None:
 
 def test_class_statistics() -> None:
     codes = torch.tensor([[0.0, 0.0], [2.0, 0.0], [5.0, 5.0]])
-    means, spread = class_statistics(codes, torch.tensor([0, 0, 2]), 3)
+    means, spread, by_mode = class_statistics(codes, torch.tensor([0, 0, 2]), 3)
     torch.testing.assert_close(means, torch.tensor([[1.0, 0.0], [0.0, 0.0], [5.0, 5.0]]))
     torch.testing.assert_close(spread, torch.tensor([1.0, 0.0, 0.0]))
+    torch.testing.assert_close(by_mode, torch.tensor([[1.0, 0.0], [0.0, 0.0], [0.0, 0.0]]))
 
 
 def test_reconstruction_pulls_along_the_difference_and_by_weight() -> None:

@@ -42,6 +42,7 @@ FORMS: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
         "local mean": {"reconstruction_target": "local-mean"},
         "fine modes": {"reconstruction_target": "fine-modes"},
         "near": {"reconstruction_target": "near"},
+        "moments": {"reconstruction_target": "moments"},
         "early": {"reconstruction_until": 0.25},
     },
     "error feedback": {

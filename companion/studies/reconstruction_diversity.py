@@ -17,7 +17,7 @@ from torch.func import vmap
 from dpgen_core.checks import check_choice, check_int
 from dpgen_core.codes.basis import FrequencyBasis
 from dpgen_core.data.sets import ImageData
-from dpgen_core.losses import class_statistics, reconstruction_loss
+from dpgen_core.losses import ClassStatistics, class_statistics, reconstruction_loss
 from dpgen_core.reconstruction import targets_of
 from dpgen_core.streams import stream
 
@@ -63,7 +63,7 @@ def follow_targets(
     side, classes = data.images.shape[2], len(data.class_names)
     basis = FrequencyBasis((data.images.shape[1], side, side), side // 2)
     records = basis.encode(data.images)
-    means, spread = class_statistics(records, data.labels, classes)
+    means, spread, _ = class_statistics(records, data.labels, classes)
     labels = torch.arange(classes).repeat_interleave(images)
     noise = torch.randn(len(labels), records.shape[1], generator=stream(seed, "start"))
     away = start_spread * spread[labels, None] * noise / records.shape[1] ** 0.5
@@ -91,11 +91,8 @@ def follow_targets(
     return basis.decode(made).clamp(0, 1), pd.DataFrame(rows)
 
 
-Statistics = tuple[Tensor, Tensor]
-
-
 def _matched(
-    made: Tensor, labels: Tensor, public: Statistics, records: Tensor, record_labels: Tensor
+    made: Tensor, labels: Tensor, public: ClassStatistics, records: Tensor, record_labels: Tensor
 ) -> tuple[Tensor, Tensor]:
     scale = records.new_ones(records.shape[1])
     goals, weights = targets_of("matched", made, labels, public, records, record_labels, scale)
@@ -103,7 +100,7 @@ def _matched(
 
 
 def _nearest(
-    made: Tensor, labels: Tensor, public: Statistics, records: Tensor, record_labels: Tensor
+    made: Tensor, labels: Tensor, public: ClassStatistics, records: Tensor, record_labels: Tensor
 ) -> tuple[Tensor, Tensor]:
     del public
     distance = torch.cdist(made, records)

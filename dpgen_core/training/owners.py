@@ -111,7 +111,7 @@ class OwnerEnsemble:
         joined: Tensor,
         codes: Tensor,
         labels: Tensor,
-        public: tuple[Tensor, Tensor],
+        public: losses.ClassStatistics,
         *,
         reconstruction_weight: float,
     ) -> Tensor:
