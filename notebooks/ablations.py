@@ -429,8 +429,9 @@ print(len(missing(root / "results")))
 #
 # - *reconstruction*: `matched` is the preset, {ref}`the record that is nearest in standardized deviations
 #   <matched-target>`; `assigned` lets no two images have the same record; `local mean` pulls to the mean of the records
-#   around; `fine modes` pulls the finer half of the modes alone; `near` pulls less to a record that is far; `early` stops
-#   after a quarter of the rounds.
+#   around; `fine modes` pulls the finer half of the modes alone; `near` pulls less to a record that is far; `moments` pulls to
+#   no record, but stretches the image's deviation from the class mean to the owner's, mode by mode, as {ref}`targets that
+#   are records average out <cohort-targets>`; `early` stops after a quarter of the rounds.
 # - *error feedback*: how much of the memory is kept from round to round, and the same where each image's part of a
 #   contribution is clipped alone, so that clipping turns the contribution and does not only shorten it.
 # - *noise injection*: one draw for each pixel, the preset, or for each channel; after the coarsest or the finest stage

@@ -7,7 +7,8 @@ nearest or the matched record, of one owner or of many whose gradients are summe
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Callable, Mapping
+from functools import partial
 
 import pandas as pd
 import torch
@@ -21,14 +22,11 @@ from dpgen_core.losses import ClassStatistics, class_statistics, reconstruction_
 from dpgen_core.reconstruction import targets_of
 from dpgen_core.streams import stream
 
-TARGETS = ("matched", "nearest")
-Target = Literal["matched", "nearest"]
-
 
 def follow_targets(
     data: ImageData,
     *,
-    target: Target,
+    target: str,
     owners: int = 1,
     images: int = 100,
     start_spread: float = 0.1,
@@ -40,8 +38,8 @@ def follow_targets(
 
     Args:
         data: the records.
-        target: ``matched`` (deviations from the class mean in units of the class spread,
-            `reconstruction.FORMS`) or ``nearest`` (the record with the closest code).
+        target: ``matched`` or ``moments`` of `reconstruction.FORMS`, or ``nearest`` (the record with
+            the closest code).
         owners: number of owners the records are dealt to, equally many each (a remainder is left
             out); an image follows their mean target.
         images: number per class.
@@ -70,7 +68,7 @@ def follow_targets(
     made, rows = means[labels] + away, []
     each = len(records) // owners
     dealt = torch.arange(owners * each).view(each, owners).T  # (owners, each)
-    match = vmap(_matched if target == "matched" else _nearest, in_dims=(None, None, None, 0, 0))
+    match = vmap(TARGETS[target], in_dims=(None, None, None, 0, 0))
     for step in range(steps + 1):
         statistics = class_statistics(made, labels, classes)
         goals, masks = match(made, labels, statistics, records[dealt], data.labels[dealt])
@@ -91,11 +89,16 @@ def follow_targets(
     return basis.decode(made).clamp(0, 1), pd.DataFrame(rows)
 
 
-def _matched(
-    made: Tensor, labels: Tensor, public: ClassStatistics, records: Tensor, record_labels: Tensor
+def _by_form(
+    form: str,
+    made: Tensor,
+    labels: Tensor,
+    public: ClassStatistics,
+    records: Tensor,
+    record_labels: Tensor,
 ) -> tuple[Tensor, Tensor]:
     scale = records.new_ones(records.shape[1])
-    goals, weights = targets_of("matched", made, labels, public, records, record_labels, scale)
+    goals, weights = targets_of(form, made, labels, public, records, record_labels, scale)
     return goals, weights[:, 0]
 
 
@@ -106,3 +109,10 @@ def _nearest(
     distance = torch.cdist(made, records)
     same = labels[:, None] == record_labels[None, :]
     return records[torch.where(same, distance, torch.inf).argmin(1)], same.any(1).to(made)
+
+
+# Under `vmap`: forms that leave PyTorch, as linear assignment does, are not among them.
+TARGETS: Mapping[str, Callable[..., tuple[Tensor, Tensor]]] = {
+    **{form: partial(_by_form, form) for form in ("matched", "moments")},
+    "nearest": _nearest,
+}

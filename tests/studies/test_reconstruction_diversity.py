@@ -25,6 +25,8 @@ def test_targets_of_many_owners_average_out() -> None:
     _, one = follow_targets(RECORDS, target="matched", images=20, steps=10)
     _, many = follow_targets(RECORDS, target="matched", owners=30, images=20, steps=10)
     assert many["spread"].iloc[-1] < 0.6 * one["spread"].iloc[-1]
+    _, moments = follow_targets(RECORDS, target="moments", owners=30, images=20, steps=10)
+    assert moments["spread"].iloc[-1] > one["spread"].iloc[-1]
 
 
 def test_images_come_class_by_class() -> None:
@@ -35,4 +37,4 @@ def test_images_come_class_by_class() -> None:
 
 def test_unknown_target_is_named() -> None:
     with pytest.raises(InvalidArgument, match="target: received 'mean'"):
-        follow_targets(RECORDS, target="mean")  # type: ignore[arg-type]
+        follow_targets(RECORDS, target="mean")
