@@ -191,14 +191,17 @@ Image(
 #
 # That was one owner with all records. A round sums over a cohort of owners with few records each, every one of whom
 # matches an image to a record of its own. The sum pulls the image to the *mean* of these records, which is nearer
-# to the class mean than most of them. The same experiment with one owner, and with the records dealt to many:
+# to the class mean than most of them. What survives a mean are means: the form `moments` has targets of no record,
+# but puts an image's own deviation, mode by mode, to the owner's class mean and deviation ({eq}`eq-moments`). The same
+# experiment with one owner, and with the records dealt to many:
 
-# %% mystnb={"figure": {"caption": "Spread within a class while images follow the matched records of one owner, and the mean of a cohort's matches.", "name": "fig-cohort-targets"}, "image": {"alt": "Two rising curves; that of the cohort stays well below that of a single owner."}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "Spread within a class while images follow the matched records of one owner, the mean of a cohort's matches, and the mean of a cohort's moments.", "name": "fig-cohort-targets"}, "image": {"alt": "Three rising curves; that of the cohort's matches stays well below that of a single owner, and that of the cohort's moments rises to the spread of the records."}} tags=["hide-input"]
 many = data.load("glyphs", "train", num_records=cohort_records, seed=seed)
 figure, axis = plt.subplots(figsize=(6.4, 3.0))
-for owners, color in zip((1, cohort), COLORS, strict=False):
-    _, path = follow_targets(many, target="matched", owners=owners, **options)
-    label = f"{len(many.images) // owners} records each, owners: {owners}"
+cases = (("matched", 1), ("matched", cohort), ("moments", cohort))
+for (target, owners), color in zip(cases, COLORS, strict=False):
+    _, path = follow_targets(many, target=target, owners=owners, **options)
+    label = f"{target}, {len(many.images) // owners} records each, owners: {owners}"
     axis.plot(path["step"], path["spread"], color=color, label=label)
 axis.axhline(1, color="black", linewidth=0.8, linestyle=":")
 axis.set(xlabel="step", ylabel="spread (records = 1)", ylim=(0, 1.05))
@@ -206,9 +209,10 @@ axis.legend(frameon=False)
 plt.show()
 
 # %% [markdown]
-# So a cohort teaches what a class looks like, and less of how its members differ, however well each owner matches.
-# {doc}`The ablations </book/_executed/ablations>` have whole runs with this loss and without: with it, diversity is
-# lower, and what becomes of accuracy differs by data set.
+# So a cohort's matches teach what a class looks like, and less of how its members differ, however well each owner
+# matches. {doc}`The ablations </book/_executed/ablations>` have whole runs with this loss and without: with it, diversity is
+# lower, and what becomes of accuracy differs by data set. `efsgd/with-moments` has the other form, and
+# {ref}`other-forms` compares it with more.
 #
 # The formula, with the public spectrum that lets fine modes count, is equation {eq}`eq-matched` of
 # {ref}`the method page <method>`. An owner without a record of the class stays silent there.

@@ -24,6 +24,7 @@ PARTS: Mapping[str, Mapping[str, Any]] = {
 PRIOR_FRAMED = ("mixture/with-frame", "efsgd-prior/with-frame")
 ROUNDS_FRAMED = "efsgd/with-frame"
 VARIED = "efsgd/with-appearance"
+MOMENTS = "efsgd/with-moments"
 COLORED = ("gaussian/with-color", "mixture/with-color", "efsgd-prior/with-color")
 REFINED = "dp-sgd-critic/with-prior"
 SHARED = "gaussian/with-shared-covariance"
@@ -44,6 +45,7 @@ SWITCHES: Mapping[str, Mapping[str, Any]] = {
     # A code with a frame is not the code of one image, so a convolutional critic cannot see it.
     ROUNDS_FRAMED: {"rounds_frame": True, "critic": "mlp"},
     VARIED: {"appearance_noise": True},
+    MOMENTS: {"reconstruction_target": "moments"},
     **dict.fromkeys(COLORED, COLOR),
     SHARED: {"prior_shared_covariance": True, "prior_covariance_radius": 7.0},
     # Steps of one critic are cheap: half of the budget leaves them nearly all of their signal.
