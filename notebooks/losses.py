@@ -195,7 +195,7 @@ Image(
 # but puts an image's own deviation, mode by mode, to the owner's class mean and deviation ({eq}`eq-moments`). The same
 # experiment with one owner, and with the records dealt to many:
 
-# %% mystnb={"figure": {"caption": "Spread within a class while images follow the matched records of one owner, the mean of a cohort's matches, and the mean of a cohort's moments.", "name": "fig-cohort-targets"}, "image": {"alt": "Three rising curves; that of the cohort's matches stays well below that of a single owner, and that of the cohort's moments rises to the spread of the records."}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "Spread within a class while images follow the matched records of one owner, the mean of a cohort's matches, and the mean of a cohort's moments.", "name": "fig-cohort-targets"}, "image": {"alt": "Three rising curves; that of the cohort's matches stays well below that of a single owner, and that of the cohort's moments rises close to the spread of the records."}} tags=["hide-input"]
 many = data.load("glyphs", "train", num_records=cohort_records, seed=seed)
 figure, axis = plt.subplots(figsize=(6.4, 3.0))
 cases = (("matched", 1), ("matched", cohort), ("moments", cohort))
