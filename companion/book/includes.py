@@ -8,10 +8,12 @@ from pathlib import Path
 
 from companion.book import overview
 from companion.book.paper_claims import paper_claims
+from companion.book.part_form_tables import forms_answer
 from companion.book.published_tables import claims
 from companion.book.tables import findings
 from companion.book.verdicts import verdicts
 from companion.studies.committed import committed_records, project_root
+from companion.studies.part_forms import load_part_forms
 from dpgen_core.files import write_whole
 
 
@@ -29,7 +31,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     write_whole(target / "claims.md", claims(published))
     write_whole(target / "paper_claims.md", paper_claims(root / "results", published))
     write_whole(target / "findings.md", findings(records))
-    write_whole(target / "verdicts.md", verdicts(records))
+    others = forms_answer(load_part_forms(root / "results"))
+    write_whole(target / "verdicts.md", f"{verdicts(records)}\n{others}")
     overview.write(records, root)
 
 

@@ -60,6 +60,30 @@ def forms_table(found: Mapping[str, Any], dataset: str) -> pd.DataFrame:
     return pd.DataFrame({"seeds": grouped.size()} | shown)
 
 
+def forms_answer(found: Mapping[str, Any]) -> str:
+    """A paragraph in MyST behind the anchor ``answer-other-forms``: which forms help, and by how much.
+
+    Args:
+        found: from `load_part_forms`.
+    """
+    said = []
+    for part in FORMS:
+        family = form_effects(found, part)
+        for form, words in words_by_form(family).items():
+            if "better" not in words or "worse" in words:
+                continue
+            changes = [
+                f"{NAMES[e.measure]} by {e.text()} on {DATASET_TITLES[e.dataset]}"
+                for e in family
+                if e.method == f"{part}: {form}" and e.n > 1
+            ]
+            verdict = f"in the form `{form}` {part} makes something better and nothing worse"
+            said.append(f"{verdict}. It changes {listed(changes)}. {family_note(family)}")
+    text = " ".join(s[0].upper() + s[1:] for s in said) or "Of no form is that decided yet."
+    head = "**Does another form of a part help?**"
+    return f"(answer-other-forms)=\n{head} {text} {{ref}}`All forms <other-forms>`.\n"
+
+
 def forms_report(found: Mapping[str, Any]) -> str:
     """How many runs of the study there are, and what they decide of each part; Markdown.
 

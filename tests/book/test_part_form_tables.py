@@ -10,6 +10,7 @@ import pytest
 from companion.book.part_form_tables import (
     BASES,
     form_effects,
+    forms_answer,
     forms_report,
     forms_table,
     forms_text,
@@ -74,3 +75,14 @@ def test_the_table_has_means_over_seeds_for_one_data_set() -> None:
     assert table.loc[("reconstruction", "near"), "g2r CNN (%)"] == "75.0"
     assert set(table["fine detail (%)"]) == {"50"}  # half of the real images'
     assert forms_table(found, "celeba").empty and forms_table({}, "mnist").empty
+
+
+def test_the_answer_names_forms_that_help_and_harm_nothing() -> None:
+    text = forms_answer(made())
+    assert text.startswith(
+        "(answer-other-forms)=\n**Does another form of a part help?** In the form"
+    )
+    assert "`assigned` reconstruction makes something better" in text and "`near`" not in text
+    assert "g2r by +5.0" in text and "(n = 5)" in text
+    for none in ({}, made(seeds=1)):
+        assert "Of no form is that decided yet." in forms_answer(none)

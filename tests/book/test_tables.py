@@ -191,7 +191,7 @@ def test_command_line_writes_what_the_introduction_includes(tmp_path: Path) -> N
     generated = tmp_path / "book" / "_generated"
     assert "81.2" in (generated / "findings.md").read_text()
     assert "49.41" in (generated / "claims.md").read_text()
-    assert (generated / "verdicts.md").read_text().count("(answer-") == 4
+    assert (generated / "verdicts.md").read_text().count("(answer-") == 5
 
 
 def test_project_root_outside_a_clone_is_refused(tmp_path: Path) -> None:
