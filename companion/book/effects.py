@@ -72,7 +72,11 @@ class Effect:
 
 
 def effects(
-    runs: pd.DataFrame, comparisons: Sequence[Comparison], measures: Sequence[Measure]
+    runs: pd.DataFrame,
+    comparisons: Sequence[Comparison],
+    measures: Sequence[Measure],
+    *,
+    planned: int = 2,
 ) -> list[Effect]:
     """One family: each comparison by each measure, in that order, adjusted together.
 
@@ -80,13 +84,16 @@ def effects(
         runs: from `tables.runs_frame`.
         comparisons: those for which both settings have a run; others are left out.
         measures: a comparison without a common seed that has the measure is left out.
+        planned: seeds of a study that is still being run. A comparison that has fewer is shown and not
+            tested: whoever looks after each seed, and stops when it suits, finds effects that are none.
     """
     found = [
         effect(pair, measure, differences(runs, pair, measure.column))
         for pair in comparisons
         for measure in measures
     ]
-    return decided([one for one in found if one.n])
+    tested = [one if one.n >= planned else replace(one, p=math.nan) for one in found]
+    return decided([one for one in tested if one.n])
 
 
 def effect(pair: Comparison, measure: Measure, change: pd.Series) -> Effect:
@@ -136,6 +143,8 @@ def family_note(family: Sequence[Effect]) -> str:
     if not seeds:
         return "No record is committed yet."
     over = f"{seeds[0]}" if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}"
+    if not tested:
+        return f"Differences are paired by seed (n = {over}); none has enough seeds to be tested."
     return (
         f"Differences are paired by seed (n = {over}) with 95 % t intervals; a verdict holds after "
         f"Holm's correction for {tested} comparison{'' if tested == 1 else 's'}."

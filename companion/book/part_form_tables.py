@@ -11,7 +11,7 @@ from companion.book.effects import Comparison, Effect, effects, family_note
 from companion.book.measures import FRECHET, G2R, PRECISION, RECALL, Measure
 from companion.book.tables import DATASET_TITLES
 from companion.book.verdicts import NAMES, listed
-from companion.studies.part_forms import DATASETS, EPSILON, FORMS, NONE, points, runs
+from companion.studies.part_forms import DATASETS, EPSILON, FORMS, NONE, SEEDS, points, runs
 
 # Quality, then what the part is said to give or take.
 MEASURES = {
@@ -42,7 +42,7 @@ def form_effects(found: Mapping[str, Any], part: str) -> list[Effect]:
         if form != NONE and form not in BASES.values()
         for dataset in DATASETS
     ]
-    return effects(frame, pairs, MEASURES[part])
+    return effects(frame, pairs, MEASURES[part], planned=len(SEEDS))
 
 
 def forms_table(found: Mapping[str, Any], dataset: str) -> pd.DataFrame:

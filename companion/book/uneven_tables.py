@@ -10,7 +10,7 @@ import pandas as pd
 from companion.book.effects import Comparison, Effect, effects, family_note
 from companion.book.measures import FRECHET, G2R, RECALL, Measure
 from companion.book.tables import DATASET_TITLES
-from companion.studies.uneven_data import CASES, DATASETS, EPSILON, METHODS, points, runs
+from companion.studies.uneven_data import CASES, DATASETS, EPSILON, METHODS, SEEDS, points, runs
 
 WATCHED_G2R = Measure("g2r_watched", "g2r of one class (%)", 1, True)
 WATCHED_RECALL = Measure("recall_watched", "recall of one class", 2, True)
@@ -31,7 +31,7 @@ def uneven_effects(found: Mapping[str, Any]) -> list[Effect]:
         for case in CASES
         for dataset in DATASETS
     ]
-    return effects(frame, pairs, MEASURES)
+    return effects(frame, pairs, MEASURES, planned=len(SEEDS))
 
 
 def uneven_table(found: Mapping[str, Any]) -> pd.DataFrame:

@@ -60,6 +60,7 @@ def test_verdicts_have_the_sign_of_the_change() -> None:
 
 def test_one_seed_decides_nothing_and_the_report_says_what_is_there() -> None:
     assert "all undecided" in forms_text(form_effects(made(seeds=1), "error feedback"))
+    assert "all undecided" in forms_text(form_effects(made(seeds=4), "reconstruction"))  # of five
     planned = len(list(points()))
     assert forms_report({}) == f"Of its {planned} runs 0 are committed."
     some = made()
