@@ -11,9 +11,12 @@ import sys
 from multiprocessing.process import BaseProcess
 from typing import Any
 
+import matplotlib
 from jupyter_client.manager import AsyncKernelManager
 
 from companion.studies.fork_server import fork_server
+
+_INLINE = "module://matplotlib_inline.backend_inline"
 
 
 def _become_kernel(arguments: list[str], cwd: str, environment: dict[str, str]) -> None:
@@ -22,6 +25,9 @@ def _become_kernel(arguments: list[str], cwd: str, environment: dict[str, str]) 
     os.chdir(cwd)
     os.environ.clear()
     os.environ.update(environment)
+    # A kernel started afresh names its backend in the environment, which matplotlib reads when it is
+    # imported; here it is there already, and would draw figures that no page shows.
+    matplotlib.rcParams["backend"] = environment.get("MPLBACKEND", _INLINE)
     # It ends when the process that it was forked from does, and that one with who asked for it.
     IPKernelApp.launch_instance([*arguments, f"--IPKernelApp.parent_handle={os.getppid()}"])
 

@@ -17,7 +17,7 @@ from unittest.mock import patch
 # Imports alone, which start no threads: those would not survive a fork. The notebooks' are among
 # them, since a process has one server, which imports what it was first told to.
 SLOW_IMPORTS = [
-    *("ipykernel.kernelapp", "jinja2", "matplotlib.pyplot", "matplotlib_inline.backend_inline"),
+    *("ipykernel.kernelapp", "jinja2", "matplotlib.pyplot"),
     *("opacus", "scipy.stats", "torch._dynamo", "torchvision"),
     *("companion.book.pages", "dpgen_core.accounting.pld", "dpgen_core.experiment"),
 ]
