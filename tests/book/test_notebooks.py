@@ -188,8 +188,8 @@ def test_notebook_runs(notebook: Path, tmp_path: Path) -> None:
     executed = run(notebook, tmp_path, **wanted)
     outputs = [o for cell in executed.cells for o in cell.get("outputs", [])]
     assert outputs and not [o for o in outputs if o.output_type == "error"]
-    drawn = [cell for cell in executed.cells if "plt.show()" in cell.source]
-    assert all("image/png" in str(cell.outputs) for cell in drawn if cell.cell_type == "code")
+    captioned = [cell for cell in executed.cells if "figure" in cell.metadata.get("mystnb", {})]
+    assert all("image/png" in str(cell.outputs) for cell in captioned)
 
 
 def test_experiment_page_shows_banner_tables_and_pictures(tmp_path: Path) -> None:
