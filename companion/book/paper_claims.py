@@ -14,7 +14,7 @@ from typing import Any
 from companion.book.effects import Comparison, Effect, decided, differences, effect, family_note
 from companion.book.gpu_tables import load_gpu
 from companion.book.measures import FRECHET, G2R, PRECISION, RECALL, Measure
-from companion.book.part_form_tables import form_effects, forms_text, words_by_form
+from companion.book.part_form_tables import UNTESTED, form_effects, forms_text, words_by_form
 from companion.book.published_tables import PAPER, published_figures, whole_title
 from companion.book.tables import DATASET_TITLES, runs_frame
 from companion.book.verdicts import BUDGET, NAMES, listed
@@ -199,10 +199,13 @@ def _forms(found: Mapping[str, Any]) -> list[Row]:
 
 
 def some_form(words: Sequence[set[str]]) -> str:
-    """The word for "some form helps and harms nothing", from the verdicts on each form."""
-    if any("better" in one and "worse" not in one for one in words):
+    """The word for "some form helps and harms nothing", from the verdicts on each form.
+
+    A form that is untested somewhere may yet do harm there.
+    """
+    if any("better" in one and not {"worse", UNTESTED} & one for one in words):
         return HOLDS
-    if any("better" in one for one in words):
+    if any({"better", "worse"} <= one for one in words):
         return MIXED
     return FAILS if words and all("worse" in one for one in words) else OPEN
 

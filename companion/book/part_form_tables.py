@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -22,6 +23,7 @@ MEASURES = {
 # In percent of that of real images. It is shown and never judged: more of it may be noise.
 DETAIL = Measure("detail", "fine detail (%)", 0, True)
 SHOWN = (G2R, FRECHET, RECALL, PRECISION, DETAIL)
+UNTESTED = "untested"
 # Forms that are compared with another than `NONE`: what differs is the part alone.
 BASES = {"decay 0.5, each image clipped": "none, each image clipped"}
 
@@ -63,6 +65,8 @@ def forms_table(found: Mapping[str, Any], dataset: str) -> pd.DataFrame:
 def forms_answer(found: Mapping[str, Any]) -> str:
     """A paragraph in MyST behind the anchor ``answer-other-forms``: which forms help, and by how much.
 
+    A form that is not tested on every data set is said to be so.
+
     Args:
         found: from `load_part_forms`.
     """
@@ -77,7 +81,8 @@ def forms_answer(found: Mapping[str, Any]) -> str:
                 for e in family
                 if e.method == f"{part}: {form}" and e.n > 1
             ]
-            verdict = f"in the form `{form}` {part} makes something better and nothing worse"
+            where = ", where it was tested so far" if UNTESTED in words else ""
+            verdict = f"in the form `{form}` {part} makes something better and nothing worse{where}"
             said.append(f"{verdict}. It changes {listed(changes)}. {family_note(family)}")
     text = " ".join(s[0].upper() + s[1:] for s in said) or "Of no form is that decided yet."
     head = "**Does another form of a part help?**"
@@ -97,14 +102,19 @@ def forms_report(found: Mapping[str, Any]) -> str:
 
 
 def words_by_form(family: Sequence[Effect]) -> dict[str, set[str]]:
-    """The verdicts on each form, over data sets and measures.
+    """The verdicts on each form, over data sets and measures; `UNTESTED` where seeds are missing.
 
     Args:
         family: from `form_effects`.
     """
     by_form: dict[str, set[str]] = {}
     for one in family:
-        by_form.setdefault(one.method.partition(": ")[2], set()).add(one.verdict)
+        word = UNTESTED if math.isnan(one.p_holm) else one.verdict
+        by_form.setdefault(one.method.partition(": ")[2], set()).add(word)
+    whole = len(DATASETS) * len({one.measure for one in family})
+    for form, words in by_form.items():
+        if sum(one.method.endswith(f": {form}") for one in family) < whole:
+            words.add(UNTESTED)
     return by_form
 
 

@@ -56,6 +56,7 @@ def test_the_word_follows_what_is_decided(words, harm, wanted):
     ("words", "wanted"),
     [
         ([{"better", "undecided"}, {"worse"}], HOLDS),  # one form is enough
+        ([{"better", "untested"}, {"undecided"}], OPEN),  # it may yet do harm elsewhere
         ([{"better", "worse"}, {"undecided"}], MIXED),
         ([{"worse", "undecided"}, {"worse"}], FAILS),
         ([{"worse"}, {"undecided"}], OPEN),

@@ -14,6 +14,7 @@ from companion.book.part_form_tables import (
     forms_report,
     forms_table,
     forms_text,
+    words_by_form,
 )
 from companion.studies.part_forms import FORMS, NONE, Point, points
 
@@ -45,6 +46,17 @@ def test_every_form_is_compared_with_none_of_its_part() -> None:
             assert one.method.startswith(f"{part}: ")
             assert one.base == f"{part}: {BASES.get(one.method.split(': ')[1], NONE)}"
     assert all(base in FORMS["error feedback"] for base in BASES.values())
+
+
+def test_a_form_is_tested_when_every_data_set_has_its_seeds() -> None:
+    everywhere = made()
+    for dataset in ("fashion_mnist", "celeba"):
+        for answer in list(made()["points"].values()):
+            point = Point(answer["part"], answer["form"], dataset, answer["seed"])
+            everywhere["points"][point.name()] = answer | {"dataset": dataset}
+    for found, untested in ((made(), True), (made(seeds=4), True), (everywhere, False)):
+        words = words_by_form(form_effects(found, "reconstruction"))
+        assert {"untested" in one for one in words.values()} == {untested}
 
 
 def test_verdicts_have_the_sign_of_the_change() -> None:
@@ -83,7 +95,8 @@ def test_the_answer_names_forms_that_help_and_harm_nothing() -> None:
     assert text.startswith(
         "(answer-other-forms)=\n**Does another form of a part help?** In the form"
     )
-    assert "`assigned` reconstruction makes something better" in text and "`near`" not in text
+    said = "`assigned` reconstruction makes something better and nothing worse, where it was tested"
+    assert said in text and "`near`" not in text  # on one data set of three
     assert "g2r by +5.0" in text and "(n = 5)" in text
     for none in ({}, made(seeds=1)):
         assert "Of no form is that decided yet." in forms_answer(none)
