@@ -136,7 +136,8 @@ def total_variation(
     if not checked:
         return 0.0
     if not sampled or setting.group_size == 1:
-        return pld_total_variation(plain, sampled, relation=relation)
+        by_rdp = setting.epsilon(checked)
+        return pld_total_variation(plain, sampled, relation=relation, rdp_epsilon=by_rdp)
     low, high = 0.0, 1.0
     while high - low > 1e-4:
         middle = (low + high) / 2

@@ -59,16 +59,22 @@ def pld_epsilon(
 
 
 def pld_total_variation(
-    plain: float, sampled: tuple[tuple[float, float, int], ...], *, relation: Relation
+    plain: float,
+    sampled: tuple[tuple[float, float, int], ...],
+    *,
+    relation: Relation,
+    rdp_epsilon: float,
 ) -> float:
     """Upper bound on the total variation distance of a composition: delta at epsilon 0.
 
-    `plain` and `sampled` are as in `pld_epsilon`, and one of them is not empty. Exact without sampled
-    mechanisms; else the interval is a thirty-second of a round's typical loss, which overstates a
-    distance by less than 1e-4.
+    `plain` and `sampled` are as in `pld_epsilon`, and one of them is not empty; where `rdp_epsilon`, at
+    any delta, is above 2000 the answer is 1. Exact without sampled mechanisms; else the interval is a
+    thirty-second of a round's typical loss, which overstates a distance by less than 1e-4.
     """
     if not sampled:
         return math.erf(math.sqrt(plain / 8))  # 2 Phi(1 / (2 m)) - 1
+    if rdp_epsilon > _HOPELESS:
+        return 1.0
     finest = min(q / (2 * s) for s, q, _ in sampled) / 16
     together = _composed(plain, sampled, relation, _interval(plain, sampled, finest))
     rounds = sum(count for _, _, count in sampled)

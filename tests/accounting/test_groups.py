@@ -17,6 +17,7 @@ from dpgen_core.accounting import (
     calibrate_gaussian,
     calibrate_noise,
     epsilon_of_events,
+    pld,
 )
 from dpgen_core.accounting.calibration import total_variation
 from dpgen_core.accounting.events import ACCOUNTANTS, Event
@@ -193,6 +194,12 @@ def test_the_chance_is_delta_where_epsilon_ends(events: list[Event]) -> None:
     assert epsilon(events, "pld", delta=found + 1e-3) == pytest.approx(0, abs=1e-6)
     if len(events) == 1 and events[0].count == 1:
         assert line(1, 0.3, 2.0, 1.0) <= found <= line(1, 0.3, 2.0, 1.0) + 1e-4
+
+
+def test_next_to_no_noise_hides_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And is not composed, which would take gigabytes."""
+    monkeypatch.setattr(pld, "_composed", None)
+    assert total_variation([SampledGaussianEvent("rounds", 0.001, 0.1, 300)]) == 1.0
 
 
 @pytest.mark.parametrize("size", [0, -1, 1.5, True, LARGEST_GROUP + 1])
