@@ -30,15 +30,13 @@ from companion.studies.train_alone import train_alone
 from dpgen_core.config.make import make_config
 from dpgen_core.data.sets import ImageData, load
 from dpgen_core.evaluation.classifiers import cached_classifier, machine_cache, train_classifier
-from dpgen_core.evaluation.metrics import frechet_distance, precision_recall
+from dpgen_core.evaluation.metrics import EvaluationSettings, frechet_distance, precision_recall
 from dpgen_core.records.provenance import provenance
 from dpgen_core.streams import stream
 from dpgen_core.training.owners import assign_shards
 
 UNEVEN_DATA_FILE = "uneven_data.json"
-CONCENTRATION = (
-    0.1  # of the Dirichlet distribution of an owner's classes; the less, the fewer classes
-)
+CONCENTRATION = 0.1  # of the Dirichlet law of an owner's classes; the less, the fewer classes
 RARE_SHARE = 0.01  # of all records, in the rare class
 METHODS = ("efsgd", "efsgd/no-error-feedback")
 DATASETS = ("mnist", "fashion_mnist")
@@ -120,7 +118,7 @@ def missing(results: Path) -> list[Point]:
 
 
 def measure(point: Point, **settings: Any) -> dict[str, Any]:
-    """Quality of one run's samples, over all classes and of the watched one, and its clipping.
+    """Quality of one run's samples, over all classes and of the watched one, and the seconds of one core.
 
     `settings` as in `make_config`.
     """
@@ -141,7 +139,7 @@ def measure(point: Point, **settings: Any) -> dict[str, Any]:
 
 
 def judged(
-    made: ImageData, real: ImageData, test: ImageData, settings: Any, seed: int
+    made: ImageData, real: ImageData, test: ImageData, settings: EvaluationSettings, seed: int
 ) -> dict[str, float]:
     """g2r, Frechet distance and recall by the CNN, and g2r and recall of the watched class alone.
 
@@ -149,7 +147,7 @@ def judged(
         made: the set to judge.
         real: records of every class, from which the judge learns; not those that `made` is from.
         test: real records that nothing was learned from.
-        settings: `EvaluationSettings`.
+        settings: how much data and work.
         seed: of the classifiers, and of the watched class.
     """
     classes = len(test.class_names)
