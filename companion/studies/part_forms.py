@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import itertools
 import sys
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -23,9 +22,9 @@ import pandas as pd
 import torch
 
 from companion.studies.resumable import add_answer, load_answers, make_missing
-from companion.studies.train_alone import train_alone
+from companion.studies.train_alone import sample_alone
 from dpgen_core.config.make import make_config
-from dpgen_core.data.sets import ImageData, load
+from dpgen_core.data.sets import load
 from dpgen_core.evaluation.classifiers import machine_cache
 from dpgen_core.evaluation.looks import sharpness
 from dpgen_core.evaluation.metrics import evaluate
@@ -107,14 +106,10 @@ def measure(point: Point, **settings: Any) -> dict[str, Any]:
 
     `settings` as in `make_config`.
     """
-    config, started = make_config(**point.settings() | settings), time.process_time()
+    config = make_config(**point.settings() | settings)
     count = config.privacy.num_records
     records = load(point.dataset, "train", num_records=count, seed=point.seed)
-    trainer = train_alone(config, records, device=torch.device("cpu"))
-    seconds = time.process_time() - started
-    labels = torch.arange(config.evaluation.synthetic_records) % config.num_classes
-    made = ImageData("synthetic", trainer.sample(labels), labels, records.class_names)
-    del trainer
+    made, seconds = sample_alone(config, records, count=config.evaluation.synthetic_records)
     test = load(point.dataset, "test")
     how: dict[str, Any] = {"settings": config.evaluation, "seed": point.seed}
     metrics = evaluate(made, records, test, **how, cache_dir=machine_cache())

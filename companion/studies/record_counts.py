@@ -24,7 +24,7 @@ import torch
 from scipy.optimize import curve_fit
 
 from companion.studies.resumable import add_answer, load_answers, make_missing
-from companion.studies.train_alone import train_alone
+from companion.studies.train_alone import sample_alone
 from dpgen_core.checks import require
 from dpgen_core.config.make import make_config
 from dpgen_core.config.presets import RECOMMENDED
@@ -108,9 +108,7 @@ def measure(point: Point, test: ImageData) -> dict[str, Any]:
             num_records=point.num_records,
             seed=point.seed,
         )
-        labels = torch.arange(SYNTHETIC) % config.num_classes
-        images = train_alone(config, records, device=torch.device("cpu")).sample(labels)
-        learned = ImageData("synthetic", images, labels, records.class_names)
+        learned, _ = sample_alone(config, records, count=SYNTHETIC)
         answer |= {"method": config.method, "cells": config.prior.num_cells}
         answer["mean_noise"] = mean_noise(config)
     rows = slice(0, SYNTHETIC)  # of the records in their public random order

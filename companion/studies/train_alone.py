@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import torch
 
 from dpgen_core.config.schema import ExperimentConfig
@@ -20,3 +22,21 @@ def train_alone(config: ExperimentConfig, data: ImageData, *, device: torch.devi
     for index in range(config.privacy.rounds):
         trainer.apply(trainer.compute(index))
     return trainer
+
+
+def sample_alone(
+    config: ExperimentConfig, data: ImageData, *, count: int
+) -> tuple[ImageData, float]:
+    """What a run on one core samples, all classes alike often, and its processor seconds of training.
+
+    Args:
+        config: of the run.
+        data: its records.
+        count: images to sample, >= 1.
+    """
+    started = time.process_time()
+    trainer = train_alone(config, data, device=torch.device("cpu"))
+    seconds = time.process_time() - started
+    labels = torch.arange(count) % config.num_classes
+    images = trainer.sample(labels)
+    return ImageData(f"synthetic-{data.name}", images, labels, data.class_names), seconds

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import itertools
 import sys
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -26,11 +25,16 @@ import pandas as pd
 import torch
 
 from companion.studies.resumable import add_answer, load_answers, make_missing
-from companion.studies.train_alone import train_alone
+from companion.studies.train_alone import sample_alone
 from dpgen_core.config.make import make_config
 from dpgen_core.data.sets import ImageData, load
 from dpgen_core.evaluation.classifiers import cached_classifier, machine_cache, train_classifier
-from dpgen_core.evaluation.metrics import EvaluationSettings, frechet_distance, precision_recall
+from dpgen_core.evaluation.metrics import (
+    EvaluationSettings,
+    frechet_distance,
+    precision_recall,
+    subset,
+)
 from dpgen_core.records.provenance import provenance
 from dpgen_core.streams import stream
 from dpgen_core.training.owners import assign_shards
@@ -128,12 +132,8 @@ def measure(point: Point, **settings: Any) -> dict[str, Any]:
     same |= {"method": point.method} | settings
     shards = make_config(**same, num_records=len(everything.labels)).privacy.num_shards
     records = CASES[point.case](everything, num_shards=shards, seed=point.seed)
-    config, started = make_config(**same, num_records=len(records.labels)), time.process_time()
-    trainer = train_alone(config, records, device=torch.device("cpu"))
-    seconds = time.process_time() - started
-    labels = torch.arange(config.evaluation.synthetic_records) % config.num_classes
-    made = ImageData("synthetic", trainer.sample(labels), labels, records.class_names)
-    del trainer
+    config = make_config(**same, num_records=len(records.labels))
+    made, seconds = sample_alone(config, records, count=config.evaluation.synthetic_records)
     found = judged(made, everything, load(point.dataset, "test"), config.evaluation, point.seed)
     return asdict(point) | found | {"training_seconds": round(seconds, 1)}
 
@@ -153,8 +153,7 @@ def judged(
     classes = len(test.class_names)
     how: dict[str, Any] = {"architecture": "cnn", "num_classes": classes, "seed": seed}
     how["epochs"] = settings.classifier_epochs
-    known = real.at(torch.randperm(len(real.labels), generator=stream(seed, "judge")))
-    known = known.at(torch.arange(min(settings.real_records, len(known.labels))))
+    known = subset(real, settings.real_records, seed)
     judge = cached_classifier(known, cache_dir=machine_cache(), **how)
     student = train_classifier(made.images, made.labels, **how)
     right = student.logits(test.images).argmax(1) == test.labels

@@ -18,7 +18,7 @@ from typing import Any
 import torch
 
 from companion.studies.resumable import add_answer, load_answers, make_missing
-from companion.studies.train_alone import train_alone
+from companion.studies.train_alone import sample_alone
 from dpgen_core.config.make import make_config
 from dpgen_core.config.schema import ExperimentConfig
 from dpgen_core.data.dither import DITHER
@@ -68,11 +68,7 @@ class JudgedSet:
         """`count` images. A record of this method and seed holds the first of them."""
         if self.method == REAL:
             return records
-        config = self.config(len(records.labels))
-        trainer = train_alone(config, records, device=torch.device("cpu"))
-        labels = torch.arange(count) % config.num_classes
-        images = trainer.sample(labels)
-        return ImageData(f"synthetic-{self.dataset}", images, labels, records.class_names)
+        return sample_alone(self.config(len(records.labels)), records, count=count)[0]
 
 
 def _sets() -> Iterator[JudgedSet]:

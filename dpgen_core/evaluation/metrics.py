@@ -88,8 +88,8 @@ def evaluate(
         rule = f"(image shape, classes) {wanted}"
         require(found == wanted, name, found, rule, "one data set for all")
         check_pixels(name, data.images)  # which may have changed since made
-    made = _subset(synthetic, settings.synthetic_records, seed)
-    real = _subset(real_train, settings.real_records, seed)
+    made = subset(synthetic, settings.synthetic_records, seed)
+    real = subset(real_train, settings.real_records, seed)
     metrics: dict[str, Metric] = {}
     protocol: dict[str, Any] = {"num_classes": len(real.class_names), "seed": seed}
     protocol["epochs"] = settings.classifier_epochs
@@ -107,7 +107,7 @@ def evaluate(
     # With test records, as features of training records lie closer together.
     few = [part[_rows(len(part), count, seed)] for part in (by_test, by_made)]
     metrics["precision"], metrics["recall"] = precision_recall(few[0], few[1])
-    few_made, few_real, few_test = (_subset(d, count, seed) for d in (made, real_train, real_test))
+    few_made, few_real, few_test = (subset(d, count, seed) for d in (made, real_train, real_test))
     metrics["class_distance_synthetic"] = class_distance(few_made.images, few_made.labels)
     metrics["class_distance_real"] = class_distance(few_real.images, few_real.labels)
     metrics["nearest_real_distance"] = nearest_distance(few_made.images, real_train.images)
@@ -204,7 +204,8 @@ def _rows(size: int, count: int, seed: int) -> Tensor:
     return torch.randperm(size, generator=stream(seed, "rows", size))[:count]
 
 
-def _subset(data: ImageData, count: int, seed: int) -> ImageData:
+def subset(data: ImageData, count: int, seed: int) -> ImageData:
+    """The `count` images that are judged of a set, by a public random choice; all, if it has fewer."""
     if len(data.labels) <= count:
         return data
     rows = _rows(len(data.labels), count, seed)
