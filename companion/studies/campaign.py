@@ -56,10 +56,6 @@ class Run:
             num_records=_RECORDS.get(self.dataset),
         )
 
-    def former_config(self) -> ExperimentConfig:
-        """The same with the contrast curve that presets had when most records were made."""
-        return self.config().replace(prior_curve="logistic")
-
 
 WITHOUT_DATA = Run("glyphs", "mixture", 10.0)  # whoever has no data can make this one again
 
@@ -140,8 +136,9 @@ def missing(results: Path) -> list[Run]:
 
 
 def names(run: Run) -> tuple[str, str]:
-    """What the record of a run may be called: of today's preset, and with the former curve."""
-    return run.config().record_name(), run.former_config().record_name()
+    """What the record of a run may be called: of today's preset, and with the former contrast curve."""
+    config = run.config()
+    return config.record_name(), config.replace(prior_curve="logistic").record_name()
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

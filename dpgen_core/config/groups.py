@@ -97,8 +97,7 @@ def _check_switches(group: object, *names: str) -> None:
 
 def _flat_name(group: object, entry: str) -> str:
     """What a field is called in messages, overrides and ``config.json``."""
-    where = next(name for name, kind in GROUPS.items() if isinstance(group, kind))
-    return next(flat for flat, place in FLAT.items() if place == (where, entry))
+    return _FLAT_NAMES[type(group), entry]
 
 
 @dataclass(frozen=True)
@@ -240,3 +239,4 @@ FLAT: Mapping[str, tuple[str, str]] = {  # flat name -> (group, field)
     for group, kind in GROUPS.items()
     for entry in dataclasses.fields(kind)
 }
+_FLAT_NAMES = {(GROUPS[group], entry): flat for flat, (group, entry) in FLAT.items()}
