@@ -97,7 +97,8 @@ def _check_switches(group: object, *names: str) -> None:
 
 def _flat_name(group: object, entry: str) -> str:
     """What a field is called in messages, overrides and ``config.json``."""
-    return _FLAT_NAMES[type(group), entry]
+    where = next(name for name, kind in GROUPS.items() if isinstance(group, kind))
+    return _FLAT_NAMES[where, entry]
 
 
 @dataclass(frozen=True)
@@ -239,4 +240,4 @@ FLAT: Mapping[str, tuple[str, str]] = {  # flat name -> (group, field)
     for group, kind in GROUPS.items()
     for entry in dataclasses.fields(kind)
 }
-_FLAT_NAMES = {(GROUPS[group], entry): flat for flat, (group, entry) in FLAT.items()}
+_FLAT_NAMES = {place: flat for flat, place in FLAT.items()}
