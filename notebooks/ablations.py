@@ -42,7 +42,14 @@ from companion.book.tables import runs_frame
 from companion.book.verdicts import answers, part_effects, short_answers
 from companion.studies.campaign import NON_PRIVATE, missing
 from companion.studies.committed import committed_records, project_root
-from dpgen_core.config.presets import COLORED, PRIOR_FRAMED, REFINED, ROUNDS_FRAMED, VARIED
+from dpgen_core.config.presets import (
+    COLORED,
+    MOMENTS,
+    PRIOR_FRAMED,
+    REFINED,
+    ROUNDS_FRAMED,
+    VARIED,
+)
 
 pd.set_option("display.max_rows", None)  # a row that is not shown was not reported
 pd.set_option("display.max_colwidth", None)  # nor is a setting that is cut off
@@ -138,7 +145,7 @@ captioned(ablation(records, dataset="celeba", base="efsgd-prior", epsilon=10.0))
 # no amplification by sampling:
 
 # %% mystnb={"code_prompt_show": "Show dp-sgd-critic against the others"} tags=["hide-cell", "output_scroll"]
-owners = ("efsgd", "efsgd/with-appearance", "efsgd/with-frame", "gs-wgan", "dp-gan-dpac")
+owners = ("efsgd", MOMENTS, VARIED, ROUNDS_FRAMED, "gs-wgan", "dp-gan-dpac")
 captioned(compared_table(records, "dp-sgd-critic", *owners, "efsgd-critic"))
 
 # %% [markdown]
@@ -451,6 +458,25 @@ for name in DATASETS:
     if len(table):
         title = f"{DATASET_TITLES[name]}, epsilon {EPSILON:g}, means over the seeds:"
         display(Markdown(title), table)
+
+# %% [markdown]
+# How strongly `moments` should pull, and for how long, was asked of held-out training records, one seed each, and so was the
+# same form on a prior, whose preset has `matched`:
+
+# %% mystnb={"code_prompt_show": "Show the trials of moments"} tags=["hide-cell", "output_scroll"]
+from companion.book.search_tables import moments_table
+
+moments_table(root / "results")
+
+# %% [markdown]
+# And in the records, which are judged on test images, against the preset and against no reconstruction:
+
+# %% tags=["hide-input"]
+captioned(compared_table(records, MOMENTS, "efsgd", "efsgd/no-reconstruction"))
+
+# %% tags=["hide-input"]
+three = ("efsgd/no-reconstruction", "efsgd", MOMENTS)
+gallery(records, dataset="fashion_mnist", epsilon=10.0, methods=three)
 
 # %% [markdown]
 # (uneven-data)=

@@ -12,9 +12,17 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator
 
 from companion.book.figures import COLORS
-from companion.studies.search_space import COLOR_STEPS, NEXT_TO_NO_NOISE, SCAN_STEPS
+from companion.book.tables import DATASET_TITLES
+from companion.studies.search_space import (
+    COLOR_STEPS,
+    MOMENTS_TRIALS,
+    NEXT_TO_NO_NOISE,
+    SCAN_STEPS,
+)
 from companion.studies.settings_search import TUNING_FILE
 from dpgen_core.records.sheets import new_figure
+
+_MOMENTS_COLUMNS = ["method", "epsilon", "overrides", "g2r", "frechet_distance", "recall"]
 
 
 def tuning_table(results: Path) -> pd.DataFrame:
@@ -86,6 +94,28 @@ def scans_table(results: Path) -> pd.DataFrame:
     return _by_step(rows, steps, {"mixture": "`mixture`, for drawings", **names}, "prior")
 
 
+def moments_table(results: Path) -> pd.DataFrame:
+    """The trials of the reconstruction loss in the form `moments`: one seed each, by data set.
+
+    Args:
+        results: the folder that holds `TUNING_FILE`.
+    """
+    table = pd.read_csv(results / TUNING_FILE)
+    rows = {tuple(row[:3]): row[3:] for row in table[_MOMENTS_COLUMNS].to_numpy()}
+    found = []
+    for method, epsilon, overrides in MOMENTS_TRIALS:
+        judged = rows.get((method, epsilon, _key(overrides)))
+        if judged is None:
+            continue
+        changed = dict(overrides)
+        about = {"data set": DATASET_TITLES[changed.pop("dataset")], "method": method}
+        about["settings changed"] = _readable(_key(changed))
+        g2r, distance, recall = judged
+        shown = {"g2r (%)": 100 * g2r, "Frechet distance": distance, "recall (%)": 100 * recall}
+        found.append(about | {name: f"{value:.1f}" for name, value in shown.items()})
+    return pd.DataFrame(found).set_index("data set") if found else pd.DataFrame()
+
+
 def _on(results: Path, dataset: str) -> tuple[pd.DataFrame, pd.Series]:
     """The trials on a data set, and as text what each changed."""
     table = pd.read_csv(results / TUNING_FILE)
@@ -151,6 +181,8 @@ def _trials(results: Path) -> dict[str, pd.DataFrame]:
     table = pd.read_csv(results / TUNING_FILE)
     table = table[table["method"] == "efsgd"]
     changed = table["overrides"].map(json.loads)
+    alike = changed.map(lambda fields: "dataset" not in fields)  # what is asked for is of MNIST
+    table, changed = table[alike], changed[alike]
     framed = changed.map(lambda fields: fields.get("rounds_frame", False)).astype(bool)
     varied = changed.map(lambda fields: fields.get("appearance_noise", False)).astype(bool)
     free = table["epsilon"] > NEXT_TO_NO_NOISE

@@ -66,12 +66,32 @@ SCAN_STEPS: tuple[Mapping[str, Any], ...] = (
     {"prior_shared_covariance": True, "prior_covariance_radius": 5.0},
     {"prior_shared_covariance": True, "prior_covariance_radius": 7.0, "prior_modes": 8},
 )
-MOMENTS_STEPS: tuple[Mapping[str, Any], ...] = (
-    {},
-    {"reconstruction_weight": 0.05},
-    {"reconstruction_weight": 0.5},
-    {"reconstruction_weight": 1.5},
-    {"reconstruction_until": 0.5},
+# The reconstruction loss in the form `moments`: its weight, where it ends, and the form on a prior,
+# beside the preset of that.
+MOMENTS_TRIALS: tuple[Trial, ...] = tuple(
+    (method, 10.0, {"dataset": dataset, **change})
+    for method, changes in (
+        (
+            "efsgd",
+            (
+                {"reconstruction_target": "moments"},
+                {"reconstruction_target": "moments", "reconstruction_weight": 0.05},
+                {"reconstruction_target": "moments", "reconstruction_weight": 0.5},
+                {"reconstruction_target": "moments", "reconstruction_weight": 1.5},
+                {"reconstruction_target": "moments", "reconstruction_until": 0.5},
+            ),
+        ),
+        (
+            "efsgd-prior",
+            (
+                {},
+                {"reconstruction_target": "moments"},
+                {"reconstruction_target": "moments", "reconstruction_weight": 0.1},
+            ),
+        ),
+    )
+    for dataset in ("fashion_mnist", "mnist")
+    for change in changes
 )
 
 TRIALS: tuple[Trial, ...] = (
@@ -144,22 +164,7 @@ TRIALS: tuple[Trial, ...] = (
     ("efsgd-prior", 10.0, _ONE_CRITIC),
     ("efsgd-prior", 10.0, {**_ONE_CRITIC, "prior_frame": True}),
     ("efsgd-prior", 10.0, {**_ONE_CRITIC, "dataset": "fashion_mnist"}),
-    # The reconstruction loss in the form `moments`: its weight, and where it ends.
-    *(
-        ("efsgd", 10.0, {"dataset": dataset, "reconstruction_target": "moments", **change})
-        for dataset in ("fashion_mnist", "mnist")
-        for change in MOMENTS_STEPS
-    ),
-    # And on the prior, against the matched form of its preset.
-    *(
-        ("efsgd-prior", 10.0, {"dataset": dataset, **change})
-        for dataset in ("fashion_mnist", "mnist")
-        for change in (
-            {},
-            {"reconstruction_target": "moments"},
-            {"reconstruction_target": "moments", "reconstruction_weight": 0.1},
-        )
-    ),
+    *MOMENTS_TRIALS,
     # Chest X-rays: the prior for drawings, and the plain one, setting by setting.
     *(
         (method, epsilon, {"dataset": "pneumoniamnist", "seed": s, **step})

@@ -28,7 +28,7 @@ MOMENTS = "efsgd/with-moments"
 COLORED = ("gaussian/with-color", "mixture/with-color", "efsgd-prior/with-color")
 REFINED = "dp-sgd-critic/with-prior"
 SHARED = "gaussian/with-shared-covariance"
-EXTRAS = (*PRIOR_FRAMED, ROUNDS_FRAMED, VARIED, *COLORED, REFINED)
+EXTRAS = (*PRIOR_FRAMED, ROUNDS_FRAMED, VARIED, MOMENTS, *COLORED, REFINED)
 # A prior for photographs: colors vary less than brightness, classes differ in finer detail than in
 # drawings, and longer codes have longer norms. Found on CelebA's held-out training records.
 COLOR: dict[str, Any] = {"prior_modes": 24, "prior_chroma": 0.3, "prior_shared_covariance": True}

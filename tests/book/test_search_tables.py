@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from companion.book import search_tables
-from companion.studies.search_space import COLOR_STEPS, SCAN_STEPS
+from companion.studies.search_space import COLOR_STEPS, MOMENTS_TRIALS, SCAN_STEPS
 from companion.studies.settings_search import TUNING_FILE
 
 ROOT = Path(__file__).parents[2]
@@ -64,6 +64,20 @@ def test_colors_are_compared_step_by_step(tmp_path: Path) -> None:
     assert table.index.tolist() == [10.0, 10.0, 1.0]
     assert table["g2r (%)"].tolist() == ["80.0 ± 0.0", "90.0 ± 0.0", "70.0 ± 0.0"]
     assert table["setting added"].tolist() == ["the preset", "prior_modes=24", "the preset"]
+
+
+def test_trials_of_moments_are_shown_in_order_and_no_others(tmp_path: Path) -> None:
+    chosen = [MOMENTS_TRIALS[6], MOMENTS_TRIALS[1], MOMENTS_TRIALS[-1]]
+    rows = [(m, e, json.dumps(dict(o)), 0.8, 7.0, 0.5) for m, e, o in chosen]
+    rows.append(("efsgd", 10.0, "{}", 0.5, 1.0, 0.2))
+    columns = ["method", "epsilon", "overrides", "g2r", "frechet_distance", "recall"]
+    pd.DataFrame(rows, columns=columns).to_csv(tmp_path / TUNING_FILE, index=False)
+    table = search_tables.moments_table(tmp_path)
+    assert table.index.tolist() == ["Fashion-MNIST", "MNIST", "MNIST"]
+    assert table["settings changed"].tolist()[0].endswith("reconstruction_weight=0.05")
+    assert table["g2r (%)"].tolist() == ["80.0"] * 3
+    pd.DataFrame(rows[-1:], columns=columns).to_csv(tmp_path / TUNING_FILE, index=False)
+    assert search_tables.moments_table(tmp_path).empty
 
 
 def test_priors_for_scans_stand_beside_that_for_drawings(tmp_path: Path) -> None:
