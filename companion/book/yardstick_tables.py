@@ -30,7 +30,10 @@ _QUICK = {
 }
 _LOOKS = {"black (%)": ("zero_share", 100, 0), "fine (%)": ("sharpness", 100, 1)}
 _ORDER = ("seeds", "deep (%)", "lowest to highest", *list(_DEEP)[1:], *_QUICK, *_LOOKS)
-_KINDS = ("mixture", "mixture, dithered", "mixture, former curve", "gaussian")
+_KINDS = (
+    *("mixture", "mixture, dithered", "mixture, former curve"),
+    *("mixture, grained", "gaussian"),
+)
 
 
 def yardstick_table(judged: _Judged, records: Sequence[Record], *, dataset: str) -> pd.DataFrame:
@@ -104,6 +107,8 @@ def _grouped(judged: _Judged, dataset: str) -> dict[tuple[str, str], list[dict[s
 def _kind(one: JudgedSet) -> str:
     if one.dither:
         return f"{one.method}, dithered"
+    if one.grain:
+        return f"{one.method}, grained"
     former = one.method == "mixture" and one.curve == "logistic"
     return f"{one.method}, former curve" if former else one.method
 

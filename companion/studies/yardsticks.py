@@ -1,9 +1,9 @@
-"""The prior's samples by every protocol, with each contrast curve and with dither.
+"""The prior's samples by every protocol, with each contrast curve, with dither and with grain.
 
 ``python -m companion.studies.yardsticks [--list]`` samples each set of `SETS` anew from its release,
 judges it, and adds the answer to ``results/yardsticks.json``; what is there already is left alone,
 so that it may be stopped at any moment. The release of a set is that of the record of the same
-method, budget and seed: curve and dither change nothing before the sampling.
+method, budget and seed: curve, dither and grain change nothing before the sampling.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from companion.studies.resumable import add_answer, load_answers, make_missing
 from companion.studies.train_alone import sample_alone
 from dpgen_core.config.make import make_config
 from dpgen_core.config.schema import ExperimentConfig
-from dpgen_core.data.dither import DITHER
+from dpgen_core.data.dither import DITHER, GRAIN
 from dpgen_core.data.sets import ImageData, load
 from dpgen_core.evaluation.judging import judge_set, protocol_of
 from dpgen_core.models.generators import Curve
@@ -41,10 +41,12 @@ class JudgedSet:
     seed: int = 0  #: of the release and of the judges
     curve: Curve = "full-range"
     dither: float = 0.0
+    grain: float = 0.0
 
     def name(self) -> str:
-        """Its entry in the file."""
-        return ", ".join(f"{name} {value}" for name, value in asdict(self).items())
+        """Its entry in the file; most were made before there was grain, and do not name it."""
+        shown = {n: v for n, v in asdict(self).items() if n != "grain" or v}
+        return ", ".join(f"{name} {value}" for name, value in shown.items())
 
     def config(self, num_records: int) -> ExperimentConfig:
         """Of the run that would release the same and sample this set."""
@@ -53,6 +55,7 @@ class JudgedSet:
             num_records=num_records,
             prior_curve=self.curve,
             dither=self.dither,
+            grain=self.grain,
         )
 
     def record_name(self, answer: Mapping[str, Any]) -> str:
@@ -79,6 +82,7 @@ def _sets() -> Iterator[JudgedSet]:
                 at: dict[str, Any] = {"dataset": dataset, "epsilon": epsilon, "seed": seed}
                 yield JudgedSet(method="mixture", **at)
                 yield JudgedSet(method="mixture", dither=DITHER, **at)
+                yield JudgedSet(method="mixture", grain=GRAIN, **at)
                 yield JudgedSet(method="mixture", curve="logistic", **at)
                 yield JudgedSet(method="gaussian", curve="logistic", **at)  # which changes nothing
     for dataset in ("fashion_mnist", "mnist"):

@@ -18,7 +18,7 @@ from dpgen_core.accounting.rdp import LARGEST_GROUP, RELATIONS, Relation
 from dpgen_core.checks import check_choice, check_int, check_real, require
 from dpgen_core.config.budget import LEARNERS
 from dpgen_core.config.presets import COVARIANCE_RADIUS, DEFAULT_DELTA, MEAN_RADIUS
-from dpgen_core.data.dither import DITHER
+from dpgen_core.data.dither import DITHER, GRAIN
 from dpgen_core.evaluation.metrics import EvaluationSettings
 from dpgen_core.mechanism.clipping import CLIP_MODES, ClipMode
 from dpgen_core.models.critics import CRITICS, CriticName
@@ -167,6 +167,7 @@ class GeneratorConfig:
     momentum: float = 0.5  #: beta1 of Adam
     ema_decay: float = 0.95  #: of the moving average that is sampled from
     dither: float = 0.0  #: std of pixel noise on finished samples, see `data.dither`; 0: none
+    grain: float = 0.0  #: largest std of grain on finished samples, see `data.dither`; 0: none
 
     def __post_init__(self) -> None:
         check_int("latent_dim", self.latent_dim, low=1, fix="latent_dim=32")
@@ -178,6 +179,7 @@ class GeneratorConfig:
             check_real(flat, value, low=0, high=1, high_open=True, fix=f"{flat}=0.5")
         check_choice("noise_form", self.noise_form, NOISE_FORMS)
         check_real("dither", self.dither, low=0, high=1, fix=f"dither={DITHER}")
+        check_real("grain", self.grain, low=0, high=1, fix=f"grain={GRAIN}")
         switches = ("noise_injection", "framed", "appearance_noise", "label_in_refiner")
         _check_switches(self, *switches)
 

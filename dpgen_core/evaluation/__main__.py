@@ -20,13 +20,16 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--dataset", default=None, help="to compare with; default: the record's")
     parser.add_argument("--seeds", type=int, nargs="+", default=list(SEEDS), help="of the judges")
     parser.add_argument("--dither", type=float, default=0.0, help="std of pixel noise to add first")
+    parser.add_argument(
+        "--grain", type=float, default=0.0, help="largest std of grain to add first"
+    )
     parser.add_argument("--root", type=Path, default=None, help="data folder")
     parser.add_argument("--out", type=Path, default=None, help="default: beside the set")
 
 
 def run(options: argparse.Namespace) -> Path:
     """Judge and write; the path of the answer."""
-    names = ("path", "protocol", "dataset", "seeds", "dither", "root", "out")
+    names = ("path", "protocol", "dataset", "seeds", "dither", "grain", "root", "out")
     return judge_stored(**{name: getattr(options, name) for name in names})
 
 

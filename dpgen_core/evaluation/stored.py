@@ -17,7 +17,7 @@ import numpy as np
 import torch
 
 from dpgen_core.checks import check_choice, require
-from dpgen_core.data.dither import dithered
+from dpgen_core.data.dither import dithered, grained
 from dpgen_core.data.sets import DATASETS, ImageData, load
 from dpgen_core.evaluation.judging import SEEDS, judge_set
 from dpgen_core.evaluation.protocols import PROTOCOLS
@@ -33,6 +33,7 @@ def judge_stored(
     dataset: str | None = None,
     seeds: Sequence[int] = SEEDS,
     dither: float = 0.0,
+    grain: float = 0.0,
     root: Path | str | None = None,
     out: Path | str | None = None,
     device: str = "auto",
@@ -48,6 +49,7 @@ def judge_stored(
             run held out went with the run's key.
         seeds: of the judges.
         dither: standard deviation of pixel noise to add first; the answer names it.
+        grain: the largest standard deviation of grain to add first; the answer names it.
         root: data folder, see `data.sets.data_root`.
         out: where the answer goes; None takes the place named above.
         device: ``auto`` takes CUDA where there is one.
@@ -71,6 +73,8 @@ def judge_stored(
     made = read_set(archive, train)
     if dither:
         made = dithered(made, std=dither)
+    if grain:
+        made = grained(made, largest=grain)
     found = judge_set(
         *(made, train, test),
         protocol=protocol,
@@ -78,7 +82,7 @@ def judge_stored(
         device=device,
         cache_dir=None if cache_dir is None else Path(cache_dir),
     )
-    found = {"dataset": name, "dither": dither} | found
+    found = {"dataset": name, "dither": dither, "grain": grain} | found
     target = _answer_path(source, protocol) if out is None else Path(out)
     write_whole(target, json.dumps(found, indent=2) + "\n")
     return target

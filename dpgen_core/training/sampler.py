@@ -23,7 +23,7 @@ from dpgen_core.checks import InvalidArgument, check_int, require
 from dpgen_core.codes.basis import FrequencyBasis
 from dpgen_core.codes.frames import FramedBasis
 from dpgen_core.config.schema import ExperimentConfig
-from dpgen_core.data.dither import add_dither
+from dpgen_core.data.dither import add_dither, add_grain
 from dpgen_core.data.sets import ImageData
 from dpgen_core.models.generators import (
     ConvGenerator,
@@ -132,6 +132,8 @@ class Generator:
             images = images.clamp(0, 1).cpu()
             if self.config.generator.dither:
                 images = add_dither(images, self.config.generator.dither, stream(*where, "dither"))
+            if self.config.generator.grain:
+                images = add_grain(images, self.config.generator.grain, stream(*where, "grain"))
             yield rows, images
 
     def save(self, path: Path) -> None:

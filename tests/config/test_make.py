@@ -243,9 +243,12 @@ def test_names_tell_settings_apart() -> None:
 def test_a_record_without_a_curve_was_made_with_the_former_one() -> None:
     now = make_config(dataset="glyphs", method="mixture")
     assert now.prior.curve == "full-range"
-    written = {n: v for n, v in now.to_dict().items() if n not in ("prior_curve", "dither")}
+    written = {
+        n: v for n, v in now.to_dict().items() if n not in ("prior_curve", "dither", "grain")
+    }
     then = ExperimentConfig.from_dict(written)
-    assert then.prior.curve == "logistic" and then.generator.dither == 0
+    assert then.prior.curve == "logistic"
+    assert then.generator.dither == then.generator.grain == 0
     assert then.record_name() != now.record_name()
     # what is not made with the curve keeps its name
     plain = make_config(dataset="glyphs", method="gaussian")
@@ -254,6 +257,8 @@ def test_a_record_without_a_curve_was_made_with_the_former_one() -> None:
         make_config(dataset="glyphs", method="mixture", prior_curve="steep")
     with pytest.raises(InvalidArgument, match="dither"):
         make_config(dataset="glyphs", dither=1.5)
+    with pytest.raises(InvalidArgument, match="grain"):
+        make_config(dataset="glyphs", grain=-0.5)
 
 
 def test_title_and_description_change_nothing_but_the_statement() -> None:

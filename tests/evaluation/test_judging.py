@@ -14,7 +14,7 @@ from made_bars import bars
 from dpgen_core.checks import InvalidArgument
 from dpgen_core.config.presets import PROFILES
 from dpgen_core.data import dither
-from dpgen_core.data.dither import add_dither, dithered
+from dpgen_core.data.dither import GRAIN, add_dither, add_grain, dithered, grained
 from dpgen_core.data.sets import ImageData, load
 from dpgen_core.evaluation import deep_judge, judging, stored
 from dpgen_core.evaluation.__main__ import main
@@ -152,6 +152,25 @@ def test_dither_adds_noise_of_its_size_inside_the_range() -> None:
         dithered(data, std=-0.1)
 
 
+def test_grain_spares_black_and_is_of_another_strength_for_each_image() -> None:
+    images = torch.cat([torch.zeros(400, 1, 8, 8), torch.full((400, 1, 8, 8), 0.5)], dim=3)
+    made = add_grain(images, 0.2, stream(0, "grain"))
+    assert not made[..., :8].any() and 0 <= made.min() <= made.max() <= 1
+    levels = (made - images)[..., 8:].flatten(1).std(1)
+    assert levels.min() < 0.02 and 0.17 < levels.max() < 0.26
+    assert float(levels.mean()) == pytest.approx(0.1, abs=0.01)
+    faint = add_grain(torch.full((400, 1, 8, 8), 0.02), 0.2, stream(0, "grain"))
+    assert (faint - 0.02).std() < 0.2 * levels.mean()
+
+    data = load("glyphs", "test", num_records=50)
+    assert torch.equal(
+        grained(data, seed=3).images, add_grain(data.images, GRAIN, stream(3, "grain"))
+    )
+    assert torch.equal(grained(data, largest=0.0).images, data.images)
+    with pytest.raises(InvalidArgument, match=f"grain.*{GRAIN}"):
+        grained(data, largest=1.5)
+
+
 @pytest.fixture
 def on_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with a set of glyphs and its configuration; `deep` made small."""
@@ -187,6 +206,9 @@ def test_the_answer_of_a_record_lies_with_its_metrics(
     assert main([str(on_disk), "--seeds", "0", "--dither", "0.08"]) == 0
     noisy = json.loads((hidden / "judged-deep.json").read_text())
     assert noisy["dither"] == 0.08 and noisy["looks"] != found["looks"]
+    assert main([str(on_disk), "--seeds", "0", "--grain", "0.5"]) == 0
+    grainy = json.loads((hidden / "judged-deep.json").read_text())
+    assert grainy["grain"] == 0.5 and grainy["looks"] not in (found["looks"], noisy["looks"])
     assert not target.exists()
 
 
@@ -205,6 +227,7 @@ def test_nothing_is_written_into_what_is_handed_over(on_disk: Path) -> None:
         (["--protocol", "slow"], "protocol"),
         (["--dataset", "folder_gray"], "dataset"),
         (["--dither", "2"], "dither"),
+        (["--grain", "-1"], "grain"),
         (["--seeds", "-1"], "seeds"),
     ],
 )

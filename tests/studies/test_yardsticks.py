@@ -58,5 +58,8 @@ def test_it_goes_on_where_it_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 def test_every_set_has_its_control() -> None:
     for one in SETS:
-        if one.method == "mixture" and not one.dither and one.curve == "full-range":
-            assert {replace(one, dither=0.08), replace(one, curve="logistic")} <= set(SETS)
+        if one == JudgedSet(one.dataset, "mixture", one.epsilon, one.seed):
+            controls = {"dither": 0.08}, {"grain": 0.5}, {"curve": "logistic"}
+            assert {replace(one, **change) for change in controls} <= set(SETS)
+    assert "grain" not in JudgedSet("mnist", "mixture").name()
+    assert JudgedSet("mnist", "mixture", grain=0.5).name().endswith(", grain 0.5")

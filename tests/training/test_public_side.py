@@ -8,7 +8,7 @@ import torch
 from dpgen_core.config.budget import planned_events
 from dpgen_core.config.make import make_config
 from dpgen_core.config.schema import ExperimentConfig
-from dpgen_core.data.dither import add_dither
+from dpgen_core.data.dither import add_dither, add_grain
 from dpgen_core.data.sets import ImageData
 from dpgen_core.prior.gaussian import FrequencyPrior
 from dpgen_core.streams import recorded_streams, stream
@@ -49,8 +49,20 @@ def test_dither_is_added_to_the_finished_samples(prior: FrequencyPrior) -> None:
     assert (other - plain).std() > 2 * (noisy - plain).std()
 
 
-def test_dither_costs_nothing_and_touches_nothing_hidden(prior: FrequencyPrior) -> None:
-    noisy, plain = config_of("mixture", dither=0.08), config_of("mixture")
+def test_grain_is_added_to_the_finished_samples(prior: FrequencyPrior) -> None:
+    plain, grainy = (
+        PublicSide(config_of("mixture", grain=most), device=CPU, prior=prior).sample(LABELS)
+        for most in (0.0, 0.5)
+    )
+    assert torch.equal(grainy, add_grain(plain, 0.5, stream(0, "samples", 0, "grain")))
+    assert not torch.equal(grainy, plain)
+
+
+@pytest.mark.parametrize("added", [{"dither": 0.08}, {"grain": 0.5}])
+def test_noise_costs_nothing_and_touches_nothing_hidden(
+    prior: FrequencyPrior, added: dict[str, float]
+) -> None:
+    noisy, plain = config_of("mixture", **added), config_of("mixture")
     assert planned_events(noisy) == planned_events(plain)
     with recorded_streams() as opened:
         PublicSide(noisy, device=CPU, prior=prior).sample(LABELS)

@@ -1,0 +1,151 @@
+"""Which noise on finished samples lets a deep judge learn the classes, and not the artifacts?
+
+``python -m companion.studies.sample_noise [--list]`` releases each data set's usual mixture from five
+sixths of the training records, puts a form of noise on its samples, trains the network of the protocol
+``deep`` on them, and tests it on the other sixth; no test image is used. It adds the answer to
+``results/sample_noise.json``; what is there already is left alone, so that it may be stopped at any
+moment. Noise on samples is post-processing and costs no privacy.
+"""
+
+from __future__ import annotations
+
+import itertools
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from companion.studies.resumable import add_answer, load_answers, make_missing
+from companion.studies.settings_search import split
+from companion.studies.train_alone import sample_alone
+from dpgen_core.config.make import make_config
+from dpgen_core.data.dither import DITHER, GRAIN, add_dither, add_grain
+from dpgen_core.data.sets import ImageData
+from dpgen_core.evaluation.deep_judge import train_judge
+from dpgen_core.evaluation.protocols import PROTOCOLS, DeepProtocol
+from dpgen_core.records.provenance import provenance
+from dpgen_core.streams import stream
+
+SAMPLE_NOISE_FILE = "sample_noise.json"
+NONE = "none"
+# What is recommended for images of this kind.
+METHODS = {"fashion_mnist": "mixture", "mnist": "mixture/with-frame"}
+EPSILONS, SEEDS = (10.0, 1.0), range(3)
+
+
+def _varied(images: Tensor, most: float, generator: torch.Generator) -> Tensor:
+    """Dither of another strength for each image, uniform up to `most`."""
+    level = torch.rand(len(images), 1, 1, 1, generator=generator)
+    return (images + most * level * torch.randn(images.shape, generator=generator)).clamp(0, 1)
+
+
+def _on_marks(images: Tensor, std: float, generator: torch.Generator) -> Tensor:
+    """Dither that spares black, of one strength for all images."""
+    noise = torch.randn(images.shape, generator=generator)
+    return (images + std * (images / 0.2).clamp(0, 1) * noise).clamp(0, 1)
+
+
+def _moved(images: Tensor, most: float, generator: torch.Generator) -> Tensor:
+    """No noise: each image turned, slanted, scaled and shifted by up to `most` of its size."""
+    change = most * (2 * torch.rand(len(images), 2, 3, generator=generator) - 1)
+    places = torch.eye(2, 3) + change  # (n, 2, 3)
+    grid = F.affine_grid(places, list(images.shape), align_corners=False)
+    return F.grid_sample(images, grid, align_corners=False)
+
+
+# Images (n, c, h, w) in [0, 1] and a generator -> images.
+FORMS: Mapping[str, Callable[[Tensor, torch.Generator], Tensor]] = {
+    NONE: lambda images, _: images,
+    "dither": lambda images, generator: add_dither(images, DITHER, generator),
+    "dither, twice": lambda images, generator: add_dither(images, 2 * DITHER, generator),
+    "dither, varied": lambda images, generator: _varied(images, 0.4, generator),
+    "on marks": lambda images, generator: _on_marks(images, 0.25, generator),
+    "grain": lambda images, generator: add_grain(images, GRAIN, generator),
+    "grain, stronger": lambda images, generator: add_grain(images, 0.8, generator),
+    "moved": lambda images, generator: _moved(images, 0.08, generator),
+}
+
+
+@dataclass(frozen=True)
+class Point:
+    """One set, judged."""
+
+    form: str  #: of `FORMS`
+    dataset: str  #: of `METHODS`
+    epsilon: float
+    seed: int = 0  #: of the release, of the noise and of the judge
+
+    def name(self) -> str:
+        """Its entry in the file."""
+        return ", ".join(f"{name} {value}" for name, value in asdict(self).items())
+
+
+def points() -> Iterator[Point]:
+    """All of them, seed by seed."""
+    for seed, epsilon, dataset in itertools.product(SEEDS, EPSILONS, METHODS):
+        for form in FORMS:
+            yield Point(form, dataset, epsilon, seed)
+
+
+def load_sample_noise(results: Path) -> dict[str, Any]:
+    """What was measured so far: ``points``, by name, and ``made_with``."""
+    return load_answers(results / SAMPLE_NOISE_FILE)
+
+
+def missing(results: Path) -> list[Point]:
+    """The points that the file has no answer for, in order."""
+    found = load_sample_noise(results).get("points", {})
+    return [point for point in points() if point.name() not in found]
+
+
+def measure(point: Point, records: ImageData, held_out: ImageData) -> dict[str, Any]:
+    """What a network that learned from the samples knows of `held_out`, epoch by epoch."""
+    protocol = PROTOCOLS["deep"]
+    assert isinstance(protocol, DeepProtocol)
+    config = make_config(
+        dataset=point.dataset,
+        method=METHODS[point.dataset],
+        epsilon=point.epsilon,
+        seed=point.seed,
+        num_records=len(records.labels),
+    )
+    made, _ = sample_alone(config, records, count=protocol.synthetic_records)
+    noisy = FORMS[point.form](made.images, stream(point.seed, "sample noise"))
+    started = time.process_time()
+    judge = partial(train_judge, network=protocol.networks[0], seed=point.seed, device="cpu")
+    judged = judge(replace(made, images=noisy), held_out, protocol)
+    seconds = {"judging_seconds": round(time.process_time() - started, 1)}
+    return asdict(point) | judged.figures() | {"fall": judged.fall} | seconds
+
+
+def run_all(left: Sequence[Point], results: Path) -> None:
+    """Measure these points; the file is whole after each."""
+    parts: dict[str, tuple[ImageData, ImageData]] = {}
+    for point in left:
+        if point.dataset not in parts:
+            parts[point.dataset] = split(point.dataset)
+        answer = measure(point, *parts[point.dataset])
+        path, made_with = results / SAMPLE_NOISE_FILE, provenance(torch.device("cpu"))
+        add_answer(path, "points", point.name(), answer, made_with=made_with)
+        print(f"{point.name()}: {answer['accuracy']:.4f}", flush=True)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Command line."""
+    return make_missing(
+        *("sample_noise", (__doc__ or "").split("\n")[0], arguments),
+        missing=missing,
+        run_all=run_all,
+        named=Point.name,
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())
