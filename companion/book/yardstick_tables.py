@@ -33,6 +33,7 @@ _ORDER = ("seeds", "deep (%)", "lowest to highest", *list(_DEEP)[1:], *_QUICK, *
 _KINDS = (
     *("mixture", "mixture, dithered", "mixture, former curve"),
     *("mixture, grained", "gaussian"),
+    *("mixture/with-frame", "mixture/with-frame, dithered", "mixture/with-frame, grained"),
 )
 
 

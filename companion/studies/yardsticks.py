@@ -64,7 +64,7 @@ class JudgedSet:
 
     def protocols(self) -> tuple[str, ...]:
         """By which it is judged here: of other sets the records hold what ``quick`` says."""
-        recorded = self.method != "mixture" or self.curve == "logistic"
+        recorded = not self.method.startswith("mixture") or self.curve == "logistic"
         return ("deep",) if recorded else ("deep", "quick")
 
     def sample(self, records: ImageData, count: int) -> ImageData:
@@ -87,6 +87,13 @@ def _sets() -> Iterator[JudgedSet]:
                 yield JudgedSet(method="gaussian", curve="logistic", **at)  # which changes nothing
     for dataset in ("fashion_mnist", "mnist"):
         yield JudgedSet(dataset, REAL)
+    for seed in (0, 1, 2):
+        for epsilon in (10.0, 1.0):
+            framed: dict[str, Any] = {"dataset": "mnist", "epsilon": epsilon, "seed": seed}
+            framed["method"] = "mixture/with-frame"
+            yield JudgedSet(**framed)
+            yield JudgedSet(dither=DITHER, **framed)
+            yield JudgedSet(grain=GRAIN, **framed)
 
 
 SETS: tuple[JudgedSet, ...] = tuple(_sets())
