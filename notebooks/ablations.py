@@ -432,7 +432,8 @@ print(len(missing(root / "results")))
 # ### Other forms of the same parts
 #
 # What a part buys may hang on its form. `python -m companion.studies.part_forms` trains `efsgd` with each part in others,
-# against the same runs without the part:
+# against the same runs without the part. Every form is screened by one run on Fashion-MNIST; what is ahead there in Frechet
+# distance and in recall is tested, on three data sets at five seeds. The other two parts are screened beside `moments`.
 #
 # - *reconstruction*: `matched` is the preset, {ref}`the record that is nearest in standardized deviations
 #   <matched-target>`; `assigned` lets no two images have the same record; `local mean` pulls to the mean of the records

@@ -95,10 +95,10 @@ def forms_report(found: Mapping[str, Any]) -> str:
     Args:
         found: from `load_part_forms`.
     """
-    made, planned = len(found.get("points", {})), len(list(points()))
+    there = [point.name() in found.get("points", {}) for point in points()]
     families = (form_effects(found, part) for part in FORMS)
     said = [forms_text(family) for family in families if family]
-    return "\n\n".join([f"Of its {planned} runs {made} are committed.", *said])
+    return "\n\n".join([f"Of its {len(there)} runs {sum(there)} are committed.", *said])
 
 
 def words_by_form(family: Sequence[Effect]) -> dict[str, set[str]]:
