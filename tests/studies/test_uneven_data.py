@@ -69,7 +69,7 @@ def test_every_case_is_trained_and_judged(case: str, monkeypatch: pytest.MonkeyP
 
     monkeypatch.setattr(uneven_data, "load", few)
     answer = uneven_data.measure(Point(case, METHODS[1], "glyphs", seed=1), **small)
-    assert answer["watched"] == 1 and answer["training_seconds"] > 0
+    assert answer["watched"] == 1 and answer["training_seconds"] >= 0
     assert all(0 <= answer[name] <= 1 for name in ("g2r_cnn", "g2r_watched", "recall_watched"))
     json.dumps(answer, allow_nan=False)
 
