@@ -239,8 +239,10 @@ sample_noise_table(noise)
 # - *on marks* spares black, on which real images have no noise; *grain* does so too, and its strength differs by image.
 # - *moved* has no noise: each image is turned, slanted, scaled and shifted a little. Variety of that kind is not what is missing.
 #
-# Grain is for whoever trains a network on the samples, not for the eye, and the Frechet distance counts it as a fault. So it is
-# off unless asked for: `make_config(..., grain=0.5)`. On real, public images, dither and grain look so:
+# Samples of the prior have next to nothing above its modes, where real images have a good part of their energy (*fine* in the
+# tables above), and grain puts about as much there. It is for whoever trains a network on the samples, not for the eye, and on
+# clothes the distances count it as a fault, though a smaller one than dither. So it is off unless asked for:
+# `make_config(..., grain=0.5)`. On real, public images, dither and grain look so:
 
 # %% mystnb={"figure": {"caption": "Glyphs as they are, with dither, and with grain.", "name": "fig-grain"}, "image": {"alt": "Three rows of digits on black: clean, with even gray speckle everywhere, and with speckle of different strength on the strokes alone"}} tags=["hide-input"]
 import matplotlib.pyplot as plt

@@ -40,14 +40,12 @@ def sample_noise_text(found: Mapping[str, Any]) -> str:
     if table.empty:
         return "Not measured yet: `python -m companion.studies.sample_noise` does."
     shown = (NONE, "dither", "grain")
-    for where in dict.fromkeys(
-        zip(*(table.index.get_level_values(n) for n in (0, 1)), strict=True)
-    ):
-        here = table.loc[where]
+    for where, rows in table.groupby(level=["data set", "epsilon"], sort=False):
+        here = rows.droplevel(["data set", "epsilon"])
         if set(shown) <= set(here.index):
             figures = " / ".join(f"{here.loc[name, 'deep (%)']:.1f}" for name in shown)
             seeds = min(here.loc[name, "seeds"] for name in shown)
-            said.append(f"{where[0]} at epsilon {where[1]} {figures} % (n = {seeds})")
+            said.append(f"{' at epsilon '.join(where)} {figures} % (n = {seeds})")
     return f"Without noise, with dither, and with grain: {'; '.join(said)}."
 
 
