@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,36 +18,44 @@ def sample_noise_table(found: Mapping[str, Any]) -> pd.DataFrame:
     Args:
         found: from `load_sample_noise`.
     """
-    frame = pd.DataFrame(list(found.get("points", {}).values()))
-    if frame.empty:
-        return frame
-    rows: list[dict[str, Any]] = []
-    for dataset in METHODS:
-        for epsilon in EPSILONS:
-            at = frame[(frame["dataset"] == dataset) & (frame["epsilon"] == epsilon)]
-            here = [_row(at[at["form"] == form], form) for form in FORMS if form in set(at["form"])]
-            for row in sorted(here, key=lambda row: -row["deep (%)"]):
-                rows.append({"data set": DATASET_TITLES[dataset], "epsilon": f"{epsilon:g}"} | row)
-    return pd.DataFrame(rows).set_index(["data set", "epsilon", "noise"])
+    rows = [
+        {"data set": dataset, "epsilon": epsilon} | row
+        for (dataset, epsilon), here in _judged(found).items()
+        for row in sorted(here, key=lambda row: -row["deep (%)"])
+    ]
+    names = ["data set", "epsilon", "noise"]
+    return pd.DataFrame(rows).set_index(names) if rows else pd.DataFrame()
 
 
 def sample_noise_text(found: Mapping[str, Any]) -> str:
-    """A sentence for each data set and budget: without noise, with dither, and with grain.
+    """A sentence: without noise, with dither, and with grain, by data set and budget.
 
     Args:
         found: from `load_sample_noise`.
     """
-    table, said = sample_noise_table(found), []
-    if table.empty:
+    said = []
+    for (dataset, epsilon), here in _judged(found).items():
+        by_form = {row["noise"]: row for row in here}
+        shown = [by_form[form] for form in (NONE, "dither", "grain") if form in by_form]
+        if len(shown) == 3:
+            figures = " / ".join(f"{row['deep (%)']:.1f}" for row in shown)
+            seeds = min(row["seeds"] for row in shown)
+            said.append(f"{dataset} at epsilon {epsilon} {figures} % (n = {seeds})")
+    if not said:
         return "Not measured yet: `python -m companion.studies.sample_noise` does."
-    shown = (NONE, "dither", "grain")
-    for where, rows in table.groupby(level=["data set", "epsilon"], sort=False):
-        here = rows.droplevel(["data set", "epsilon"])
-        if set(shown) <= set(here.index):
-            figures = " / ".join(f"{here.loc[name, 'deep (%)']:.1f}" for name in shown)
-            seeds = min(here.loc[name, "seeds"] for name in shown)
-            said.append(f"{' at epsilon '.join(where)} {figures} % (n = {seeds})")
     return f"Without noise, with dither, and with grain: {'; '.join(said)}."
+
+
+def _judged(found: Mapping[str, Any]) -> dict[tuple[str, str], list[dict[str, Any]]]:
+    """A row for each form by data set and budget, in the order of the study."""
+    frame = pd.DataFrame(list(found.get("points", {}).values()))
+    groups = {}
+    for dataset, epsilon in itertools.product(METHODS, EPSILONS) if len(frame) else ():
+        at = frame[(frame["dataset"] == dataset) & (frame["epsilon"] == epsilon)]
+        by_form = {form: at[at["form"] == form] for form in FORMS}
+        rows = [_row(seeds, form) for form, seeds in by_form.items() if len(seeds)]
+        groups[DATASET_TITLES[dataset], f"{epsilon:g}"] = rows
+    return groups
 
 
 def _row(seeds: pd.DataFrame, form: str) -> dict[str, Any]:
