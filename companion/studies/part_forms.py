@@ -23,7 +23,7 @@ from typing import Any
 import pandas as pd
 import torch
 
-from companion.studies.resumable import add_answer, load_answers, make_missing
+from companion.studies.resumable import Named, add_answer, load_answers, make_missing, unanswered
 from companion.studies.train_alone import sample_alone
 from dpgen_core.config.make import make_config
 from dpgen_core.data.sets import load
@@ -70,17 +70,13 @@ METRICS = ("g2r_cnn", "g2r_mlp", "real_cnn", "frechet_distance", "precision", "r
 
 
 @dataclass(frozen=True)
-class Point:
+class Point(Named):
     """One run."""
 
     part: str  #: of `FORMS`
     form: str  #: of that part
     dataset: str
     seed: int = 0
-
-    def name(self) -> str:
-        """Its entry in the file."""
-        return ", ".join(f"{name} {value}" for name, value in asdict(self).items())
 
     def settings(self) -> dict[str, Any]:
         """Of the run, as in `make_config`."""
@@ -105,8 +101,7 @@ def load_part_forms(results: Path) -> dict[str, Any]:
 
 def missing(results: Path) -> list[Point]:
     """The points that the file has no answer for, in order."""
-    found = load_part_forms(results).get("points", {})
-    return [point for point in points() if point.name() not in found]
+    return unanswered(results / PART_FORMS_FILE, "points", points())
 
 
 def measure(point: Point, **settings: Any) -> dict[str, Any]:

@@ -23,7 +23,7 @@ import pandas as pd
 import torch
 from scipy.optimize import curve_fit
 
-from companion.studies.resumable import add_answer, load_answers, make_missing
+from companion.studies.resumable import Named, add_answer, load_answers, make_missing, unanswered
 from companion.studies.train_alone import sample_alone
 from dpgen_core.checks import require
 from dpgen_core.config.make import make_config
@@ -45,17 +45,13 @@ SYNTHETIC, EPOCHS = 10_000, 8  # images that the CNN learns from, and its passes
 
 
 @dataclass(frozen=True)
-class Point:
+class Point(Named):
     """One release to learn from; `epsilon` None is the records themselves."""
 
     dataset: str
     num_records: int
     epsilon: float | None
     seed: int = 0
-
-    def name(self) -> str:
-        """Its entry in the file."""
-        return ", ".join(f"{name} {value}" for name, value in asdict(self).items())
 
 
 class Rule(NamedTuple):
@@ -90,8 +86,7 @@ def load_record_counts(results: Path) -> dict[str, Any]:
 
 def missing(results: Path) -> list[Point]:
     """The points that the file has no answer for, in order."""
-    found = load_record_counts(results).get("points", {})
-    return [point for point in dict.fromkeys(points()) if point.name() not in found]
+    return unanswered(results / RECORD_COUNTS_FILE, "points", points())
 
 
 def measure(point: Point, test: ImageData) -> dict[str, Any]:

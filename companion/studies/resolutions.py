@@ -28,7 +28,7 @@ import pandas as pd
 import torch
 
 from companion.studies.benchmarks.ensembles import peak_gigabytes
-from companion.studies.resumable import add_answer, load_answers, make_missing
+from companion.studies.resumable import Named, add_answer, load_answers, make_missing, unanswered
 from companion.studies.train_alone import train_alone
 from dpgen_core.config.make import make_config
 from dpgen_core.config.presets import USUAL_SIDES
@@ -63,7 +63,7 @@ METRICS = (
 
 
 @dataclass(frozen=True)
-class Point:
+class Point(Named):
     """One release at one size."""
 
     dataset: str
@@ -72,10 +72,6 @@ class Point:
     epsilon: float
     repair: str = PLAIN  #: one of `REPAIRS`
     seed: int = 0
-
-    def name(self) -> str:
-        """Its entry in the file."""
-        return ", ".join(f"{name} {value}" for name, value in asdict(self).items())
 
     def config(self, num_records: int) -> ExperimentConfig:
         """Of the run that would release the same."""
@@ -126,8 +122,7 @@ def load_resolutions(results: Path) -> dict[str, Any]:
 
 def missing(results: Path) -> list[Point]:
     """The points that the file has no answer for, in order."""
-    found = load_resolutions(results).get("points", {})
-    return [point for point in dict.fromkeys(points()) if point.name() not in found]
+    return unanswered(results / RESOLUTIONS_FILE, "points", points())
 
 
 def pictures(dataset: str, split: str, side: int, count: int) -> ImageData:

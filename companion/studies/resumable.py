@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from companion.studies.committed import project_root
 from dpgen_core.files import write_whole
@@ -14,9 +15,40 @@ from dpgen_core.files import write_whole
 Item = TypeVar("Item")
 
 
+@dataclass(frozen=True)
+class Named:
+    """What a study measures, named by its fields; a base for its dataclass."""
+
+    def name(self) -> str:
+        """Its entry in the file."""
+        return ", ".join(f"{name} {value}" for name, value in asdict(self).items())
+
+
+class HasName(Protocol):
+    """Whatever has an entry in a file."""
+
+    def name(self) -> str:
+        """Its entry in the file."""
+
+
+Kept = TypeVar("Kept", bound=HasName)
+
+
 def load_answers(path: Path) -> dict[str, Any]:
     """What the file holds so far; empty where there is none."""
     return json.loads(path.read_text()) if path.exists() else {}
+
+
+def unanswered(path: Path, kind: str, items: Iterable[Kept]) -> list[Kept]:
+    """The items that the file has no answer for, in order, each once.
+
+    Args:
+        path: the study's file; there may be none yet.
+        kind: heading of the answers.
+        items: all that the study asks for.
+    """
+    found = load_answers(path).get(kind, {})
+    return [item for item in dict.fromkeys(items) if item.name() not in found]
 
 
 def add_answer(path: Path, kind: str, name: str, answer: Any, **about: Any) -> None:

@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from companion.studies.resumable import add_answer, load_answers, make_missing
+from companion.studies.resumable import Named, add_answer, load_answers, make_missing, unanswered
 from companion.studies.settings_search import split
 from companion.studies.train_alone import sample_alone
 from dpgen_core.config.make import make_config
@@ -74,17 +74,13 @@ FORMS: Mapping[str, Callable[[Tensor, torch.Generator], Tensor]] = {
 
 
 @dataclass(frozen=True)
-class Point:
+class Point(Named):
     """One set, judged."""
 
     form: str  #: of `FORMS`
     dataset: str  #: of `METHODS`
     epsilon: float
     seed: int = 0  #: of the release, of the noise and of the judge
-
-    def name(self) -> str:
-        """Its entry in the file."""
-        return ", ".join(f"{name} {value}" for name, value in asdict(self).items())
 
 
 def points() -> Iterator[Point]:
@@ -101,8 +97,7 @@ def load_sample_noise(results: Path) -> dict[str, Any]:
 
 def missing(results: Path) -> list[Point]:
     """The points that the file has no answer for, in order."""
-    found = load_sample_noise(results).get("points", {})
-    return [point for point in points() if point.name() not in found]
+    return unanswered(results / SAMPLE_NOISE_FILE, "points", points())
 
 
 def measure(point: Point, records: ImageData, held_out: ImageData) -> dict[str, Any]:

@@ -24,7 +24,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from companion.studies.resumable import add_answer, load_answers, make_missing
+from companion.studies.resumable import Named, add_answer, load_answers, make_missing, unanswered
 from companion.studies.train_alone import sample_alone
 from dpgen_core.config.make import make_config
 from dpgen_core.data.sets import ImageData, load
@@ -91,17 +91,13 @@ def watched(seed: int, num_classes: int) -> int:
 
 
 @dataclass(frozen=True)
-class Point:
+class Point(Named):
     """One run."""
 
     case: str  #: of `CASES`
     method: str  #: of `METHODS`
     dataset: str
     seed: int = 0
-
-    def name(self) -> str:
-        """Its entry in the file."""
-        return ", ".join(f"{name} {value}" for name, value in asdict(self).items())
 
 
 def points() -> Iterator[Point]:
@@ -117,8 +113,7 @@ def load_uneven_data(results: Path) -> dict[str, Any]:
 
 def missing(results: Path) -> list[Point]:
     """The points that the file has no answer for, in order."""
-    found = load_uneven_data(results).get("points", {})
-    return [point for point in points() if point.name() not in found]
+    return unanswered(results / UNEVEN_DATA_FILE, "points", points())
 
 
 def measure(point: Point, **settings: Any) -> dict[str, Any]:

@@ -26,7 +26,7 @@ import pandas as pd
 import torch
 from PIL import Image
 
-from companion.studies.resumable import add_answer, load_answers, make_missing
+from companion.studies.resumable import Named, add_answer, load_answers, make_missing, unanswered
 from dpgen_core.data.sets import ImageData, load
 from dpgen_core.delivery import check, synthesize, write_images
 from dpgen_core.evaluation.classifiers import (
@@ -55,16 +55,12 @@ SHOWN = 8  # of each class on the sheet
 
 
 @dataclass(frozen=True)
-class Step:
+class Step(Named):
     """One set made; without a budget, the real images themselves."""
 
     kind: str | None
     epsilon: float | None
     repeat: int = 0
-
-    def name(self) -> str:
-        """Its entry in the file."""
-        return ", ".join(f"{name} {value}" for name, value in asdict(self).items())
 
 
 def steps() -> Iterator[Step]:
@@ -83,8 +79,7 @@ def load_worked_example(results: Path) -> dict[str, Any]:
 
 def missing(results: Path) -> list[Step]:
     """The steps that the file has no answer for, in order."""
-    found = load_worked_example(results).get("steps", {})
-    return [step for step in steps() if step.name() not in found]
+    return unanswered(results / WORKED_EXAMPLE_FILE, "steps", steps())
 
 
 def make(step: Step, records: ImageData, scratch: Path) -> tuple[ImageData, dict[str, Any]]:

@@ -22,7 +22,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from companion.studies.resumable import add_answer, load_answers, make_missing
+from companion.studies.resumable import add_answer, load_answers, make_missing, unanswered
 from dpgen_core.checks import require
 from dpgen_core.records.provenance import provenance
 from dpgen_core.records.record import load_records
@@ -70,8 +70,7 @@ def load_own_images(results: Path) -> dict[str, Any]:
 
 def missing(results: Path) -> list[Folder]:
     """The folders that the file has no answer for, in order."""
-    found = load_own_images(results).get("folders", {})
-    return [folder for folder in folders() if folder.name() not in found]
+    return unanswered(results / OWN_IMAGES_FILE, "folders", folders())
 
 
 def run_all(left: Sequence[Folder], results: Path) -> None:
