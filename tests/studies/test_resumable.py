@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
-from companion.studies.resumable import add_answer, load_answers
+from companion.studies.resumable import Named, add_answer, load_answers, unanswered
 
 
 def test_answers_are_added_and_the_first_words_stay(tmp_path: Path) -> None:
@@ -20,3 +21,18 @@ def test_answers_are_added_and_the_first_words_stay(tmp_path: Path) -> None:
         "others": {"a": {"x": 3}},
     }
     assert path.read_text().endswith("}\n") and [*tmp_path.iterdir()] == [path]
+
+
+@dataclass(frozen=True)
+class Point(Named):
+    form: str
+    seed: int = 0
+
+
+def test_what_is_unanswered_is_listed_once_and_in_order(tmp_path: Path) -> None:
+    path, points = tmp_path / "study.json", [Point("b"), Point("a"), Point("b"), Point("a", 1)]
+    assert points[0].name() == "form b, seed 0"
+    assert unanswered(path, "points", points) == [Point("b"), Point("a"), Point("a", 1)]
+    add_answer(path, "points", points[1].name(), {})
+    assert unanswered(path, "points", points) == [Point("b"), Point("a", 1)]
+    assert len(unanswered(path, "others", points)) == 3
