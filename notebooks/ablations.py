@@ -433,7 +433,9 @@ print(len(missing(root / "results")))
 #
 # What a part buys may hang on its form. `python -m companion.studies.part_forms` trains `efsgd` with each part in others,
 # against the same runs without the part. Every form is screened by one run on Fashion-MNIST; what is ahead there in Frechet
-# distance and in recall is tested, on three data sets at five seeds. The other two parts are screened beside `moments`.
+# distance and in recall is tested, on three data sets at five seeds. The other two parts are screened beside `moments`. The
+# screen was not there from the start: it took the place of a plan to test every form when `moments` already had all of its
+# runs, and its family of comparisons is smaller by that.
 #
 # - *reconstruction*: `matched` is the preset, {ref}`the record that is nearest in standardized deviations
 #   <matched-target>`; `assigned` lets no two images have the same record; `local mean` pulls to the mean of the records
@@ -461,8 +463,8 @@ for name in DATASETS:
         display(Markdown(title), table)
 
 # %% [markdown]
-# How strongly `moments` should pull, and for how long, was asked of held-out training records, one seed each, and so was the
-# same form on a prior, whose preset has `matched`:
+# How strongly `moments` should pull was asked of held-out training records, one seed each, and so was the same form on a prior,
+# whose preset has `matched`:
 
 # %% mystnb={"code_prompt_show": "Show the trials of moments"} tags=["hide-cell", "output_scroll"]
 from companion.book.search_tables import moments_table

@@ -241,7 +241,7 @@ sample_noise_table(noise)
 #
 # Samples of the prior have next to nothing above its modes, where real images have a good part of their energy (*fine* in the
 # tables above), and grain puts about as much there. It is for whoever trains a network on the samples, not for the eye, and on
-# clothes the distances count it as a fault, though a smaller one than dither. So it is off unless asked for:
+# clothes the distance in deep features counts it as a fault, though a smaller one than dither. So it is off unless asked for:
 # `make_config(..., grain=0.5)`. On real, public images, dither and grain look so:
 
 # %% mystnb={"figure": {"caption": "Glyphs as they are, with dither, and with grain.", "name": "fig-grain"}, "image": {"alt": "Three rows of digits on black: clean, with even gray speckle everywhere, and with speckle of different strength on the strokes alone"}} tags=["hide-input"]

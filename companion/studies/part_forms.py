@@ -49,7 +49,7 @@ FORMS: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
     },
     "error feedback": {
         NONE: {"feedback_decay": 0.0} | _BESIDE,
-        "decay 0.5": _BESIDE,  # the preset
+        "decay 0.5": _BESIDE,  # the preset's
         "decay 0.8": {"feedback_decay": 0.8} | _BESIDE,
         "decay 1": {"feedback_decay": 1.0} | _BESIDE,
         "decay 0.5, each image clipped": {"clip_mode": "per-image"} | _BESIDE,
@@ -57,7 +57,7 @@ FORMS: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
     },
     "noise injection": {
         NONE: {"noise_injection": False} | _BESIDE,
-        "pixel": _BESIDE,  # the preset
+        "pixel": _BESIDE,  # the preset's
         **{form: {"noise_form": form} | _BESIDE for form in ("channel", "coarse", "fine", "fixed")},
     },
 }

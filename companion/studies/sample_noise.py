@@ -26,7 +26,7 @@ from companion.studies.resumable import Named, add_answer, load_answers, make_mi
 from companion.studies.settings_search import split
 from companion.studies.train_alone import sample_alone
 from dpgen_core.config.make import make_config
-from dpgen_core.data.dither import DITHER, GRAIN, add_dither, add_grain
+from dpgen_core.data.dither import DITHER, GRAIN, add_dither, add_grain, marks
 from dpgen_core.data.sets import ImageData
 from dpgen_core.evaluation.deep_judge import train_judge
 from dpgen_core.evaluation.protocols import PROTOCOLS, DeepProtocol
@@ -49,7 +49,7 @@ def _varied(images: Tensor, most: float, generator: torch.Generator) -> Tensor:
 def _on_marks(images: Tensor, std: float, generator: torch.Generator) -> Tensor:
     """Dither that spares black, of one strength for all images."""
     noise = torch.randn(images.shape, generator=generator)
-    return (images + std * (images / 0.2).clamp(0, 1) * noise).clamp(0, 1)
+    return (images + std * marks(images) * noise).clamp(0, 1)
 
 
 def _moved(images: Tensor, most: float, generator: torch.Generator) -> Tensor:

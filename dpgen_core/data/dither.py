@@ -23,7 +23,7 @@ from dpgen_core.streams import stream
 
 DITHER = 0.08  # the control's standard deviation: a twelfth of the range from black to white
 GRAIN = 0.5  # found on held-out training records, see `companion.studies.sample_noise`
-_MARK = 0.2  # brightness from which on a pixel has all of the grain; below, it falls to 0 at black
+_MARK = 0.2  # brightness from which on a pixel has all of the grain
 
 
 def add_dither(images: Tensor, std: float, generator: torch.Generator) -> Tensor:
@@ -31,6 +31,11 @@ def add_dither(images: Tensor, std: float, generator: torch.Generator) -> Tensor
     check_real("dither", std, low=0, high=1, fix=f"dither={DITHER}")
     noise = torch.randn(images.shape, generator=generator, device=generator.device)
     return (images + std * noise.to(images)).clamp(0, 1)
+
+
+def marks(images: Tensor) -> Tensor:
+    """How far each pixel of images in [0, 1] is from black: 0 there, 1 from a fifth of white on."""
+    return (images / _MARK).clamp(0, 1)
 
 
 def add_grain(images: Tensor, largest: float, generator: torch.Generator) -> Tensor:
@@ -42,8 +47,7 @@ def add_grain(images: Tensor, largest: float, generator: torch.Generator) -> Ten
     check_real("grain", largest, low=0, high=1, fix=f"grain={GRAIN}")
     level = torch.rand(len(images), 1, 1, 1, generator=generator, device=generator.device)
     noise = torch.randn(images.shape, generator=generator, device=generator.device)
-    marks = (images / _MARK).clamp(0, 1)  # (n, c, h, w)
-    return (images + largest * marks * (level * noise).to(images)).clamp(0, 1)
+    return (images + largest * marks(images) * (level * noise).to(images)).clamp(0, 1)
 
 
 def dithered(data: ImageData, *, std: float = DITHER, seed: int = 0) -> ImageData:
