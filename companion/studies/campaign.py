@@ -20,7 +20,6 @@ from companion.studies.sweep import run_all
 from dpgen_core.config.make import make_config
 from dpgen_core.config.presets import (
     COLORED,
-    MOMENTS,
     PARTS,
     PRIOR_FRAMED,
     REFINED,
@@ -93,11 +92,6 @@ def _runs() -> Iterator[Run]:
             yield Run(dataset, ROUNDS_FRAMED, 10.0, seed)
         for dataset in ("mnist", "fashion_mnist", "celeba"):
             yield Run(dataset, VARIED, 10.0, seed)
-    # The reconstruction loss in the form that helps.
-    for seed in SEEDS:
-        for epsilon in (10.0, 1.0):
-            for dataset in ("fashion_mnist", "mnist", "celeba"):
-                yield Run(dataset, MOMENTS, epsilon, seed)
     # The effect of the prior for photographs.
     for seed in SEEDS:
         for epsilon in (10.0, 1.0):

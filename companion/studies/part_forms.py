@@ -34,31 +34,30 @@ from dpgen_core.records.provenance import provenance
 
 PART_FORMS_FILE = "part_forms.json"
 NONE = "none"
-_BESIDE: dict[str, Any] = {"reconstruction_target": "moments"}  # the form that helps
+# Each form of the reconstruction loss was compared at the weight of the first.
+_WEIGHT: dict[str, Any] = {"reconstruction_weight": 0.15}
 # Settings by form, for each part; the form `NONE` is without the part.
 FORMS: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
     "reconstruction": {
         NONE: {"reconstruction_weight": 0.0},
-        "matched": {},  # the preset
-        "assigned": {"reconstruction_target": "assigned"},
-        "local mean": {"reconstruction_target": "local-mean"},
-        "fine modes": {"reconstruction_target": "fine-modes"},
-        "near": {"reconstruction_target": "near"},
-        "moments": {"reconstruction_target": "moments"},
-        "early": {"reconstruction_until": 0.25},
+        **{
+            form.replace("-", " "): {"reconstruction_target": form} | _WEIGHT
+            for form in ("matched", "assigned", "local-mean", "fine-modes", "near", "moments")
+        },
+        "early": {"reconstruction_target": "matched", "reconstruction_until": 0.25} | _WEIGHT,
     },
     "error feedback": {
-        NONE: {"feedback_decay": 0.0} | _BESIDE,
-        "decay 0.5": _BESIDE,  # the preset's
-        "decay 0.8": {"feedback_decay": 0.8} | _BESIDE,
-        "decay 1": {"feedback_decay": 1.0} | _BESIDE,
-        "decay 0.5, each image clipped": {"clip_mode": "per-image"} | _BESIDE,
-        "none, each image clipped": {"feedback_decay": 0.0, "clip_mode": "per-image"} | _BESIDE,
+        NONE: {"feedback_decay": 0.0},
+        "decay 0.5": {},  # the preset's
+        "decay 0.8": {"feedback_decay": 0.8},
+        "decay 1": {"feedback_decay": 1.0},
+        "decay 0.5, each image clipped": {"clip_mode": "per-image"},
+        "none, each image clipped": {"feedback_decay": 0.0, "clip_mode": "per-image"},
     },
     "noise injection": {
-        NONE: {"noise_injection": False} | _BESIDE,
-        "pixel": _BESIDE,  # the preset's
-        **{form: {"noise_form": form} | _BESIDE for form in ("channel", "coarse", "fine", "fixed")},
+        NONE: {"noise_injection": False},
+        "pixel": {},  # the preset's
+        **{form: {"noise_form": form} for form in ("channel", "coarse", "fine", "fixed")},
     },
 }
 DATASETS = ("fashion_mnist", "mnist", "celeba")

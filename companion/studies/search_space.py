@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from dpgen_core.config.presets import COLOR
+from dpgen_core.config.presets import COLOR, MATCHED
 
 NEXT_TO_NO_NOISE = 100.0  # an epsilon above this leaves hardly any noise
 # Method, epsilon, overrides; the latter name a "dataset" other than MNIST.
@@ -72,7 +72,7 @@ MOMENTS_TRIALS: tuple[Trial, ...] = tuple(
     (method, 10.0, {"dataset": dataset, **change})
     for method, changes in (
         (
-            "efsgd",
+            MATCHED,
             (
                 {"reconstruction_target": "moments"},
                 {"reconstruction_target": "moments", "reconstruction_weight": 0.05},
@@ -98,8 +98,8 @@ TRIALS: tuple[Trial, ...] = (
     ("gaussian", 10.0, {}),
     ("mixture", 10.0, {}),
     *(("efsgd-prior", 10.0, _on_the_prior(*pair)) for pair in _PRIOR),
-    *(("efsgd", 10.0, overrides) for overrides in _EFSGD),
-    ("efsgd", 1e6, {}),  # is noise the limit?
+    *((MATCHED, 10.0, overrides) for overrides in _EFSGD),
+    (MATCHED, 1e6, {}),  # is noise the limit?
     ("mixture", 1e6, {}),
     ("mixture", 1e6, {"prior_cells": 64, "prior_rank": 60}),  # or the number of cells?
     ("mixture", 10.0, {"prior_cells": 20, "prior_rank": 45}),
@@ -146,7 +146,7 @@ TRIALS: tuple[Trial, ...] = (
         for frame in (False, True)
     ),
     # And the paper's parts alone? Below, with appearance noise off, are the runs to compare with.
-    *(("efsgd", 10.0, {"rounds_frame": True, "seed": s}) for s in (0, 1, 2)),
+    *((MATCHED, 10.0, {"rounds_frame": True, "seed": s}) for s in (0, 1, 2)),
     # The prior for photographs, one setting after the other.
     *(
         ("gaussian", epsilon, {"dataset": "celeba", "seed": s, **step})
@@ -156,7 +156,7 @@ TRIALS: tuple[Trial, ...] = (
     ),
     # Does appearance noise help the paper's parts alone?
     *(
-        ("efsgd", 10.0, {"appearance_noise": drawn, "seed": s})
+        (MATCHED, 10.0, {"appearance_noise": drawn, "seed": s})
         for s in (0, 1, 2)
         for drawn in (True, False)
     ),

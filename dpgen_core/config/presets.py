@@ -14,7 +14,7 @@ _CLASSIFIER_WEIGHT = 0.2
 # Parts of the paper that can be switched off, and how.
 PARTS: Mapping[str, Mapping[str, Any]] = {
     "error-feedback": {"feedback_decay": 0.0},
-    "reconstruction": {"reconstruction_weight": 0.0},
+    "reconstruction": {"reconstruction_weight": 0.0, "reconstruction_target": "matched"},
     "noise-injection": {"noise_injection": False},
     "public-basis": {"basis_modes": None},  # None: every mode of the image
     "adversarial": {"adversarial_weight": 0.0},
@@ -24,11 +24,11 @@ PARTS: Mapping[str, Mapping[str, Any]] = {
 PRIOR_FRAMED = ("mixture/with-frame", "efsgd-prior/with-frame")
 ROUNDS_FRAMED = "efsgd/with-frame"
 VARIED = "efsgd/with-appearance"
-MOMENTS = "efsgd/with-moments"
+MATCHED = "efsgd/with-matched"  # the preset of before, for comparisons
 COLORED = ("gaussian/with-color", "mixture/with-color", "efsgd-prior/with-color")
 REFINED = "dp-sgd-critic/with-prior"
 SHARED = "gaussian/with-shared-covariance"
-EXTRAS = (*PRIOR_FRAMED, ROUNDS_FRAMED, VARIED, MOMENTS, *COLORED, REFINED)
+EXTRAS = (*PRIOR_FRAMED, ROUNDS_FRAMED, VARIED, *COLORED, REFINED)
 # A prior for photographs: colors vary less than brightness, classes differ in finer detail than in
 # drawings, and longer codes have longer norms. Found on CelebA's held-out training records.
 COLOR: dict[str, Any] = {"prior_modes": 24, "prior_chroma": 0.3, "prior_shared_covariance": True}
@@ -45,7 +45,7 @@ SWITCHES: Mapping[str, Mapping[str, Any]] = {
     # A code with a frame is not the code of one image, so a convolutional critic cannot see it.
     ROUNDS_FRAMED: {"rounds_frame": True, "critic": "mlp"},
     VARIED: {"appearance_noise": True},
-    MOMENTS: {"reconstruction_target": "moments"},
+    MATCHED: {"reconstruction_target": "matched", "reconstruction_weight": 0.15},
     **dict.fromkeys(COLORED, COLOR),
     SHARED: {"prior_shared_covariance": True, "prior_covariance_radius": 7.0},
     # Steps of one critic are cheap: half of the budget leaves them nearly all of their signal.
@@ -55,7 +55,7 @@ _LINEAGE: dict[str, Any] = {"feedback_decay": 0.0, "reconstruction_weight": 0.0}
 _LINEAGE |= {"noise_injection": False, "basis_modes": None, "clip_mode": "per-image"}
 METHODS: Mapping[str, Mapping[str, Any]] = {
     "efsgd-prior": {**_REFINED_PRIOR, "reconstruction_weight": 0.02},
-    "efsgd": {},
+    "efsgd": {"reconstruction_target": "moments", "reconstruction_weight": 0.5},
     "gaussian": {"prior_modes": 12, "prior_share": 1.0, "rounds": 0},
     "mixture": {"prior_modes": 12, "prior_cells": None, "prior_share": 1.0}
     | {"prior_contrast": True, "prior_curve": "full-range", "rounds": 0},
