@@ -32,7 +32,7 @@
 # $$
 #
 # *After this chapter you can* say what each loss is for, write the reconstruction target, and show why the nearest
-# record is the wrong one.
+# record is the wrong one, and why in a cohort every record is.
 
 # %% tags=["parameters"]
 num_records = 1000  # of one owner
@@ -191,9 +191,31 @@ Image(
 #
 # That was one owner with all records. A round sums over a cohort of owners with few records each, every one of whom
 # matches an image to a record of its own. The sum pulls the image to the *mean* of these records, which is nearer
-# to the class mean than most of them. What survives a mean are means: the form `moments` has targets of no record,
-# but puts an image's own deviation, mode by mode, to the owner's class mean and deviation ({eq}`eq-moments`). The same
-# experiment with one owner, and with the records dealt to many:
+# to the class mean than most of them. What survives a mean are means. So **the target need not be a record**: the form
+# `moments` moves an image's own deviation, mode by mode, from the class of the images to the class of the owner,
+#
+# $$ r_k(x) = \mu^{k}_y + \sigma^{k}_y \odot \frac{x - \mu_y}{\sigma_y}, $$
+#
+# where $\sigma$ is the standard deviation of each number of the code, and $\sigma^k$ that of the owner's few records, made unbiased:
+
+
+# %%
+def moments_target(x, y, records, record_y):
+    targets = torch.empty_like(x)
+    for c in range(10):
+        ours, theirs = x[y == c], records[record_y == c]
+        standard = (ours - ours.mean(0)) / (ours.std(0, correction=0) + 1e-6)
+        targets[y == c] = theirs.mean(0) + theirs.std(0) * standard
+    return targets
+
+
+packaged, _ = targets_of("moments", x, order, public, flat, records.labels, scale)
+difference = float((moments_target(x, order, flat, records.labels) - packaged).abs().max())
+print(f"largest difference between this page and the package: {difference:.1e}")
+assert difference < 1e-3
+
+# %% [markdown]
+# The same experiment with one owner, and with the records dealt to many:
 
 # %% mystnb={"figure": {"caption": "Spread within a class while images follow the matched records of one owner, the mean of a cohort's matches, and the mean of a cohort's moments.", "name": "fig-cohort-targets"}, "image": {"alt": "Three rising curves; that of the cohort's matches stays well below that of a single owner, and that of the cohort's moments rises close to the spread of the records."}} tags=["hide-input"]
 many = data.load("glyphs", "train", num_records=cohort_records, seed=seed)
@@ -210,12 +232,13 @@ plt.show()
 
 # %% [markdown]
 # So a cohort's matches teach what a class looks like, and less of how its members differ, however well each owner
-# matches. {doc}`The ablations </book/_executed/ablations>` have whole runs with this loss and without: with it, diversity is
-# lower, and what becomes of accuracy differs by data set. `efsgd/with-moments` has the other form, and
-# {ref}`other-forms` compares it with more.
+# matches. `efsgd` takes `moments`; with `matched`, its preset of before (`efsgd/with-matched`), whole runs had next to no
+# diversity. {ref}`other-forms` compares these and more, and {doc}`the ablations </book/_executed/ablations>` have whole runs
+# without any.
 #
-# The formula, with the public spectrum that lets fine modes count, is equation {eq}`eq-matched` of
-# {ref}`the method page <method>`. An owner without a record of the class stays silent there.
+# The formulas are equations {eq}`eq-matched`, with the public spectrum that lets fine modes count, and {eq}`eq-moments` of
+# {ref}`the method page <method>`. An owner without a record of the class stays silent there; with a single one it has no
+# deviation to tell of.
 #
 # ## Annealing
 #
@@ -261,7 +284,7 @@ pd.Series(
 #
 # * The critic's slope says which way is more real. Its penalty keeps the slope from vanishing.
 # * The latent is public and the reconstruction *target* is private. Matching by standing keeps one owner's images
-#   apart; a cohort's mean draws them together again.
+#   apart; a cohort's mean draws them together again, and leaves means and deviations as they are.
 # * All terms are added before the clip, and cost one release.
 #
 # ## Exercises

@@ -97,7 +97,6 @@ config = make_config(  # checks the rest
     feedback_decay=feedback_decay,
     adversarial_weight=adversarial_weight,
     reconstruction_weight=reconstruction_weight,
-    match_corner=1e9,
     critic_steps=critic_steps,
     critic_warmup_steps=0,
     critic_width=32,
@@ -267,29 +266,29 @@ def train(k, pool, t):
 # + \lambda_{\mathrm{rec}} \tfrac12 \textstyle\sum_b \lVert x_b - r_k(x_b) \rVert^2 \Bigr].
 # $$
 #
-# $r_k(x_b)$ is the **reconstruction target**: the owner's own record of the same class that lies
-# nearest, when both are measured as deviations from their class's mean in units of its spread. The
-# {doc}`chapter on losses </book/_executed/losses>` says why not simply the nearest record. An owner
-# without a record of the class has no target for it. The weight $\lambda_{\mathrm{rec}}$ falls to
-# half over the run.
+# $r_k(x_b)$ is the **reconstruction target**: the image with its deviation from its class's mean
+# stretched, number by number, to the deviations of the owner's own records of that class, and moved
+# to their mean. The {doc}`chapter on losses </book/_executed/losses>` says why not simply the nearest
+# record. An owner with fewer than two records of the class has no target for it. The weight
+# $\lambda_{\mathrm{rec}}$ falls to half over the run.
 
 
 # %% tags=["algorithm"]
-def standing(x, y, of, of_y):
+def moments(of, of_y):
     share = F.one_hot(of_y, 10).T / of_y.bincount(minlength=10).clamp(min=1)[:, None]  # (10, n)
     mean = share @ of
-    spread = (share @ (of - mean[of_y]).square().sum(1)).sqrt()
-    return (x - mean[y]) / (spread[y, None] + 1e-6)
+    return mean, (share @ (of - mean[of_y]).square()).sqrt()  # by label and number, (10, 196)
 
 
 def target(k, x, y, pool):
-    distance = torch.cdist(standing(x, y, *pool), standing(*owned[k], *owned[k]))  # (40, n)
-    other = y[:, None] != labels[k]
-    return codes[k][distance.masked_fill(other, torch.inf).argmin(1)], ~other.all(1)
+    (mean, deviation), (own_mean, own_deviation) = moments(*pool), moments(*owned[k])
+    n = labels[k].bincount(minlength=10)[y, None]  # its records of each image's label, (40, 1)
+    standard = (n / (n - 1).clamp(min=1)).sqrt() * (x - mean[y]) / (deviation[y] + 1e-6)
+    return own_mean[y] + own_deviation[y] * standard, n[:, 0] > 1
 
 
 def contribution(k, x, y, pool, t):
-    goal, found = target(k, x, y, pool)
+    goal, found = target(k, x.detach(), y, pool)
     pull = reconstruction_weight * (1 - t / (2 * rounds)) * (x - goal).square().sum(1) / 2
     return grad((found * pull - adversarial_weight * score(critics[k], x, y)).sum(), x)[0]
 
@@ -301,7 +300,7 @@ u = contribution(0, x, y, pool, t=0)  # (40, 196), private
 by_class = y.argsort()[::4]  # an image of each class
 some = torch.cat([by_class[found[by_class]][:4], by_class[~found[by_class]][:1]])
 
-# %% mystnb={"figure": {"caption": "Images of the generator, the records that owner 0 would have them become, and the direction it wants (minus its gradient). Blank: it has no record of the class, and only its critic speaks.", "name": "fig-whole-gradient"}, "image": {"alt": "Three rows of small pictures: gray blotches, sharp digits, and red and blue maps in which the strokes of the digits above stand out. In the last column the digit is missing and the map has no shape."}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "Images of the generator, what owner 0 would have them become, and the direction it wants (minus its gradient). Blank: it has too few records of the class, and only its critic speaks.", "name": "fig-whole-gradient"}, "image": {"alt": "Three rows of small pictures: gray blotches, sharp digits, and red and blue maps in which the strokes of the digits above stand out. In the last column the digit is missing and the map has no shape."}} tags=["hide-input"]
 figure, axes = plt.subplots(3, len(some), figsize=(4.6, 2.8), layout="constrained", squeeze=False)
 names = ("image", "target", "wanted")
 for row, name, shown in zip(axes, names, (x.detach(), found[:, None] * goal, -u), strict=True):

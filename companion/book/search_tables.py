@@ -20,6 +20,7 @@ from companion.studies.search_space import (
     SCAN_STEPS,
 )
 from companion.studies.settings_search import TUNING_FILE
+from dpgen_core.config.presets import MATCHED
 from dpgen_core.records.sheets import new_figure
 
 _MOMENTS_COLUMNS = ["method", "epsilon", "overrides", "g2r", "frechet_distance", "recall"]
@@ -144,7 +145,7 @@ def _by_step(
 
 
 def compute_curve(results: Path, *, floor: float) -> Figure:
-    """g2r of every trial of `efsgd` against its minutes.
+    """g2r of every trial of `efsgd/with-matched`, the preset of before, against its minutes.
 
     Frames, appearance noise, and next to no privacy noise have colors of their own.
 
@@ -177,9 +178,9 @@ def compute_alt(results: Path, *, floor: float) -> str:
 
 
 def _trials(results: Path) -> dict[str, pd.DataFrame]:
-    """The trials of `efsgd` by what was changed."""
+    """The trials of `efsgd/with-matched` by what was changed."""
     table = pd.read_csv(results / TUNING_FILE)
-    table = table[table["method"] == "efsgd"]
+    table = table[table["method"] == MATCHED]
     changed = table["overrides"].map(json.loads)
     alike = changed.map(lambda fields: "dataset" not in fields)  # what is asked for is of MNIST
     table, changed = table[alike], changed[alike]

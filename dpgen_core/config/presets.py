@@ -11,7 +11,8 @@ from collections.abc import Mapping
 from typing import Any
 
 _CLASSIFIER_WEIGHT = 0.2
-# Parts of the paper that can be switched off, and how.
+# Parts of the paper that can be switched off, and how. Without a weight no target matters; it is the
+# default, as in all methods without the loss.
 PARTS: Mapping[str, Mapping[str, Any]] = {
     "error-feedback": {"feedback_decay": 0.0},
     "reconstruction": {"reconstruction_weight": 0.0, "reconstruction_target": "matched"},

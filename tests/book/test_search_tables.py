@@ -10,6 +10,7 @@ import pandas as pd
 from companion.book import search_tables
 from companion.studies.search_space import COLOR_STEPS, MOMENTS_TRIALS, SCAN_STEPS
 from companion.studies.settings_search import TUNING_FILE
+from dpgen_core.config.presets import MATCHED
 
 ROOT = Path(__file__).parents[2]
 
@@ -107,10 +108,14 @@ def test_table_shows_the_settings_changed() -> None:
 
 def test_the_curve_holds_every_trial_of_efsgd(tmp_path: Path) -> None:
     lines = ["method,epsilon,overrides,g2r,minutes"]
-    lines += ["efsgd,10.0,{},0.8,3.0", "efsgd,10.0,{},0.85,6.0", "efsgd,1000000.0,{},0.9,4.0"]
-    lines += ['efsgd,10.0,"{""appearance_noise"": true, ""seed"": 0}",0.88,5.0']
-    lines += ['efsgd,10.0,"{""appearance_noise"": false, ""seed"": 0}",0.7,7.0']
-    lines += ['efsgd,10.0,"{""rounds_frame"": true, ""seed"": 0}",0.91,5.5']
+    lines += [
+        f"{MATCHED},10.0,{{}},0.8,3.0",
+        f"{MATCHED},10.0,{{}},0.85,6.0",
+        f"{MATCHED},1000000.0,{{}},0.9,4.0",
+    ]
+    lines += [f'{MATCHED},10.0,"{{""appearance_noise"": true, ""seed"": 0}}",0.88,5.0']
+    lines += [f'{MATCHED},10.0,"{{""appearance_noise"": false, ""seed"": 0}}",0.7,7.0']
+    lines += [f'{MATCHED},10.0,"{{""rounds_frame"": true, ""seed"": 0}}",0.91,5.5']
     (tmp_path / TUNING_FILE).write_text("\n".join([*lines, "gaussian,10.0,{},0.95,0.1"]) + "\n")
     trials, framed, varied, free, asked = (
         search_tables.compute_curve(tmp_path, floor=88.0).axes[0].lines
