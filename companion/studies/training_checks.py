@@ -65,7 +65,7 @@ def audit_config(**changes: Any) -> ExperimentConfig:
         "dataset": "glyphs",
         "method": "efsgd",
         "profile": "smoke",
-        "num_records": 1000,
+        "num_records": 5000,  # the reconstruction loss needs several of a class
         "num_shards": 500,
         "sampling_rate": 0.1,
         "rounds": 60,
