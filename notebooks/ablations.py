@@ -378,7 +378,7 @@ captioned(rounds_table(records, ours="efsgd-prior/with-frame"))
 Markdown(conclusions(records))
 
 # %% [markdown]
-# Eight lessons stand out.
+# Nine lessons stand out.
 #
 # *Simple releases go far.* Class statistics in a few frequencies, released once, carry most of the accuracy. An adversarial
 # method has to be held against them, and in this literature it rarely is.
@@ -397,9 +397,13 @@ Markdown(conclusions(records))
 # worth there; the refiner that saw the label may have been the same fault in another place.
 #
 # *The lineage's settings are no straw man.* Under an accounting that holds and with cohorts in place of single draws, plain
-# adversarial training makes images that are far more diverse than those of the paper's parts with our settings; the sentences
-# above have the figures, those of accuracy too. Our settings of `efsgd` were chosen by
-# accuracy on held-out MNIST, which does not ask for diversity.
+# adversarial training makes images that are far more diverse than those of `efsgd` were while its reconstruction loss pulled to
+# records. With class moments in their place the sentences above have the figures of both.
+#
+# *A loss has to survive the mean over its owners.* A target that is right for one owner may be wrong for a cohort, and nothing in
+# that owner's training shows it. What reaches the generator is a mean, so what an owner asks for should be one:
+# {ref}`records average out, class moments do not <cohort-targets>`. And a target chosen by accuracy on MNIST alone, as our first one
+# was, says nothing of diversity.
 #
 # *Owners are an expensive way to learn a critic.* One public critic, trained by DP-SGD on all records, makes digits and clothes
 # that are nearer to the real ones, by every mean, than those of any method with owners and no prior, at no lower accuracy:
@@ -501,6 +505,33 @@ Markdown(uneven_report(uneven))
 # %% tags=["hide-input"]
 if len(what_changes := uneven_table(uneven)):
     display(what_changes)
+
+# %% [markdown]
+# (records-by-method)=
+# ### How many records each method needs
+#
+# A release adds up records once, owners learn from a few each, and one critic learns from all of them round after round. So fewer
+# records should hurt them differently. `python -m companion.studies.records_by_method` trains each on a part of the records; with
+# all of them they are the runs above. {ref}`What the releases alone need <how-many-records>` was measured at more counts.
+
+# %% tags=["hide-input"]
+from companion.book.records_by_method_figure import (
+    records_by_method_alt,
+    records_by_method_figure,
+    records_by_method_report,
+    records_by_method_table,
+)
+from companion.studies.records_by_method import load_records_by_method, runs as runs_by_count
+
+few = load_records_by_method(root / "results")
+display(Markdown(records_by_method_report(few)))
+by_method = runs_by_count(few, records)
+if few:
+    shown(records_by_method_figure(by_method), records_by_method_alt(by_method))
+
+# %% mystnb={"code_prompt_show": "Show quality by method and number of records"} tags=["hide-cell", "output_scroll"]
+if few:
+    display(records_by_method_table(by_method))
 
 # %% [markdown]
 # ## Exercises
