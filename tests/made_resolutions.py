@@ -19,7 +19,7 @@ def made(seeds: tuple[int, ...] = (0, 1)) -> dict[str, Any]:
             for repair in (PLAIN,) if usual else (PLAIN, RADII, MODES):
                 for epsilon in (10.0, 1.0):
                     for seed in seeds:
-                        point = Point(dataset, METHODS[dataset][0], side, epsilon, repair, seed)
+                        point = Point(dataset, METHODS[dataset], side, epsilon, repair, seed)
                         g2r = (0.85 if usual else G2R[repair]) - 0.1 * (epsilon == 1) + 0.02 * seed
                         found[point.name()] = asdict(point) | _answer(g2r, usual, repair)
     return {"points": found}

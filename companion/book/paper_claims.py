@@ -266,7 +266,7 @@ def _resolution(found: Mapping[str, Any]) -> Row:
     """By what is left of the fine detail of real pictures; one seed decides nothing."""
     measured = means(found)
     said, less, seeds = [], [], []
-    for name, (method, *_) in METHODS.items() if len(measured) else ():
+    for name, method in METHODS.items() if len(measured) else ():
         rows = measured[(measured["dataset"] == name) & (measured["method"] == method)]
         rows = rows[rows["epsilon"] == BUDGET]
         usual = rows[(rows["image_size"] == usual_side(name)) & (rows["repair"] == PLAIN)]
