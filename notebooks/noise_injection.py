@@ -154,9 +154,10 @@ gallery(records, dataset="mnist", methods=("efsgd", "efsgd/no-noise-injection"),
 # ## Noise in how an image is shown
 #
 # The rounds of `efsgd` ask an image to move towards what {ref}`a whole cohort wants on average <cohort-targets>`. Strokes
-# that lean left and strokes that lean right average to upright ones, bright shirts and dark shirts to gray ones. What is
-# left are prototypes, and a classifier trained on prototypes has seen no slant and no shade. Noise per pixel does not bring
-# them back: no sum of pixel noise leans.
+# that lean left and strokes that lean right average to upright ones, bright shirts and dark shirts to gray ones. Where owners
+# pull to records (`efsgd/with-matched`), what is left are prototypes, and a classifier trained on prototypes has seen no slant
+# and no shade. Class moments say how far each frequency varies, and nothing of how they vary together, as they do when a
+# stroke leans. Noise per pixel does not bring that back: no sum of pixel noise leans.
 #
 # So let the generator draw them. With `appearance_noise=True` (method `efsgd/with-appearance`, off elsewhere) its last
 # step shows each image brighter or darker, moved, larger or smaller, and leaning:
@@ -165,8 +166,9 @@ gallery(records, dataset="mnist", methods=("efsgd", "efsgd/no-noise-injection"),
 #    u = \text{center} + \begin{pmatrix} \text{width} & \text{slant} \\ 0 & \text{height} \end{pmatrix} v. $$
 #
 # Log brightness $g$ and the five numbers of the map are standard normal times a *strength*, one per class and number. The
-# strengths are weights of the generator and learned like all others. Critics and losses see images as shown, so an image
-# that happens to lean is matched with a record that leans, and that is what teaches a class how much to lean.
+# strengths are weights of the generator and learned like all others. Critics and losses see images as shown, so where records
+# vary more in what a lean moves, an image that happens to lean is pulled further that way, and that is what teaches a class
+# how much to lean.
 
 # %% mystnb={"figure": {"caption": "A drawn digit as it is and with one number changed at a time.", "name": "fig-appearance"}, "image": {"alt": "Seven pictures of a digit: as it is, brighter, shifted along each axis, changed in width and in height, and slanted."}} tags=["hide-input"]
 from dpgen_core.data.sets import load
