@@ -99,7 +99,7 @@ def points() -> Iterator[Point]:
         for side, epsilon in itertools.product(SIDES[dataset], EPSILONS):
             rank = (seed, int(side > 64), -epsilon)
             for repair in _repairs(dataset, side):
-                if repair != MODES or epsilon == EPSILONS[0]:  # the budget carries no more elsewhere
+                if repair != MODES or epsilon == EPSILONS[0]:  # less carries no more modes
                     ranked.append((rank, Point(dataset, method, side, epsilon, repair, seed)))
     for side in SIDES["celeba"][1:]:
         for repair in _repairs("celeba", side)[:2]:
