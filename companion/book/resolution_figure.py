@@ -160,7 +160,7 @@ def _at_most_budget(found: Mapping[str, Any]) -> pd.DataFrame:
 
 def _of_main_methods(found: Mapping[str, Any]) -> pd.DataFrame:
     rows = means(found)
-    return rows[rows["method"] == rows["dataset"].map(lambda name: METHODS[name])]
+    return rows[rows["method"] == rows["dataset"].map(METHODS)]
 
 
 def _row(rows: pd.DataFrame, side: int, repair: str) -> dict[str, Any]:

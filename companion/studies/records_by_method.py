@@ -18,15 +18,13 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import torch
 
-from companion.studies.resumable import Named, add_answer, load_answers, make_missing, unanswered
+from companion.studies.resumable import Named, load_answers, make_missing, measure_all, unanswered
 from companion.studies.train_alone import sample_alone
 from dpgen_core.config.make import make_config
 from dpgen_core.data.sets import load, train_size
 from dpgen_core.evaluation.classifiers import machine_cache
 from dpgen_core.evaluation.metrics import evaluate
-from dpgen_core.records.provenance import provenance
 from dpgen_core.records.record import Record
 
 RECORDS_BY_METHOD_FILE = "records_by_method.json"
@@ -85,11 +83,7 @@ def measure(point: Point, **settings: Any) -> dict[str, Any]:
 
 def run_all(left: Sequence[Point], results: Path) -> None:
     """Measure these points; the file is whole after each."""
-    for point in left:
-        answer, made_with = measure(point), provenance(torch.device("cpu"))
-        path = results / RECORDS_BY_METHOD_FILE
-        add_answer(path, "points", point.name(), answer, made_with=made_with)
-        print(f"{point.name()}: {answer}", flush=True)
+    measure_all(left, results / RECORDS_BY_METHOD_FILE, measure)
 
 
 def runs(found: Mapping[str, Any], records: Sequence[Record]) -> pd.DataFrame:

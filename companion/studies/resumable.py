@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
+import torch
+
 from companion.studies.committed import project_root
 from dpgen_core.files import write_whole
+from dpgen_core.records.provenance import provenance
 
 Item = TypeVar("Item")
 
@@ -64,6 +67,22 @@ def add_answer(path: Path, kind: str, name: str, answer: Any, **about: Any) -> N
     found = about | load_answers(path)
     found.setdefault(kind, {})[name] = answer
     write_whole(path, json.dumps(found, indent=1) + "\n")
+
+
+def measure_all(
+    left: Iterable[Kept], path: Path, measure: Callable[[Kept], Mapping[str, Any]]
+) -> None:
+    """Measure these points on the CPU; the file is whole after each.
+
+    Args:
+        left: from `unanswered`.
+        path: the study's file.
+        measure: gives the answer for one point.
+    """
+    for point in left:
+        answer, made_with = measure(point), provenance(torch.device("cpu"))
+        add_answer(path, "points", point.name(), answer, made_with=made_with)
+        print(f"{point.name()}: {answer}", flush=True)
 
 
 def make_missing(

@@ -24,7 +24,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from companion.studies.resumable import Named, add_answer, load_answers, make_missing, unanswered
+from companion.studies.resumable import Named, load_answers, make_missing, measure_all, unanswered
 from companion.studies.train_alone import sample_alone
 from dpgen_core.config.make import make_config
 from dpgen_core.data.sets import ImageData, load
@@ -35,7 +35,6 @@ from dpgen_core.evaluation.metrics import (
     precision_recall,
     subset,
 )
-from dpgen_core.records.provenance import provenance
 from dpgen_core.streams import stream
 from dpgen_core.training.owners import assign_shards
 
@@ -170,11 +169,7 @@ def judged(
 
 def run_all(left: Sequence[Point], results: Path) -> None:
     """Measure these points; the file is whole after each."""
-    for point in left:
-        answer, made_with = measure(point), provenance(torch.device("cpu"))
-        path = results / UNEVEN_DATA_FILE
-        add_answer(path, "points", point.name(), answer, made_with=made_with)
-        print(f"{point.name()}: {answer}", flush=True)
+    measure_all(left, results / UNEVEN_DATA_FILE, measure)
 
 
 def runs(found: Mapping[str, Any]) -> pd.DataFrame:
