@@ -1,24 +1,30 @@
-"""The prior's samples by every protocol, with each contrast curve, with dither and with grain.
+"""Sets of each method by every protocol: as they come, with dither, and with grain.
 
-``python -m companion.studies.yardsticks [--list]`` samples each set of `SETS` anew from its release,
-judges it, and adds the answer to ``results/yardsticks.json``; what is there already is left alone,
-so that it may be stopped at any moment. The release of a set is that of the record of the same
-method, budget and seed: curve, dither and grain change nothing before the sampling.
+``python -m companion.studies.yardsticks [--list]`` samples each set of `SETS` from its release, judges
+it, and adds the answer to ``results/yardsticks.json``; what is there already is left alone, so that it
+may be stopped at any moment.
+
+The release of a set is that of the record of the same method, budget and seed. Curve, dither and grain
+change nothing before the sampling, so all sets of one release share it. Where the folder of the results
+has the record's generator, which is not committed, it is taken from there; else it is made anew.
 """
 
 from __future__ import annotations
 
+import itertools
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from companion.studies.campaign import RUNS
 from companion.studies.resumable import add_answer, load_answers, make_missing
-from companion.studies.train_alone import sample_alone
+from companion.studies.train_alone import train_alone
+from dpgen_core.config import presets
 from dpgen_core.config.make import make_config
 from dpgen_core.config.schema import ExperimentConfig
 from dpgen_core.data.dither import DITHER, GRAIN
@@ -26,9 +32,25 @@ from dpgen_core.data.sets import ImageData, load
 from dpgen_core.evaluation.judging import judge_set, protocol_of
 from dpgen_core.models.generators import Curve
 from dpgen_core.records.provenance import provenance
+from dpgen_core.training.sampler import GENERATOR_FILE, Generator, load as load_generator
 
 YARDSTICKS_FILE = "yardsticks.json"
 REAL = "real"
+# By data set, the recommended method first: as they come, with dither, and with grain.
+METHODS: Mapping[str, tuple[str, ...]] = {
+    "fashion_mnist": ("mixture", "efsgd", "efsgd-prior", "dp-sgd-critic/with-prior"),
+    "mnist": ("mixture/with-frame", "efsgd", "efsgd-prior", "dp-sgd-critic/with-prior"),
+    "celeba": ("gaussian/with-color", "efsgd-prior/with-color"),
+}
+# Beside them, as they come only.
+PLAIN: Mapping[str, tuple[str, ...]] = {
+    "fashion_mnist": ("gaussian",),
+    "mnist": ("mixture", "gaussian"),
+    "celeba": ("mixture/with-color", "efsgd"),
+}
+EPSILONS, SEEDS = (10.0, 1.0), (0, 1, 2)
+_RECORDED = {(run.dataset, run.method, run.epsilon) for run in RUNS}
+FORMER, FORMER_SEEDS = ("fashion_mnist", "mnist"), (0, 1)  # with the former contrast curve
 
 
 @dataclass(frozen=True)
@@ -63,40 +85,63 @@ class JudgedSet:
         return self.config(answer["real_records"]).record_name()
 
     def protocols(self) -> tuple[str, ...]:
-        """By which it is judged here: of other sets the records hold what ``quick`` says."""
-        recorded = not self.method.startswith("mixture") or self.curve == "logistic"
-        return ("deep",) if recorded else ("deep", "quick")
+        """By which it is judged: what ``quick`` says of a set as it comes, its record holds."""
+        recommended = METHODS.get(self.dataset, (self.method,))[0]
+        changed = self.method == recommended and (self.dither or self.grain)
+        return ("deep", "quick") if changed else ("deep",)
 
-    def sample(self, records: ImageData, count: int) -> ImageData:
-        """`count` images. A record of this method and seed holds the first of them."""
-        if self.method == REAL:
-            return records
-        return sample_alone(self.config(len(records.labels)), records, count=count)[0]
+    def released_by(self) -> JudgedSet:
+        """The set of the same release as its record holds it."""
+        return replace(self, curve=usual_curve(self.method), dither=0.0, grain=0.0)
+
+    def release(self, records: ImageData, results: Path) -> Generator:
+        """The generator of all sets that `released_by` names alike: a record's, or made anew."""
+        config = self.released_by().config(len(records.labels))
+        kept = results / config.record_name() / GENERATOR_FILE
+        if kept.is_file():
+            return load_generator(kept)
+        trainer = train_alone(config, records, device=torch.device("cpu"))
+        return trainer.released(records.class_names)
+
+    def sample(self, generator: Generator, count: int) -> ImageData:
+        """`count` images from the `release`. A record of this method and seed holds the first of them."""
+        config = self.config(generator.config.privacy.num_records)
+        return replace(generator, config=config).sample(count=count)
+
+
+def usual_curve(method: str) -> Curve:
+    """The contrast curve of the preset; of a method that has none, one that changes nothing."""
+    settings = presets.METHODS.get(method.partition("/")[0], {})
+    curve: Curve = settings.get("prior_curve", JudgedSet.curve if method == REAL else "logistic")
+    return curve
 
 
 def _sets() -> Iterator[JudgedSet]:
     """The most informative first."""
-    for seed in (0, 1, 2):
-        for epsilon in (10.0, 1.0):
-            for dataset in ("fashion_mnist", "mnist"):
-                at: dict[str, Any] = {"dataset": dataset, "epsilon": epsilon, "seed": seed}
-                yield JudgedSet(method="mixture", **at)
-                yield JudgedSet(method="mixture", dither=DITHER, **at)
-                yield JudgedSet(method="mixture", grain=GRAIN, **at)
-                yield JudgedSet(method="mixture", curve="logistic", **at)
-                yield JudgedSet(method="gaussian", curve="logistic", **at)  # which changes nothing
-    for dataset in ("fashion_mnist", "mnist"):
-        yield JudgedSet(dataset, REAL)
-    for seed in (0, 1, 2):
-        for epsilon in (10.0, 1.0):
-            framed: dict[str, Any] = {"dataset": "mnist", "epsilon": epsilon, "seed": seed}
-            framed["method"] = "mixture/with-frame"
-            yield JudgedSet(**framed)
-            yield JudgedSet(dither=DITHER, **framed)
-            yield JudgedSet(grain=GRAIN, **framed)
+    places = list(itertools.product(SEEDS, EPSILONS, METHODS))
+    recommended = {dataset: methods[:1] for dataset, methods in METHODS.items()}
+    yield from _changed(recommended, places)
+    yield from (JudgedSet(dataset, REAL) for dataset in METHODS)
+    yield from _changed(METHODS, places)
+    for seed, epsilon, dataset in places:
+        for method in PLAIN[dataset]:
+            yield JudgedSet(dataset, method, epsilon, seed, usual_curve(method))
+    for seed, epsilon, dataset in itertools.product(FORMER_SEEDS, EPSILONS, FORMER):
+        yield JudgedSet(dataset, "mixture", epsilon, seed, curve="logistic")
 
 
-SETS: tuple[JudgedSet, ...] = tuple(_sets())
+def _changed(
+    methods: Mapping[str, Sequence[str]], places: Sequence[tuple[int, float, str]]
+) -> Iterator[JudgedSet]:
+    """Sets as they come, with dither, and with grain, in this order of seed, budget and data set."""
+    for seed, epsilon, dataset in places:
+        for method in methods[dataset]:
+            plain = JudgedSet(dataset, method, epsilon, seed, usual_curve(method))
+            if (dataset, method, epsilon) in _RECORDED:
+                yield from (plain, replace(plain, dither=DITHER), replace(plain, grain=GRAIN))
+
+
+SETS: tuple[JudgedSet, ...] = tuple(dict.fromkeys(_sets()))
 
 
 def load_yardsticks(results: Path) -> dict[str, Any]:
@@ -105,11 +150,10 @@ def load_yardsticks(results: Path) -> dict[str, Any]:
 
 
 def judge(
-    one: JudgedSet, protocol: str, records: ImageData, test: ImageData, cache: Path
+    one: JudgedSet, protocol: str, made: ImageData, records: ImageData, test: ImageData, cache: Path
 ) -> dict[str, Any]:
-    """The answer for one set, with what the set is and the seconds of processor it took."""
-    count = protocol_of(protocol).synthetic_records
-    made, started = one.sample(records, count), time.process_time()
+    """The answer for one set, `made`, with what the set is and the judges' seconds of processor."""
+    started = time.process_time()
     found = judge_set(*(made, records, test), protocol=protocol, seeds=(one.seed,), cache_dir=cache)
     found["processor_seconds"] = round(time.process_time() - started, 1)
     return {"set": asdict(one)} | found
@@ -123,12 +167,19 @@ def missing(results: Path) -> list[tuple[JudgedSet, str]]:
 
 
 def run_all(left: Sequence[tuple[JudgedSet, str]], results: Path) -> None:
-    """Judge these sets; the file is whole after each."""
+    """Judge these sets; the file is whole after each. A release is made once for sets in a row."""
     loaded: dict[str, tuple[ImageData, ImageData]] = {}
+    released: dict[JudgedSet, Generator] = {}  # the last one
     for one, protocol in left:
         if one.dataset not in loaded:
             loaded[one.dataset] = load(one.dataset, "train"), load(one.dataset, "test")
-        answer = judge(one, protocol, *loaded[one.dataset], results / ".work" / "judges")
+        records, test = loaded[one.dataset]
+        made, source = records, one.released_by()
+        if one.method != REAL:
+            if source not in released:
+                released = {source: one.release(records, results)}
+            made = one.sample(released[source], protocol_of(protocol).synthetic_records)
+        answer = judge(one, protocol, made, records, test, results / ".work" / "judges")
         made_with = provenance(torch.device("cpu"))
         add_answer(results / YARDSTICKS_FILE, protocol, one.name(), answer, made_with=made_with)
         print(one.name(), protocol, _short(answer), flush=True)
