@@ -30,6 +30,11 @@ def pytest_collection() -> Generator[None, object, object]:
         gc.enable()
 
 
+def pytest_unconfigure() -> None:
+    """Let the libraries clean up after themselves, or some of them complain of leaks at the end."""
+    gc.unfreeze()
+
+
 @pytest.fixture(autouse=True, scope="session")
 def _threads() -> None:
     """One thread; `make test-portable` asks for two as well."""

@@ -9,7 +9,14 @@ from typing import Any
 import pandas as pd
 
 from companion.book.tables import DATASET_TITLES, MISSING
-from companion.studies.sample_noise import EPSILONS, FORMS, METHODS, NONE
+from companion.studies.sample_noise import (
+    EPSILONS,
+    FORMS,
+    METHODS,
+    MODES,
+    MODES_UNDER,
+    NONE,
+)
 
 
 def sample_noise_table(found: Mapping[str, Any]) -> pd.DataFrame:
@@ -28,12 +35,12 @@ def sample_noise_table(found: Mapping[str, Any]) -> pd.DataFrame:
 
 
 def sample_noise_text(found: Mapping[str, Any]) -> str:
-    """A sentence: without noise, with dither, and with grain, by data set and budget.
+    """Sentences: without noise, with dither, and with grain, and the best of all forms.
 
     Args:
         found: from `load_sample_noise`.
     """
-    said = []
+    said, best = [], []
     for (dataset, epsilon), here in _judged(found).items():
         by_form = {row["noise"]: row for row in here}
         shown = [by_form[form] for form in (NONE, "dither", "grain") if form in by_form]
@@ -41,9 +48,14 @@ def sample_noise_text(found: Mapping[str, Any]) -> str:
             figures = " / ".join(f"{row['deep (%)']:.1f}" for row in shown)
             seeds = min(row["seeds"] for row in shown)
             said.append(f"{dataset} at epsilon {epsilon} {figures} % (n = {seeds})")
+            first = max(here, key=lambda row: row["deep (%)"])
+            best.append(f"{first['noise']} ({first['deep (%)']:.1f} %)")
     if not said:
         return "Not measured yet: `python -m companion.studies.sample_noise` does."
-    return f"Without noise, with dither, and with grain: {'; '.join(said)}."
+    return (
+        f"Without noise, with dither, and with grain: {'; '.join(said)}. Best of all forms, in the same "
+        f"order: {'; '.join(best)}."
+    )
 
 
 def _judged(found: Mapping[str, Any]) -> dict[tuple[str, str], list[dict[str, Any]]]:
@@ -52,8 +64,13 @@ def _judged(found: Mapping[str, Any]) -> dict[tuple[str, str], list[dict[str, An
     groups = {}
     for dataset, epsilon in itertools.product(METHODS, EPSILONS) if len(frame) else ():
         at = frame[(frame["dataset"] == dataset) & (frame["epsilon"] == epsilon)]
-        by_form = {form: at[at["form"] == form] for form in FORMS}
-        rows = [_row(seeds, form) for form, seeds in by_form.items() if len(seeds)]
+        finer = {f"{form}, {m} modes": (form, m) for m in MODES[dataset] for form in MODES_UNDER}
+        modes = at.get("modes", pd.Series(float("nan"), at.index)).fillna(0)
+        by_name = {
+            name: at[(at["form"] == form) & (modes == count)]
+            for name, (form, count) in ({form: (form, 0) for form in FORMS} | finer).items()
+        }
+        rows = [_row(seeds, name) for name, seeds in by_name.items() if len(seeds)]
         groups[DATASET_TITLES[dataset], f"{epsilon:g}"] = rows
     return groups
 

@@ -12,7 +12,7 @@ from typing import Any
 import pandas as pd
 
 from companion.book.tables import DATASET_TITLES, MISSING
-from companion.studies.yardsticks import REAL, JudgedSet
+from companion.studies.yardsticks import METHODS, PLAIN, REAL, JudgedSet, usual_curve
 from dpgen_core.records.record import Record
 
 _Judged = dict[str, Any]  # protocol -> set's name -> answer, as in the file
@@ -30,11 +30,7 @@ _QUICK = {
 }
 _LOOKS = {"black (%)": ("zero_share", 100, 0), "fine (%)": ("sharpness", 100, 1)}
 _ORDER = ("seeds", "deep (%)", "lowest to highest", *list(_DEEP)[1:], *_QUICK, *_LOOKS)
-_KINDS = (
-    *("mixture", "mixture, dithered", "mixture, former curve"),
-    *("mixture, grained", "gaussian"),
-    *("mixture/with-frame", "mixture/with-frame, dithered", "mixture/with-frame, grained"),
-)
+_PLAIN, _DITHERED, _GRAINED, _FORMER = _FORMS = "", ", dithered", ", grained", ", former curve"
 
 
 def yardstick_table(judged: _Judged, records: Sequence[Record], *, dataset: str) -> pd.DataFrame:
@@ -65,11 +61,12 @@ def yardstick_table(judged: _Judged, records: Sequence[Record], *, dataset: str)
 def what_changed(judged: _Judged, records: Sequence[Record]) -> str:
     """Sentences on curve and dither at each data set's largest budget; empty without figures."""
     lines = []
+    kinds = [f"mixture{form}" for form in (_PLAIN, _DITHERED, _FORMER)]
     for dataset, title in DATASET_TITLES.items():
         by_kind = {k: found for (e, k), found in _grouped(judged, dataset).items() if e == "10"}
-        if not set(_KINDS[:3]) <= by_kind.keys():
+        if not set(kinds) <= by_kind.keys():
             continue
-        now, noisy, former = _paired([by_kind[kind] for kind in _KINDS[:3]])
+        now, noisy, former = _paired([by_kind[kind] for kind in kinds])
         if not now:
             continue
         deep, fall, forest = (
@@ -100,18 +97,17 @@ def _grouped(judged: _Judged, dataset: str) -> dict[tuple[str, str], list[dict[s
     for answer in judged.get("deep", {}).values():
         one = JudgedSet(**answer["set"])
         if one.dataset == dataset and one.method != REAL:
-            groups.setdefault((f"{one.epsilon:g}", _kind(one)), []).append(answer)
-    order = sorted(groups, key=lambda place: (-float(place[0]), _KINDS.index(place[1])))
+            groups.setdefault((f"{one.epsilon:g}", one.method + _form(one)), []).append(answer)
+    methods = (*METHODS.get(dataset, ()), *PLAIN.get(dataset, ()))
+    kinds = [method + form for method in dict.fromkeys(methods) for form in _FORMS]
+    order = sorted(groups, key=lambda place: (-float(place[0]), kinds.index(place[1])))
     return {place: groups[place] for place in order}
 
 
-def _kind(one: JudgedSet) -> str:
-    if one.dither:
-        return f"{one.method}, dithered"
-    if one.grain:
-        return f"{one.method}, grained"
-    former = one.method == "mixture" and one.curve == "logistic"
-    return f"{one.method}, former curve" if former else one.method
+def _form(one: JudgedSet) -> str:
+    """What was done to a set that is not as it comes from its method."""
+    former = one.curve != usual_curve(one.method)
+    return _DITHERED if one.dither else _GRAINED if one.grain else _FORMER if former else _PLAIN
 
 
 def _quick(

@@ -20,6 +20,7 @@ from companion.studies.sweep import run_all
 from dpgen_core.config.make import make_config
 from dpgen_core.config.presets import (
     COLORED,
+    GRAINED,
     PARTS,
     PRIOR_FRAMED,
     REFINED,
@@ -97,6 +98,11 @@ def _runs() -> Iterator[Run]:
         for epsilon in (10.0, 1.0):
             for method in COLORED:
                 yield Run("celeba", method, epsilon, seed)
+    # A release for who trains a network on its samples.
+    for seed in SEEDS:
+        for dataset in ("fashion_mnist", "mnist"):
+            for epsilon in (10.0, 1.0):
+                yield Run(dataset, GRAINED, epsilon, seed)
     # One critic without owners, on the same prior.
     for seed in SEEDS:
         for dataset in ("mnist", "fashion_mnist"):

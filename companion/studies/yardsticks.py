@@ -26,6 +26,7 @@ from companion.studies.resumable import add_answer, load_answers, make_missing
 from companion.studies.train_alone import train_alone
 from dpgen_core.config import presets
 from dpgen_core.config.make import make_config
+from dpgen_core.config.presets import GRAINED
 from dpgen_core.config.schema import ExperimentConfig
 from dpgen_core.data.dither import DITHER, GRAIN
 from dpgen_core.data.sets import ImageData, load
@@ -44,8 +45,8 @@ METHODS: Mapping[str, tuple[str, ...]] = {
 }
 # Beside them, as they come only.
 PLAIN: Mapping[str, tuple[str, ...]] = {
-    "fashion_mnist": ("gaussian",),
-    "mnist": ("mixture", "gaussian"),
+    "fashion_mnist": (GRAINED, "gaussian"),
+    "mnist": (GRAINED, "mixture", "gaussian"),
     "celeba": ("mixture/with-color", "efsgd"),
 }
 EPSILONS, SEEDS = (10.0, 1.0), (0, 1, 2)
@@ -76,8 +77,8 @@ class JudgedSet:
             **{name: getattr(self, name) for name in ("dataset", "method", "epsilon", "seed")},
             num_records=num_records,
             prior_curve=self.curve,
-            dither=self.dither,
-            grain=self.grain,
+            # A method may have noise of its own.
+            **{name: value for name in ("dither", "grain") if (value := getattr(self, name))},
         )
 
     def record_name(self, answer: Mapping[str, Any]) -> str:

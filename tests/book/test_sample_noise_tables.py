@@ -18,13 +18,18 @@ def found() -> dict[str, Any]:
         ("grain", "mnist", 1.0, 0, 0.95),
     ]
     columns = ("form", "dataset", "epsilon", "seed", "accuracy")
+    points: list[dict[str, Any]]
     points = [dict(zip(columns, row, strict=True)) | {"fall": 0.01} for row in rows]
+    points.append(points[3] | {"accuracy": 0.9, "modes": 16})
     return {"points": {str(place): point for place, point in enumerate(points)}}
 
 
 def test_rows_are_means_best_first_within_a_set_and_budget() -> None:
     table = sample_noise_table(found())
-    assert [name for *_, name in table.index] == ["grain", "dither", NONE, "grain"]
+    assert [name for *_, name in table.index] == [
+        *("grain, 16 modes", "grain", "dither", NONE),
+        "grain",
+    ]
     plain = table.loc[("Fashion-MNIST", "10", NONE)]
     assert plain["deep (%)"] == 76.0 and plain["lowest to highest"] == "75.0 to 77.0"
     assert table.loc[("MNIST", "1", "grain"), "lowest to highest"] == MISSING
@@ -37,4 +42,5 @@ def test_the_sentence_names_what_has_its_controls() -> None:
         "Fashion-MNIST at epsilon 10 76.0 / 79.0 / 82.0 % (n = 1)" in text
         and "MNIST at epsilon 1 " not in text
     )
+    assert text.endswith("in the same order: grain, 16 modes (90.0 %).")
     assert "sample_noise" in sample_noise_text({})

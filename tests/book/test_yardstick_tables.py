@@ -21,6 +21,7 @@ SETS = {
     JudgedSet("mnist", "mixture", seed=1): 0.84,
     JudgedSet("mnist", "mixture", dither=0.08): 0.86,
     JudgedSet("mnist", "mixture", curve="logistic"): 0.74,
+    JudgedSet("mnist", "efsgd", curve="logistic"): 0.65,
     JudgedSet("mnist", "mixture", epsilon=1.0): 0.70,
     JudgedSet("mnist", REAL): 0.99,
     JudgedSet("fashion_mnist", "mixture"): 0.60,
@@ -43,6 +44,7 @@ def judged() -> dict[str, Any]:
 def test_seeds_are_averaged_and_sets_kept_apart(judged: dict[str, Any]) -> None:
     table = yardstick_table(judged, [], dataset="mnist")
     assert list(table.index) == [
+        ("10", "efsgd"),  # in the order of the study; its curve is its own
         ("10", "mixture"),
         ("10", "mixture, dithered"),
         ("10", "mixture, former curve"),

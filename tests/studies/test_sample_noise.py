@@ -53,16 +53,21 @@ def test_it_judges_held_out_records_and_goes_on_where_it_stopped(
     monkeypatch.setitem(PROTOCOLS, "deep", FEW)
     monkeypatch.setattr(sample_noise, "split", parts)
     monkeypatch.setattr(sample_noise, "METHODS", {"glyphs": "mixture"})
+    monkeypatch.setattr(sample_noise, "MODES", {"glyphs": (8,)})
     monkeypatch.setattr(sample_noise, "SEEDS", range(1))
     left = missing(tmp_path)
-    assert len(left) == len(FORMS) * len(sample_noise.EPSILONS)
+    forms = len(FORMS) + len(sample_noise.MODES_UNDER)
+    assert len(left) == forms * len(sample_noise.EPSILONS)
     sample_noise.run_all([Point("grain", "glyphs", 10.0)], tmp_path)
     assert asked == ["glyphs"] and len(missing(tmp_path)) == len(left) - 1
     monkeypatch.setattr(sample_noise, "FORMS", {"grain": FORMS["grain"]})
+    monkeypatch.setattr(sample_noise, "MODES_UNDER", ("grain",))
     assert sample_noise.main(["--results", str(tmp_path)]) == 0 and not missing(tmp_path)
     found = load_sample_noise(tmp_path)
-    (first, _) = found["points"].values()
+    first, finer, *_ = found["points"].values()
     assert first["epsilon"] == 10.0 and len(first["accuracy_by_epoch"]) == 1
+    assert (finer["modes"], first["modes"]) == (8, None) and len(found["points"]) == 4
+    assert finer["modes_released"] == 8 != first["modes_released"]
     json.dumps(found, allow_nan=False)
 
 
