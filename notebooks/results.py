@@ -34,7 +34,7 @@ from companion.book.scatter import tradeoff, tradeoff_alt
 from companion.book.summary import fid_note
 from companion.book.tables import results_table, runs_frame
 from companion.book.verdicts import best_at_one
-from companion.book.yardstick_tables import what_changed, yardstick_table
+from companion.book.yardstick_tables import best_by_deep, what_changed, yardstick_table
 from companion.studies.committed import committed_records, project_root
 from companion.studies.sample_noise import load_sample_noise
 from companion.studies.yardsticks import load_yardsticks
@@ -196,10 +196,7 @@ results_table(records, dataset="celeba", view="cost")
 
 # %% tags=["hide-input"]
 judged = load_yardsticks(project_root() / "results")
-Markdown(
-    what_changed(judged, records)
-    or "Not measured yet: `python -m companion.studies.yardsticks` does."
-)
+Markdown(f"{best_by_deep(judged)}\n\n{what_changed(judged, records)}")
 
 # %% [markdown]
 # Fashion-MNIST:

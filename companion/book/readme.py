@@ -14,8 +14,10 @@ from companion.book import overview
 from companion.book.measures import G2R
 from companion.book.tables import DATASET_TITLES, runs_frame
 from companion.book.verdicts import PAPER_PARTS, best_at_one, part_effects, summary
+from companion.book.yardstick_tables import best_by_deep
 from companion.studies.benchmark_results import load_benchmarks
 from companion.studies.committed import committed_records, project_root
+from companion.studies.yardsticks import load_yardsticks
 from dpgen_core.checks import require
 from dpgen_core.files import write_whole
 from dpgen_core.records.record import Record
@@ -48,6 +50,7 @@ def figures(records: Sequence[Record], root: Path) -> str:
         f"*{overview.caption(rows)}*",
         "",
         *_found(records),
+        f"* {_plain(best_by_deep(load_yardsticks(root / 'results')))}",
         "",
         "| command | what it gives | minutes | accuracy |",
         "|---|---|---|---|",

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from companion.book.tables import MISSING
-from companion.book.yardstick_tables import what_changed, yardstick_table
+from companion.book.yardstick_tables import best_by_deep, what_changed, yardstick_table
 from companion.studies.committed import project_root
-from companion.studies.yardsticks import REAL, JudgedSet, load_yardsticks
+from companion.studies.yardsticks import REAL, SEEDS, JudgedSet, load_yardsticks
 
 LOOKS = {"zero_share": 0.5, "sharpness": 0.125}
 NOW = JudgedSet("mnist", "mixture")
@@ -75,6 +75,21 @@ def test_the_sentences_say_what_the_figures_say(judged: dict[str, Any]) -> None:
     # Of the seeds that all three have, which is one.
     assert text.startswith("MNIST") and "(n = 1): `deep` 74 / 80 / 86 %" in text
     assert what_changed({}, []) == ""
+
+
+def test_the_best_is_of_sets_judged_at_every_seed(judged: dict[str, Any]) -> None:
+    assert best_by_deep(judged).endswith("Not measured yet.")
+    plain = [JudgedSet("mnist", "mixture", seed=seed) for seed in SEEDS]
+    noisy = [JudgedSet("mnist", "mixture", seed=seed, dither=0.08) for seed in SEEDS]
+    for sets, accuracies in ((plain, (0.8, 0.84, 0.88)), (noisy, (0.7, 0.71, 0.72))):
+        judged["deep"] |= {
+            one.name(): answer(one, a) for one, a in zip(sets, accuracies, strict=True)
+        }
+    text = best_by_deep(judged)
+    assert (
+        "MNIST at epsilon 10 84.0 % (80.0 to 88.0) by `mixture` (dithered at most 71.0 %)" in text
+    )
+    assert "where real images give 99.0 %" in text and "Fashion" not in text
 
 
 def test_the_committed_file_is_of_the_listed_sets() -> None:
