@@ -34,6 +34,15 @@ def data_card(
         f"| {label} | {verbatim(name)} | {count} |"
         for label, (name, count) in enumerate(zip(class_names, counts, strict=True))
     )
+    added = [n for n in ("dither", "grain") if getattr(config.generator, n)]
+    noisy = (
+        f"""
+Noise was added to the finished images ({" and ".join(added)}). The private ones do not have it: it helps
+networks that are trained on these images, and is not for the eye.
+"""
+        if added
+        else ""
+    )
     # JSON's strings are YAML's, whatever they hold.
     features = "\n".join(f"        '{k}': {json.dumps(name)}" for k, name in enumerate(class_names))
     return f"""---
@@ -64,7 +73,7 @@ dataset_info:
 {total} synthetic images, {height} x {width} pixels, {colors}. No picture is of anybody or anything:
 all were drawn from a generator that was learned with differential privacy, epsilon {epsilon} at delta
 {delta}, for {privacy["unit"]}. `statement.md` says what that means and what it does not cover.
-
+{noisy}
 | label | class | images |
 |---|---|---|
 {listed}
