@@ -40,6 +40,9 @@ def some_records(folder: Path, sheet: bytes) -> list[Record]:
                 folder, method=method, seed=seed, g2r_cnn=accuracy + 0.01 * seed, real_cnn=0.99
             )
             made.samples_png.write_bytes(sheet)
+        # images with noise on them are not to be looked at
+        noisy = make_record(folder, method="mixture/with-grain", seed=seed, g2r_cnn=0.998)
+        noisy.samples_png.write_bytes(sheet)
     # a single lucky run is no best method
     make_record(folder, method="efsgd-prior", g2r_cnn=0.999).samples_png.write_bytes(sheet)
     return committed_records(folder)
