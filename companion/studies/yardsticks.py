@@ -86,10 +86,15 @@ class JudgedSet:
         return self.config(answer["real_records"]).record_name()
 
     def protocols(self) -> tuple[str, ...]:
-        """By which it is judged: what ``quick`` says of a set as it comes, its record holds."""
-        recommended = METHODS.get(self.dataset, (self.method,))[0]
-        changed = self.method == recommended and (self.dither or self.grain)
-        return ("deep", "quick") if changed else ("deep",)
+        """By which it is judged: what ``quick`` says of a set as it comes, its record holds.
+
+        Records of a mixture have the former curve, but for those with grain of their own.
+        """
+        recommended = self.method == METHODS.get(self.dataset, (self.method,))[0]
+        changed = recommended and bool(self.dither or self.grain)
+        unrecorded = self.curve == "full-range" and self.method not in (GRAINED, REAL)
+        plain = self == self.released_by()
+        return ("deep", "quick") if changed or (plain and unrecorded) else ("deep",)
 
     def released_by(self) -> JudgedSet:
         """The set of the same release as its record holds it."""
