@@ -9,14 +9,7 @@ from typing import Any
 import pandas as pd
 
 from companion.book.tables import DATASET_TITLES, MISSING
-from companion.studies.sample_noise import (
-    EPSILONS,
-    FORMS,
-    METHODS,
-    MODES,
-    MODES_UNDER,
-    NONE,
-)
+from companion.studies.sample_noise import EPSILONS, METHODS, NONE
 
 
 def sample_noise_table(found: Mapping[str, Any]) -> pd.DataFrame:
@@ -59,20 +52,20 @@ def sample_noise_text(found: Mapping[str, Any]) -> str:
 
 
 def _judged(found: Mapping[str, Any]) -> dict[tuple[str, str], list[dict[str, Any]]]:
-    """A row for each form by data set and budget, in the order of the study."""
-    frame = pd.DataFrame(list(found.get("points", {}).values()))
+    """A row for each form, and for each number of modes beside the method's own, by set and budget."""
+    points = found.get("points", {}).values()
+    frame = pd.DataFrame([point | {"noise": _noise(point)} for point in points])
     groups = {}
     for dataset, epsilon in itertools.product(METHODS, EPSILONS) if len(frame) else ():
         at = frame[(frame["dataset"] == dataset) & (frame["epsilon"] == epsilon)]
-        finer = {f"{form}, {m} modes": (form, m) for m in MODES[dataset] for form in MODES_UNDER}
-        modes = at.get("modes", pd.Series(float("nan"), at.index)).fillna(0)
-        by_name = {
-            name: at[(at["form"] == form) & (modes == count)]
-            for name, (form, count) in ({form: (form, 0) for form in FORMS} | finer).items()
-        }
-        rows = [_row(seeds, name) for name, seeds in by_name.items() if len(seeds)]
+        rows = [_row(seeds, str(noise)) for noise, seeds in at.groupby("noise", sort=False)]
         groups[DATASET_TITLES[dataset], f"{epsilon:g}"] = rows
     return groups
+
+
+def _noise(point: Mapping[str, Any]) -> str:
+    modes = point.get("modes")
+    return point["form"] + (f", {modes} modes" if modes else "")
 
 
 def _row(seeds: pd.DataFrame, form: str) -> dict[str, Any]:

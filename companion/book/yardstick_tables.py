@@ -110,8 +110,9 @@ def best_by_deep(judged: _Judged) -> str:
     if not said:
         return f"{question} Not measured yet."
     return (
-        f"{question} By a residual network trained on sixty thousand generated images, mean of "
-        f"{len(SEEDS)} seeds (lowest to highest): {'; '.join(said)}. {{ref}}`All sets <yardsticks>`."
+        f"{question} By a residual network trained on sixty thousand generated images, the best "
+        f"of the sets judged so far, mean of {len(SEEDS)} seeds (lowest to highest): "
+        f"{'; '.join(said)}. {{ref}}`All sets <yardsticks>`."
     )
 
 

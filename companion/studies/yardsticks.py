@@ -24,9 +24,8 @@ import torch
 from companion.studies.campaign import RUNS
 from companion.studies.resumable import add_answer, load_answers, make_missing
 from companion.studies.train_alone import train_alone
-from dpgen_core.config import presets
 from dpgen_core.config.make import make_config
-from dpgen_core.config.presets import GRAINED
+from dpgen_core.config.presets import GRAINED, METHODS as PRESETS
 from dpgen_core.config.schema import ExperimentConfig
 from dpgen_core.data.dither import DITHER, GRAIN
 from dpgen_core.data.sets import ImageData, load
@@ -90,9 +89,11 @@ class JudgedSet:
 
         Records of a mixture have the former curve, but for those with grain of their own.
         """
+        if self.method == REAL:
+            return ("deep",)
         recommended = self.method == METHODS.get(self.dataset, (self.method,))[0]
         changed = recommended and bool(self.dither or self.grain)
-        unrecorded = self.curve == "full-range" and self.method not in (GRAINED, REAL)
+        unrecorded = self.curve == "full-range" and self.method != GRAINED
         plain = self == self.released_by()
         return ("deep", "quick") if changed or (plain and unrecorded) else ("deep",)
 
@@ -117,8 +118,7 @@ class JudgedSet:
 
 def usual_curve(method: str) -> Curve:
     """The contrast curve of the preset; of a method that has none, one that changes nothing."""
-    settings = presets.METHODS.get(method.partition("/")[0], {})
-    curve: Curve = settings.get("prior_curve", JudgedSet.curve if method == REAL else "logistic")
+    curve: Curve = PRESETS[method.partition("/")[0]].get("prior_curve", "logistic")
     return curve
 
 
@@ -180,8 +180,9 @@ def run_all(left: Sequence[tuple[JudgedSet, str]], results: Path) -> None:
         if one.dataset not in loaded:
             loaded[one.dataset] = load(one.dataset, "train"), load(one.dataset, "test")
         records, test = loaded[one.dataset]
-        made, source = records, one.released_by()
+        made = records
         if one.method != REAL:
+            source = one.released_by()
             if source not in released:
                 released = {source: one.release(records, results)}
             made = one.sample(released[source], protocol_of(protocol).synthetic_records)

@@ -51,7 +51,7 @@ SWITCHES: Mapping[str, Mapping[str, Any]] = {
     **dict.fromkeys(COLORED, COLOR),
     SHARED: {"prior_shared_covariance": True, "prior_covariance_radius": 7.0},
     # For who trains a network on the samples: found by a deep judge on held-out training records, see
-    # `companion.studies.sample_noise`. Under grain finer modes help; without it they do not.
+    # `companion.studies.sample_noise`. Under grain finer modes help at every budget tried.
     GRAINED: {"prior_modes": 16, "grain": 0.8},
     # Steps of one critic are cheap: half of the budget leaves them nearly all of their signal.
     REFINED: {**_REFINED_PRIOR, "prior_share": 0.5, "keep_pool": True},
