@@ -160,9 +160,8 @@ def _least_noise(
     event: Callable[[float], Event], others: tuple[Event, ...], target: float, setting: Setting
 ) -> float:
     def excess(log_noise: float) -> float:
-        """Log of epsilon over target, clipped to stay finite; falls as the noise grows."""
-        ratio = setting.epsilon([*others, event(math.exp(log_noise))]) / target
-        return math.log(min(max(ratio, 1e-9), 1e9))
+        """Falls as the noise grows."""
+        return _log_ratio([*others, event(math.exp(log_noise))], target, setting)
 
     high, step = 0.0, math.log(2)
     if setting.accountant == "pld":  # start from the cheap answer, which is close
@@ -190,21 +189,28 @@ def _least_noise(
 def most_fitting(event: Event, others: tuple[Event, ...], target: float, setting: Setting) -> int:
     """Largest count of `event` that fits beside `others`."""
 
-    def fits(count: int) -> bool:
-        return setting.epsilon([*others, replace(event, count=count)]) <= target
+    def excess(count: float) -> float:
+        """Grows with the whole part of `count`; at most 0 where so many fit."""
+        return _log_ratio([*others, replace(event, count=int(count))], target, setting)
 
     good, step = 0, 1
     if setting.accountant == "pld":
         good = most_fitting(event, others, target, replace(setting, accountant="rdp"))
-        if good and not fits(good):
+        if good and excess(good) > 0:
             good = 0
         step = max(1, good // 8)
-    while good < MOST_ROUNDS and fits(good + step):
+    while good < MOST_ROUNDS and excess(good + step) <= 0:
         good, step = good + step, 2 * step
     if good >= MOST_ROUNDS:
         return MOST_ROUNDS
-    bad = good + step
-    while bad - good > 1:
-        middle = (good + bad) // 2
-        good, bad = (middle, bad) if fits(middle) else (good, middle)
+    if good and step > 1:  # a change of sign lies between, and the root is within one of it
+        near = int(brentq(excess, good, good + step, xtol=0.5))
+        good = near if excess(near) <= 0 else near - 1
+    while excess(good + 1) <= 0:
+        good += 1
     return good
+
+
+def _log_ratio(events: Iterable[Event], target: float, setting: Setting) -> float:
+    """Log of epsilon over `target`, clipped to stay finite."""
+    return math.log(min(max(setting.epsilon(events) / target, 1e-9), 1e9))

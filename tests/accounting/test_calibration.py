@@ -97,7 +97,7 @@ def test_nothing_released_costs_nothing_by_pld() -> None:
 @pytest.mark.parametrize("accountant", ACCOUNTANTS)
 def test_what_the_others_spend_depends_on_the_relation(accountant: str) -> None:
     """Others that fit under one relation only are refused under the other only."""
-    others = [SampledGaussianEvent("earlier", 4.0, 0.5, 10)]
+    others = [SampledGaussianEvent("earlier", 4.0, 0.1, 100)]
     setting = {"delta": 1e-5, "accountant": accountant}
     most, least = (
         epsilon_of_events(others, relation=relation, **setting) for relation in RELATIONS
@@ -106,7 +106,7 @@ def test_what_the_others_spend_depends_on_the_relation(accountant: str) -> None:
     between = {"target_epsilon": (least + most) / 2, "other_events": others} | setting
     for search in (
         lambda relation: max_rounds(
-            noise_multiplier=50.0, sampling_rate=0.1, relation=relation, **between
+            noise_multiplier=4.0, sampling_rate=0.1, relation=relation, **between
         ),
         lambda relation: calibrate_noise(sampling_rate=0.1, rounds=3, relation=relation, **between),
     ):
