@@ -32,6 +32,7 @@ from dpgen_core.evaluation.metrics import EvaluationSettings
 
 # Set by calibration and data set, never by a caller.
 COMPUTED = frozenset({"noise_multiplier", "prior_noise_multiplier", "relation", "image_shape"})
+_CALIBRATED = ("noise_multiplier", "prior_noise_multiplier")
 OPTIONS = ("checkpoint_every", "evaluated", "maximum")  # settings outside the groups
 NOTES = ("title", "description")  # for the reader of a statement; they change nothing in a run
 
@@ -110,8 +111,13 @@ class ExperimentConfig:
         return f"{self.dataset}-{method}-eps{epsilon:g}-{self.profile}-seed{self.seed}-{digest}"
 
     def deciding(self) -> dict[str, Any]:
-        """`to_dict` without the notes: what a run's outcome depends on."""
-        return {name: value for name, value in self.to_dict().items() if name not in NOTES}
+        """`to_dict` without the notes: what a run's outcome depends on.
+
+        Noise to four digits: the calibration's last ones depend on the processor, and a run begun on
+        one machine has to be found on the next.
+        """
+        found = {name: value for name, value in self.to_dict().items() if name not in NOTES}
+        return found | {name: float(f"{found[name]:.4g}") for name in _CALIBRATED}
 
     def to_dict(self) -> dict[str, Any]:
         """All settings by flat name, JSON-ready."""

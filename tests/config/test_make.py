@@ -240,6 +240,15 @@ def test_names_tell_settings_apart() -> None:
         frozen.privacy.noise_multiplier = 0.0  # type: ignore[misc]
 
 
+def test_the_last_digits_of_the_noise_do_not_rename_a_run() -> None:
+    config = make_config(dataset="glyphs", profile="smoke")
+    for name in ("noise_multiplier", "prior_noise_multiplier"):
+        noise = getattr(config.privacy, name)
+        elsewhere = config.replace(**{name: noise * (1 + 1e-12)})  # as another processor rounds
+        assert elsewhere != config and elsewhere.record_name() == config.record_name()
+        assert config.replace(**{name: noise * 1.002}).record_name() != config.record_name()
+
+
 def test_a_record_without_a_curve_was_made_with_the_former_one() -> None:
     now = make_config(dataset="glyphs", method="mixture")
     assert now.prior.curve == "full-range"
