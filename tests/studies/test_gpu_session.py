@@ -56,7 +56,11 @@ def test_a_step_that_fails_leaves_the_others_alone(tmp_path, monkeypatch, capsys
     def broken(session):
         raise RuntimeError("no such kernel")
 
-    steps = {"diffusion": broken, "critics": STEPS["critics"]}
+    def sound(session):
+        session.found["critics"] = ["found"]
+        session.save()
+
+    steps = {"diffusion": broken, "critics": sound}
     monkeypatch.setattr("companion.studies.benchmarks.gpu_session.STEPS", steps)
     assert main(["--toy", "--out", str(tmp_path)]) == 1
     assert json.loads((tmp_path / GPU_FILE).read_text())["critics"]

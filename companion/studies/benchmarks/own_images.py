@@ -83,8 +83,11 @@ def run_all(left: Sequence[Folder], results: Path) -> None:
         print(f"{folder.name()}: {answer}", flush=True)
 
 
-def measure(folder: Folder) -> dict[str, Any]:
-    """Draw a folder and make a set from it in a fresh process, with the allocator as users have it."""
+def measure(folder: Folder, options: Sequence[str] = ()) -> dict[str, Any]:
+    """Draw a folder and make a set from it in a fresh process, with the allocator as users have it.
+
+    `options` of ``dpgen synthesize`` come after those that the folder asks for.
+    """
     with tempfile.TemporaryDirectory() as scratch:
         images, records = Path(scratch) / "images", Path(scratch) / "results"
         write_shapes(images, folder)
@@ -92,6 +95,7 @@ def measure(folder: Folder) -> dict[str, Any]:
         command += [str(Path(scratch) / "set"), "--results", str(records), "--device", "cpu"]
         command += ["--epsilon", str(EPSILON), "--size", str(folder.side)]
         command += ["--color"] * folder.color + ["--no-evaluation"] * (not folder.evaluated)
+        command += options
         usual = {name: v for name, v in os.environ.items() if not name.startswith("MALLOC_")}
         load_average, started = os.getloadavg()[0], time.perf_counter()
         process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=usual)
