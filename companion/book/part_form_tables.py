@@ -48,7 +48,7 @@ def form_effects(found: Mapping[str, Any], part: str) -> list[Effect]:
 
 
 def forms_table(found: Mapping[str, Any], dataset: str) -> pd.DataFrame:
-    """A row for each form that was run on a data set, the mean over its seeds.
+    """A row for each form that was run on a data set, in the order of `FORMS`; means over its seeds.
 
     Args:
         found: from `load_part_forms`.
@@ -59,7 +59,8 @@ def forms_table(found: Mapping[str, Any], dataset: str) -> pd.DataFrame:
         return pd.DataFrame()
     grouped = frame[frame["dataset"] == dataset].groupby(["part", "form"], sort=False)
     shown = {m.title: grouped[m.column].mean().map(f"{{:.{m.digits}f}}".format) for m in SHOWN}
-    return pd.DataFrame({"seeds": grouped.size()} | shown)
+    table = pd.DataFrame({"seeds": grouped.size()} | shown)
+    return table.loc[[(p, f) for p, forms in FORMS.items() for f in forms if (p, f) in table.index]]
 
 
 def forms_answer(found: Mapping[str, Any]) -> str:

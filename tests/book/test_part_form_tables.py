@@ -88,6 +88,9 @@ def test_the_table_has_means_over_seeds_for_one_data_set() -> None:
     assert len(table) == sum(map(len, FORMS.values())) and set(table["seeds"]) == {5}
     assert table.loc[("reconstruction", "near"), "g2r CNN (%)"] == "75.0"
     assert set(table["fine detail (%)"]) == {"50"}  # half of the real images'
+    found["points"] = dict(reversed(found["points"].items()))  # however they were measured
+    assert list(forms_table(found, "mnist").index) == list(table.index)
+    assert [part for part, form in table.index if form == NONE] == list(FORMS)
     assert forms_table(found, "celeba").empty and forms_table({}, "mnist").empty
 
 
