@@ -322,7 +322,7 @@ scans_table(project_root() / "results")
 # `--kind` says what the images show, and with it which method is taken: for photographs of few classes a
 # {ref}`prior made for them <colors>`, for gray ones {ref}`as above <worked-example>`. `--method efsgd-prior` adds training rounds on top of the prior: sharper
 # strokes for some minutes of work. `--method mixture/with-grain` makes clothes and signs for training a network on, not for
-# looking at: {ref}`it sees more in them <sample-noise>`. Which is worth it at which budget is measured in
+# looking at: {ref}`it sees more in them <sample-noise>`; `mixture/with-frame-and-grain` does so for handwriting. Which is worth it at which budget is measured in
 # {doc}`ablations </book/_executed/ablations>`.
 #
 # ## Exercises

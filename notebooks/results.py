@@ -240,14 +240,17 @@ sample_noise_table(noise)
 # - *dither* is the control: plain noise of one strength everywhere; *twice* has twice the strength, *varied* another one for each
 #   image.
 # - *on marks* spares black, on which real images have no noise; *grain* does so too, and its strength differs by image.
-# - With *modes* named, the prior has so many along each axis, more than its preset.
+# - With *modes* named, the prior has so many along each axis, more than its preset; with a *temperature*, its latents are
+#   multiplied by that before an image is drawn from them.
 # - *moved* has no noise: each image is turned, slanted, scaled and shifted a little. Variety of that kind is not what is missing.
 #
 # Samples of the prior have next to nothing above its modes, where real images have a good part of their energy (*fine* in the
 # tables above), and grain puts about as much there. It is for whoever trains a network on the samples, not for the eye, and on
 # clothes the distance in deep features counts it as a fault, though a smaller one than dither. So it is off unless asked for:
 # `make_config(..., grain=0.5)`. Under grain a finer prior is better as well: `mixture/with-grain` has more modes and stronger
-# grain than that. On real, public images, dither and grain look so:
+# grain than that. And digits, though not clothes, are better when they are drawn at a higher *temperature*, further from the
+# middle of their Gaussian than it says; `mixture/with-frame-and-grain` has all three. On real, public images, dither and grain
+# look so:
 
 # %% mystnb={"figure": {"caption": "Glyphs as they are, with dither, and with grain.", "name": "fig-grain"}, "image": {"alt": "Three rows of digits on black: clean, with even gray speckle everywhere, and with speckle of different strength on the strokes alone"}} tags=["hide-input"]
 import matplotlib.pyplot as plt

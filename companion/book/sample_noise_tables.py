@@ -52,7 +52,7 @@ def sample_noise_text(found: Mapping[str, Any]) -> str:
 
 
 def _judged(found: Mapping[str, Any]) -> dict[tuple[str, str], list[dict[str, Any]]]:
-    """A row for each form, and for each number of modes beside the method's own, by set and budget."""
+    """A row for each form, and for other modes and temperatures than usual, by set and budget."""
     points = found.get("points", {}).values()
     frame = pd.DataFrame([point | {"noise": _noise(point)} for point in points])
     groups = {}
@@ -64,8 +64,9 @@ def _judged(found: Mapping[str, Any]) -> dict[tuple[str, str], list[dict[str, An
 
 
 def _noise(point: Mapping[str, Any]) -> str:
-    modes = point.get("modes")
-    return point["form"] + (f", {modes} modes" if modes else "")
+    modes, temperature = point.get("modes"), point.get("temperature")
+    finer = f", {modes} modes" if modes else ""
+    return point["form"] + finer + (f", temperature {temperature:g}" if temperature else "")
 
 
 def _row(seeds: pd.DataFrame, form: str) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from companion.studies.sweep import run_all
 from dpgen_core.config.make import make_config
 from dpgen_core.config.presets import (
     COLORED,
+    FRAMED_GRAINED,
     GRAINED,
     PARTS,
     PRIOR_FRAMED,
@@ -103,6 +104,8 @@ def _runs() -> Iterator[Run]:
         for dataset in ("fashion_mnist", "mnist"):
             for epsilon in (10.0, 1.0):
                 yield Run(dataset, GRAINED, epsilon, seed)
+        for epsilon in (10.0, 1.0):
+            yield Run("mnist", FRAMED_GRAINED, epsilon, seed)
     # One critic without owners, on the same prior.
     for seed in SEEDS:
         for dataset in ("mnist", "fashion_mnist"):

@@ -1,7 +1,8 @@
 """Which noise on finished samples lets a deep judge learn the classes, and not the artifacts?
 
 ``python -m companion.studies.sample_noise [--list]`` releases each data set's usual mixture from five
-sixths of the training records, puts a form of noise on its samples, trains the network of the protocol
+sixths of the training records, puts a form of noise on its samples, some with finer modes and some drawn
+at a higher temperature, trains the network of the protocol
 ``deep`` on them, and tests it on the other sixth; no test image is used. It adds the answer to
 ``results/sample_noise.json``; what is there already is left alone, so that it may be stopped at any
 moment. Noise on samples is post-processing and costs no privacy.
@@ -76,6 +77,14 @@ FORMS: Mapping[str, Callable[[Tensor, torch.Generator], Tensor]] = {
 # Releases with more modes than the method's own; without noise they help at a small budget alone.
 MODES: Mapping[str, Sequence[int]] = {"fashion_mnist": (16, 20), "mnist": (16,)}
 MODES_UNDER = (NONE, "grain", "grain, stronger")
+# Samples drawn at another temperature: form of noise, modes, temperature.
+HEATED: Mapping[str, Sequence[tuple[str, int | None, float]]] = {
+    "fashion_mnist": (("grain, stronger", 16, 1.25),),
+    "mnist": (
+        *((NONE, None, 1.5), (NONE, 16, 1.5)),
+        *(("grain, stronger", 16, temperature) for temperature in (1.25, 1.5, 2.0)),
+    ),
+}
 
 
 @dataclass(frozen=True)
@@ -87,9 +96,10 @@ class Point(Named):
     epsilon: float
     seed: int = 0  #: of the release, of the noise and of the judge
     modes: int | None = None  #: of the prior, along each axis; None: the method's own
+    temperature: float | None = None  #: of the sampling; None: 1
 
     def name(self) -> str:
-        """Its entry in the file; the first were made with the method's own modes, and name none."""
+        """Its entry in the file; the first were made as the method has it, and name no more."""
         shown = {n: v for n, v in asdict(self).items() if v is not None}
         return ", ".join(f"{name} {value}" for name, value in shown.items())
 
@@ -103,6 +113,8 @@ def points() -> Iterator[Point]:
             MODES.get(dataset, ()), MODES_UNDER if seed == 0 else ()
         ):
             yield Point(form, dataset, epsilon, seed, modes)
+        for form, finer, temperature in HEATED[dataset] if seed == 0 else ():
+            yield Point(form, dataset, epsilon, seed, finer, temperature)
 
 
 def load_sample_noise(results: Path) -> dict[str, Any]:
@@ -119,14 +131,14 @@ def measure(point: Point, records: ImageData, held_out: ImageData) -> dict[str, 
     """What a network that learned from the samples knows of `held_out`, epoch by epoch."""
     protocol = PROTOCOLS["deep"]
     assert isinstance(protocol, DeepProtocol)
-    finer: dict[str, Any] = {} if point.modes is None else {"prior_modes": point.modes}
+    settings: dict[str, Any] = {"prior_modes": point.modes, "temperature": point.temperature}
     config = make_config(
         dataset=point.dataset,
         method=METHODS[point.dataset],
         epsilon=point.epsilon,
         seed=point.seed,
         num_records=len(records.labels),
-        **finer,
+        **{name: value for name, value in settings.items() if value is not None},
     )
     made, _ = sample_alone(config, records, count=protocol.synthetic_records)
     noisy = FORMS[point.form](made.images, stream(point.seed, "sample noise"))

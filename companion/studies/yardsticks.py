@@ -25,7 +25,7 @@ from companion.studies.campaign import RUNS
 from companion.studies.resumable import add_answer, load_answers, make_missing
 from companion.studies.train_alone import train_alone
 from dpgen_core.config.make import make_config
-from dpgen_core.config.presets import GRAINED, METHODS as PRESETS
+from dpgen_core.config.presets import FRAMED_GRAINED, GRAINED, METHODS as PRESETS
 from dpgen_core.config.schema import ExperimentConfig
 from dpgen_core.data.dither import DITHER, GRAIN
 from dpgen_core.data.sets import ImageData, load
@@ -45,7 +45,7 @@ METHODS: Mapping[str, tuple[str, ...]] = {
 # Beside them, as they come only.
 PLAIN: Mapping[str, tuple[str, ...]] = {
     "fashion_mnist": (GRAINED, "gaussian"),
-    "mnist": (GRAINED, "mixture", "gaussian"),
+    "mnist": (FRAMED_GRAINED, GRAINED, "mixture", "gaussian"),
     "celeba": ("mixture/with-color", "efsgd"),
 }
 EPSILONS, SEEDS = (10.0, 1.0), (0, 1, 2)
@@ -93,7 +93,7 @@ class JudgedSet:
             return ("deep",)
         recommended = self.method == METHODS.get(self.dataset, (self.method,))[0]
         changed = recommended and bool(self.dither or self.grain)
-        unrecorded = self.curve == "full-range" and self.method != GRAINED
+        unrecorded = self.curve == "full-range" and self.method not in (GRAINED, FRAMED_GRAINED)
         plain = self == self.released_by()
         return ("deep", "quick") if changed or (plain and unrecorded) else ("deep",)
 

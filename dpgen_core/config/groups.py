@@ -166,6 +166,7 @@ class GeneratorConfig:
     learning_rate: float = 4e-3  #: of Adam
     momentum: float = 0.5  #: beta1 of Adam
     ema_decay: float = 0.95  #: of the moving average that is sampled from
+    temperature: float = 1.0  #: factor on the latents that finished samples are drawn with
     dither: float = 0.0  #: std of pixel noise on finished samples, see `data.dither`; 0: none
     grain: float = 0.0  #: largest std of grain on finished samples, see `data.dither`; 0: none
 
@@ -178,6 +179,9 @@ class GeneratorConfig:
         for flat, value in (("generator_momentum", self.momentum), ("ema_decay", self.ema_decay)):
             check_real(flat, value, low=0, high=1, high_open=True, fix=f"{flat}=0.5")
         check_choice("noise_form", self.noise_form, NOISE_FORMS)
+        check_real(
+            "temperature", self.temperature, low=0, high=4, low_open=True, fix="temperature=1"
+        )
         check_real("dither", self.dither, low=0, high=1, fix=f"dither={DITHER}")
         check_real("grain", self.grain, low=0, high=1, fix=f"grain={GRAIN}")
         switches = ("noise_injection", "framed", "appearance_noise", "label_in_refiner")

@@ -115,11 +115,14 @@ class Generator:
         self, labels: Tensor, seed: int, stream_name: str
     ) -> Iterator[tuple[slice, Tensor]]:
         source = self.config.generator if self.prior is None else self.prior
+        # The last entry of a mixture's latent picks the cell.
+        spread = source.latent_dim if self.prior is None else self.prior.basis.dim
         for start in range(0, len(labels), _BATCH):
             where = (seed, stream_name, start)
             rows = slice(start, start + _BATCH)
             batch = labels[rows].to(self.device)
             latents = torch.randn(len(batch), source.latent_dim, generator=stream(*where))
+            latents[:, :spread] *= self.config.generator.temperature
             latents = latents.to(self.device)
             if self.network is not None:
                 noise = stream(*where, "injection", device=self.device)

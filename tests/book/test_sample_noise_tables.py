@@ -21,6 +21,7 @@ def found() -> dict[str, Any]:
     points: list[dict[str, Any]]
     points = [dict(zip(columns, row, strict=True)) | {"fall": 0.01} for row in rows]
     points.append(points[3] | {"accuracy": 0.9, "modes": 16})
+    points.append(points[4] | {"accuracy": 0.96, "modes": 16, "temperature": 1.5})
     return {"points": {str(place): point for place, point in enumerate(points)}}
 
 
@@ -28,7 +29,7 @@ def test_rows_are_means_best_first_within_a_set_and_budget() -> None:
     table = sample_noise_table(found())
     assert [name for *_, name in table.index] == [
         *("grain, 16 modes", "grain", "dither", NONE),
-        "grain",
+        *("grain, 16 modes, temperature 1.5", "grain"),
     ]
     plain = table.loc[("Fashion-MNIST", "10", NONE)]
     assert plain["deep (%)"] == 76.0 and plain["lowest to highest"] == "75.0 to 77.0"

@@ -21,4 +21,10 @@ def test_noise_on_finished_images_is_named(method: str, noisy: bool) -> None:
     text = card(method)
     assert ("Noise was added to the finished images (grain)" in text) == noisy
     assert text.startswith("---\npretty_name: ") and "| 9 | 9 | 10 |" in text
+    assert "\n\n\n" not in text and "temperature" not in text
+
+
+def test_a_temperature_is_named() -> None:
+    text = card("mixture/with-frame-and-grain")
+    assert "drawn at temperature 1.5, so they differ more" in text and "(grain)" in text
     assert "\n\n\n" not in text

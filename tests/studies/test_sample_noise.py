@@ -54,9 +54,10 @@ def test_it_judges_held_out_records_and_goes_on_where_it_stopped(
     monkeypatch.setattr(sample_noise, "split", parts)
     monkeypatch.setattr(sample_noise, "METHODS", {"glyphs": "mixture"})
     monkeypatch.setattr(sample_noise, "MODES", {"glyphs": (8,)})
+    monkeypatch.setattr(sample_noise, "HEATED", {"glyphs": [("grain", None, 1.5)]})
     monkeypatch.setattr(sample_noise, "SEEDS", range(1))
     left = missing(tmp_path)
-    forms = len(FORMS) + len(sample_noise.MODES_UNDER)
+    forms = len(FORMS) + len(sample_noise.MODES_UNDER) + 1
     assert len(left) == forms * len(sample_noise.EPSILONS)
     sample_noise.run_all([Point("grain", "glyphs", 10.0)], tmp_path)
     assert asked == ["glyphs"] and len(missing(tmp_path)) == len(left) - 1
@@ -64,9 +65,11 @@ def test_it_judges_held_out_records_and_goes_on_where_it_stopped(
     monkeypatch.setattr(sample_noise, "MODES_UNDER", ("grain",))
     assert sample_noise.main(["--results", str(tmp_path)]) == 0 and not missing(tmp_path)
     found = load_sample_noise(tmp_path)
-    first, finer, *_ = found["points"].values()
+    first, finer, hot, *_ = found["points"].values()
     assert first["epsilon"] == 10.0 and len(first["accuracy_by_epoch"]) == 1
-    assert (finer["modes"], first["modes"]) == (8, None) and len(found["points"]) == 4
+    assert (finer["modes"], first["modes"]) == (8, None) and len(found["points"]) == 6
+    assert (hot["temperature"], first["temperature"]) == (1.5, None)
+    assert hot["accuracy_by_epoch"] != first["accuracy_by_epoch"]
     assert finer["modes_released"] == 8 != first["modes_released"]
     json.dumps(found, allow_nan=False)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from dpgen_core.checks import InvalidArgument
 from dpgen_core.config.budget import planned_events
 from dpgen_core.config.make import make_config
 from dpgen_core.config.schema import ExperimentConfig
@@ -58,7 +59,29 @@ def test_grain_is_added_to_the_finished_samples(prior: FrequencyPrior) -> None:
     assert not torch.equal(grainy, plain)
 
 
-@pytest.mark.parametrize("added", [{"dither": 0.08}, {"grain": 0.5}])
+def test_temperature_widens_what_is_drawn_and_leaves_the_cells(tiny_glyphs: ImageData) -> None:
+    config = config_of("mixture", num_records=600, prior_cells=4, prior_contrast=False)
+    prior = make_prior(config, tiny_glyphs, "key", device=CPU)
+    latents = torch.randn(len(LABELS), prior.latent_dim, generator=stream(0, "samples", 0))
+    cold = prior.sample(latents, LABELS)
+    latents[:, : prior.basis.dim] *= 2.0
+    expected = prior.sample(latents, LABELS)
+    made = PublicSide(config.replace(temperature=2.0), device=CPU, prior=prior).sample(LABELS)
+    assert torch.equal(made, expected.clamp(0, 1)) and expected.std() > 1.2 * cold.std()
+    latents[:, prior.basis.dim :] *= 2.0
+    assert not torch.equal(prior.sample(latents, LABELS), expected)  # of other cells
+    with pytest.raises(InvalidArgument, match="temperature: received 0"):
+        config_of("mixture", temperature=0)
+
+
+def test_temperature_is_on_every_entry_of_a_latent_without_prior() -> None:
+    cold, hot = (
+        PublicSide(config_of("efsgd", temperature=t), device=CPU).sample(LABELS) for t in (1.0, 2.0)
+    )
+    assert not torch.equal(cold, hot)
+
+
+@pytest.mark.parametrize("added", [{"dither": 0.08}, {"grain": 0.5}, {"temperature": 1.5}])
 def test_noise_costs_nothing_and_touches_nothing_hidden(
     prior: FrequencyPrior, added: dict[str, float]
 ) -> None:
