@@ -222,6 +222,19 @@ yardstick_table(judged, records, dataset="celeba")
 # and noise matter. A deep network that learns from the samples finds whatever tells their classes apart, be it in real images or
 # not; noise hides that from it, which is why dither can help it while the pictures get worse.
 #
+# What would help more, budget or training? On the left the best method without training at more budgets, on the right every
+# method at one budget, over the seconds that it learns:
+
+# %% tags=["hide-input"]
+from companion.book.yardstick_figure import limits_figure, limits_text
+
+limits = limits_text(judged, records)
+shown(limits_figure(judged, records), limits) if "%" in limits else Markdown(limits)
+
+# %% tags=["hide-input"]
+Markdown(limits)
+
+# %% [markdown]
 # (sample-noise)=
 # ### Noise on the samples
 #

@@ -12,7 +12,15 @@ from typing import Any
 import pandas as pd
 
 from companion.book.tables import DATASET_TITLES, MISSING
-from companion.studies.yardsticks import METHODS, PLAIN, REAL, SEEDS, JudgedSet, usual_curve
+from companion.studies.yardsticks import (
+    EPSILONS,
+    METHODS,
+    PLAIN,
+    REAL,
+    SEEDS,
+    JudgedSet,
+    usual_curve,
+)
 from dpgen_core.records.record import Record
 
 _Judged = dict[str, Any]  # protocol -> set's name -> answer, as in the file
@@ -30,7 +38,7 @@ _QUICK = {
 }
 _LOOKS = {"black (%)": ("zero_share", 100, 0), "fine (%)": ("sharpness", 100, 1)}
 _ORDER = ("seeds", "deep (%)", "lowest to highest", *list(_DEEP)[1:], *_QUICK, *_LOOKS)
-_PLAIN, _DITHERED, _GRAINED, _FORMER = _FORMS = "", ", dithered", ", grained", ", former curve"
+_PLAIN, DITHERED, _GRAINED, FORMER = _FORMS = "", ", dithered", ", grained", ", former curve"
 
 
 def yardstick_table(judged: _Judged, records: Sequence[Record], *, dataset: str) -> pd.DataFrame:
@@ -42,7 +50,8 @@ def yardstick_table(judged: _Judged, records: Sequence[Record], *, dataset: str)
         dataset: a key of `DATASET_TITLES`.
     """
     rows = []
-    answers = _grouped(judged, dataset)
+    budgets = {f"{budget:g}" for budget in EPSILONS}  # the figure has the others
+    answers = {place: a for place, a in grouped(judged, dataset).items() if place[0] in budgets}
     for (epsilon, kind), found in answers.items():
         row: dict[str, Any] = {"epsilon": epsilon, "learned from": kind, "seeds": len(found)}
         row |= {name: _mean(found, *what) for name, what in _DEEP.items()}
@@ -61,9 +70,9 @@ def yardstick_table(judged: _Judged, records: Sequence[Record], *, dataset: str)
 def what_changed(judged: _Judged, records: Sequence[Record]) -> str:
     """Sentences on curve and dither at each data set's largest budget; empty without figures."""
     lines = []
-    kinds = [f"mixture{form}" for form in (_PLAIN, _DITHERED, _FORMER)]
+    kinds = [f"mixture{form}" for form in (_PLAIN, DITHERED, FORMER)]
     for dataset, title in DATASET_TITLES.items():
-        by_kind = {k: found for (e, k), found in _grouped(judged, dataset).items() if e == "10"}
+        by_kind = {k: found for (e, k), found in grouped(judged, dataset).items() if e == "10"}
         if not set(kinds) <= by_kind.keys():
             continue
         now, noisy, former = _paired([by_kind[kind] for kind in kinds])
@@ -92,17 +101,19 @@ def best_by_deep(judged: _Judged) -> str:
     """
     said = []
     for dataset, title in DATASET_TITLES.items():
-        answers = _grouped(judged, dataset)
+        answers = grouped(judged, dataset)
         whole = {place: found for place, found in answers.items() if len(found) == len(SEEDS)}
-        for epsilon in dict.fromkeys(epsilon for epsilon, _ in whole):
+        for epsilon in (f"{budget:g}" for budget in EPSILONS):
             means = {
                 kind: (_mean(found, *_DEEP["deep (%)"]), _range(found))
                 for (budget, kind), found in whole.items()
                 if budget == epsilon
             }
+            if not means:
+                continue
             kind = max(means, key=means.__getitem__)
             text = f"{title} at epsilon {epsilon} {means[kind][0]:.1f} % ({means[kind][1]}) by `{kind}`"
-            controls = [mean for name, (mean, _) in means.items() if name.endswith(_DITHERED)]
+            controls = [mean for name, (mean, _) in means.items() if name.endswith(DITHERED)]
             said.append(text + (f" (dithered at most {max(controls):.1f} %)" if controls else ""))
         if said and (real := judged["deep"].get(JudgedSet(dataset, REAL).name())):
             said[-1] += f", where real images give {100 * real['accuracy']:.1f} %"
@@ -122,8 +133,13 @@ def _paired(kinds: Sequence[Sequence[dict[str, Any]]]) -> list[list[dict[str, An
     return [[answer for answer in found if answer["set"]["seed"] in common] for found in kinds]
 
 
-def _grouped(judged: _Judged, dataset: str) -> dict[tuple[str, str], list[dict[str, Any]]]:
-    """Answers of ``deep`` by budget and kind, seeds together; the real images are left out."""
+def grouped(judged: _Judged, dataset: str) -> dict[tuple[str, str], list[dict[str, Any]]]:
+    """Answers of ``deep`` by budget and kind, seeds together; the real images are left out.
+
+    Args:
+        judged: from `load_yardsticks`.
+        dataset: of the sets.
+    """
     groups: dict[tuple[str, str], list[dict[str, Any]]] = {}
     for answer in judged.get("deep", {}).values():
         one = JudgedSet(**answer["set"])
@@ -138,7 +154,7 @@ def _grouped(judged: _Judged, dataset: str) -> dict[tuple[str, str], list[dict[s
 def _form(one: JudgedSet) -> str:
     """What was done to a set that is not as it comes from its method."""
     former = one.curve != usual_curve(one.method)
-    return _DITHERED if one.dither else _GRAINED if one.grain else _FORMER if former else _PLAIN
+    return DITHERED if one.dither else _GRAINED if one.grain else FORMER if former else _PLAIN
 
 
 def _quick(

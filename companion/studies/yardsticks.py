@@ -49,6 +49,9 @@ PLAIN: Mapping[str, tuple[str, ...]] = {
     "celeba": ("mixture/with-color", "efsgd"),
 }
 EPSILONS, SEEDS = (10.0, 1.0), (0, 1, 2)
+# What more budget buys: one method of each kind of image, by ``deep`` alone; no run of the campaign.
+BUDGETS = (100.0, 3.0, 0.3)
+BY_BUDGET: Mapping[str, str] = {"fashion_mnist": GRAINED, "mnist": FRAMED_GRAINED}
 _RECORDED = {(run.dataset, run.method, run.epsilon) for run in RUNS}
 FORMER, FORMER_SEEDS = ("fashion_mnist", "mnist"), (0, 1)  # with the former contrast curve
 
@@ -132,6 +135,8 @@ def _sets() -> Iterator[JudgedSet]:
     for seed, epsilon, dataset in places:
         for method in PLAIN[dataset]:
             yield JudgedSet(dataset, method, epsilon, seed, usual_curve(method))
+    for seed, epsilon, (dataset, method) in itertools.product(SEEDS, BUDGETS, BY_BUDGET.items()):
+        yield JudgedSet(dataset, method, epsilon, seed, usual_curve(method))
     for seed, epsilon, dataset in itertools.product(FORMER_SEEDS, EPSILONS, FORMER):
         yield JudgedSet(dataset, "mixture", epsilon, seed, curve="logistic")
 

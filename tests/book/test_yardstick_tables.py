@@ -90,6 +90,10 @@ def test_the_best_is_of_sets_judged_at_every_seed(judged: dict[str, Any]) -> Non
         "MNIST at epsilon 10 84.0 % (80.0 to 88.0) by `mixture` (dithered at most 71.0 %)" in text
     )
     assert "where real images give 99.0 %" in text and "Fashion" not in text
+    more = [JudgedSet("mnist", "mixture", seed=seed, epsilon=100.0) for seed in SEEDS]
+    judged["deep"] |= {one.name(): answer(one, 0.9) for one in more}
+    assert best_by_deep(judged) == text  # of the usual budgets alone
+    assert "100" not in yardstick_table(judged, [], dataset="mnist").index.get_level_values(0)
 
 
 def test_the_committed_file_is_of_the_listed_sets() -> None:

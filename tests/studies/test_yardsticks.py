@@ -16,6 +16,9 @@ from companion.studies import yardsticks
 from companion.studies.campaign import RUNS, Run
 from companion.studies.committed import committed_records
 from companion.studies.yardsticks import (
+    BUDGETS,
+    BY_BUDGET,
+    EPSILONS,
     METHODS,
     REAL,
     SETS,
@@ -114,7 +117,7 @@ def test_every_set_has_its_controls() -> None:
 def test_every_release_is_that_of_a_run_of_the_campaign() -> None:
     """So that its set, by ``quick``, is in the records."""
     planned = {(r.dataset, r.method, r.epsilon, r.seed) for r in RUNS}
-    sets = {one for one in SETS if one.method != REAL}
+    sets = {one for one in SETS if one.method != REAL and one.epsilon not in BUDGETS}
     assert {(s.dataset, s.method, s.epsilon, s.seed) for s in sets} <= planned
 
 
@@ -122,8 +125,9 @@ def test_every_plain_set_is_judged_by_quick_here_or_in_a_record() -> None:
     known = {record.config.record_name() for record in committed_records(ROOT / "results")}
     # Runs that the campaign has yet to make will have a record.
     known |= {run.config().record_name() for run in RUNS if run.method in (GRAINED, FRAMED_GRAINED)}
-    for one in SETS:
-        if one.method != REAL and one == one.released_by() and one.protocols() == ("deep",):
+    usual = [one for one in SETS if one.method != REAL and one.epsilon not in BUDGETS]
+    for one in usual:
+        if one == one.released_by() and one.protocols() == ("deep",):
             records = (
                 Run(one.dataset, one.method, one.epsilon, one.seed).config().privacy.num_records
             )
@@ -134,6 +138,14 @@ def test_sets_of_one_release_follow_each_other() -> None:
     """Or it would be made more than once."""
     releases = [one.released_by() for one in SETS if one.method != REAL and not former(one)]
     assert len(list(itertools.groupby(releases))) == len(set(releases))
+
+
+def test_one_method_of_each_kind_is_judged_at_more_budgets() -> None:
+    for dataset, method in BY_BUDGET.items():
+        there = {one.epsilon for one in SETS if (one.dataset, one.method) == (dataset, method)}
+        assert there == {*EPSILONS, *BUDGETS}
+    assert not {*BUDGETS} & {*EPSILONS}
+    assert {one.protocols() for one in SETS if one.epsilon in BUDGETS} == {("deep",)}
 
 
 def former(one: JudgedSet) -> bool:
