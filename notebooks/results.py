@@ -229,9 +229,8 @@ yardstick_table(judged, records, dataset="celeba")
 from companion.book.yardstick_figure import limits_figure, limits_text
 
 limits = limits_text(judged, records)
-shown(limits_figure(judged, records), limits) if "%" in limits else Markdown(limits)
-
-# %% tags=["hide-input"]
+if "%" in limits:
+    display(shown(limits_figure(judged, records), " ".join(limits.replace("`", "").split())))
 Markdown(limits)
 
 # %% [markdown]
@@ -262,8 +261,8 @@ sample_noise_table(noise)
 # clothes the distance in deep features counts it as a fault, though a smaller one than dither. So it is off unless asked for:
 # `make_config(..., grain=0.5)`. Under grain a finer prior is better as well: `mixture/with-grain` has more modes and stronger
 # grain than that. And digits, though not clothes, are better when they are drawn at a higher *temperature*, further from the
-# middle of their Gaussian than it says; `mixture/with-frame-and-grain` has all three. On real, public images, dither and grain
-# look so:
+# middle of their Gaussian than it says; `mixture/with-frame-and-grain` has all three, and pays for them with a
+# Frechet distance several times that of `mixture/with-frame`. On real, public images, dither and grain look so:
 
 # %% mystnb={"figure": {"caption": "Glyphs as they are, with dither, and with grain.", "name": "fig-grain"}, "image": {"alt": "Three rows of digits on black: clean, with even gray speckle everywhere, and with speckle of different strength on the strokes alone"}} tags=["hide-input"]
 import matplotlib.pyplot as plt
