@@ -24,7 +24,7 @@
 
 # %% tags=["hide-input"]
 import pandas as pd
-from IPython.display import Markdown
+from IPython.display import Markdown, display
 
 from companion.book.alt_text import shown
 from companion.book.gallery import gallery
