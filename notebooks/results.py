@@ -222,8 +222,9 @@ yardstick_table(judged, records, dataset="celeba")
 # and noise matter. A deep network that learns from the samples finds whatever tells their classes apart, be it in real images or
 # not; noise hides that from it, which is why dither can help it while the pictures get worse.
 #
-# What would help more, budget or training? On the left the best method without training at more budgets, on the right every
-# method at one budget, over the seconds that it learns:
+# What would help more, budget or training? On the left one method without training rounds at more budgets, with the lowest and
+# the highest of its seeds; on the right the methods judged so far at one budget, over the seconds that they learn. The dashed
+# line is what real images teach:
 
 # %% tags=["hide-input"]
 from companion.book.yardstick_figure import limits_figure, limits_text
