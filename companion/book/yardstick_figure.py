@@ -119,10 +119,10 @@ def _trained(
     for (epsilon, kind), answers in grouped(dict(judged), dataset).items():
         if epsilon != _BUDGET or kind.endswith((DITHERED, FORMER)):
             continue
-        seconds = [known.get(name) for answer in answers for name in _releases(answer)]
-        there = [value for value in seconds if value is not None]
-        if len(there) == len(answers):
-            yield mean(there), 100 * mean(answer["accuracy"] for answer in answers), kind
+        names = [next(filter(known.__contains__, _releases(answer)), None) for answer in answers]
+        seconds = [known[name] for name in names if name]
+        if len(seconds) == len(answers):
+            yield mean(seconds), 100 * mean(answer["accuracy"] for answer in answers), kind
 
 
 def _releases(answer: Mapping[str, Any]) -> Iterator[str]:

@@ -62,6 +62,11 @@ def test_the_sentences_hold_means_by_budget_and_by_time(
     )
     assert "efsgd" not in text and "dithered" not in text and "Fashion" not in text
     assert "Not measured yet" in limits_text({}, records)
+    again = SimpleNamespace(  # a record with today's curve beside the former one
+        config=SimpleNamespace(record_name=lambda: PLAIN.record_name({"real_records": 60_000})),
+        metrics={"training_seconds": 2.0},
+    )
+    assert "`mixture` 95.0 % in 2.0 s" in limits_text(judged, [*records, again])
 
 
 def test_the_figure_has_a_row_for_each_curve_and_names_its_points(
