@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from statistics import mean
 from typing import Any
 
@@ -15,11 +14,12 @@ from companion.book.direct_labels import Label, label_margin
 from companion.book.figures import COLORS
 from companion.book.tables import DATASET_TITLES
 from companion.book.yardstick_tables import DITHERED, FORMER, grouped
+from companion.studies.campaign import Run, names
 from companion.studies.yardsticks import BY_BUDGET, REAL, JudgedSet
 from dpgen_core.records.record import Record
 from dpgen_core.records.sheets import new_figure
 
-_Judged = Mapping[str, Any]  # protocol -> set's name -> answer, as in the file
+_Judged = dict[str, Any]  # protocol -> set's name -> answer, as in the file
 _BUDGET = "10"  # of the panel on training
 _FEWEST = 3  # budgets that make a curve
 
@@ -31,10 +31,10 @@ def limits_figure(judged: _Judged, records: Sequence[Record]) -> Figure:
         judged: from `load_yardsticks`.
         records: from `committed_records`; they know the seconds.
     """
-    names = _names(judged)
-    trained = {name: list(_trained(judged, records, name)) for name in names}
-    figure = new_figure(6.6, 2.7 * len(names) + 0.2)
-    grid = figure.subplots(len(names), 2, squeeze=False, sharex="col", sharey="row")
+    shown = _shown(judged)
+    trained = {name: list(_trained(judged, records, name)) for name in shown}
+    figure = new_figure(6.6, 2.7 * len(shown) + 0.2)
+    grid = figure.subplots(len(shown), 2, squeeze=False, sharex="col", sharey="row")
     for (left, right), (dataset, points) in zip(grid, trained.items(), strict=True):
         real = judged["deep"].get(JudgedSet(dataset, REAL).name())
         for axes in (left, right):
@@ -48,7 +48,7 @@ def limits_figure(judged: _Judged, records: Sequence[Record]) -> Figure:
         _curve(left, _by_budget(judged, dataset))
         for time, accuracy, _ in points:
             right.plot(time, accuracy, "o", color=COLORS[0], markersize=5)
-    budgets = [epsilon for name in names for epsilon in _by_budget(judged, name)]
+    budgets = [epsilon for name in shown for epsilon in _by_budget(judged, name)]
     seconds = [time for points in trained.values() for time, _, _ in points]
     for axes, label, values in (
         (grid[-1, 0], "epsilon", budgets),
@@ -65,7 +65,7 @@ def limits_figure(judged: _Judged, records: Sequence[Record]) -> Figure:
 def limits_text(judged: _Judged, records: Sequence[Record]) -> str:
     """What the figure shows, a paragraph for each data set; Markdown without links, or that it is empty."""
     said = []
-    for dataset in _names(judged):
+    for dataset in _shown(judged):
         budgets = _by_budget(judged, dataset)
         trained = sorted(_trained(judged, records, dataset))
         text = f"{DATASET_TITLES[dataset]}, by budget, `{BY_BUDGET[dataset]}`: " + ", ".join(
@@ -76,13 +76,13 @@ def limits_text(judged: _Judged, records: Sequence[Record]) -> str:
     return "\n\n".join(said) or "Not measured yet: `python -m companion.studies.yardsticks` does."
 
 
-def _names(judged: _Judged) -> list[str]:
+def _shown(judged: _Judged) -> list[str]:
     return [name for name in BY_BUDGET if len(_by_budget(judged, name)) >= _FEWEST]
 
 
 def _by_budget(judged: _Judged, dataset: str) -> dict[float, list[float]]:
     """Accuracies in percent of the seeds, by budget."""
-    found = grouped(dict(judged), dataset)
+    found = grouped(judged, dataset)
     return {
         float(epsilon): [100 * answer["accuracy"] for answer in answers]
         for (epsilon, kind), answers in sorted(found.items(), key=lambda item: float(item[0][0]))
@@ -116,20 +116,15 @@ def _trained(
 ) -> Iterator[tuple[float, float, str]]:
     """Mean seconds of training and accuracy of each kind, where a record of its release has them."""
     known = {r.config.record_name(): r.metrics["training_seconds"] for r in records}
-    for (epsilon, kind), answers in grouped(dict(judged), dataset).items():
+    for (epsilon, kind), answers in grouped(judged, dataset).items():
         if epsilon != _BUDGET or kind.endswith((DITHERED, FORMER)):
             continue
-        names = [next(filter(known.__contains__, _releases(answer)), None) for answer in answers]
-        seconds = [known[name] for name in names if name]
+        sets = (JudgedSet(**answer["set"]) for answer in answers)
+        releases = (names(Run(s.dataset, s.method, s.epsilon, s.seed)) for s in sets)
+        found = (next(filter(known.__contains__, either), None) for either in releases)
+        seconds = [known[name] for name in found if name]
         if len(seconds) == len(answers):
             yield mean(seconds), 100 * mean(answer["accuracy"] for answer in answers), kind
-
-
-def _releases(answer: Mapping[str, Any]) -> Iterator[str]:
-    """What the record of a set's release may be called, with either contrast curve."""
-    one = JudgedSet(**answer["set"]).released_by()
-    curves = dict.fromkeys((one.curve, "logistic"))
-    return (replace(one, curve=curve).record_name(answer) for curve in curves)
 
 
 def _short(seconds: float) -> str:

@@ -1,11 +1,11 @@
 """Which noise on finished samples lets a deep judge learn the classes, and not the artifacts?
 
 ``python -m companion.studies.sample_noise [--list]`` releases each data set's usual mixture from five
-sixths of the training records, puts a form of noise on its samples, some with finer modes and some drawn
-at a higher temperature, trains the network of the protocol
-``deep`` on them, and tests it on the other sixth; no test image is used. It adds the answer to
-``results/sample_noise.json``; what is there already is left alone, so that it may be stopped at any
-moment. Noise on samples is post-processing and costs no privacy.
+sixths of the training records, some with finer modes, draws samples, some at a higher temperature, puts
+a form of noise on them, trains the network of the protocol ``deep`` on the result, and tests it on the
+other sixth; no test image is used. It adds the answer to ``results/sample_noise.json``; what is there
+already is left alone, so that it may be stopped at any moment. Noise on samples and their temperature
+are post-processing and cost no privacy.
 """
 
 from __future__ import annotations

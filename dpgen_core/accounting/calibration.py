@@ -203,14 +203,18 @@ def most_fitting(event: Event, others: tuple[Event, ...], target: float, setting
         good, step = good + step, 2 * step
     if good >= MOST_ROUNDS:
         return MOST_ROUNDS
-    if good and step > 1:  # a change of sign lies between, and the root is within one of it
-        near = int(brentq(excess, good, good + step, xtol=0.5))
-        good = near if excess(near) <= 0 else near - 1
+    if step > 1:
+        good = int(brentq(excess, good, good + step, xtol=0.5))  # within one of the change of sign
+    while good and excess(good) > 0:
+        good -= 1
     while excess(good + 1) <= 0:
         good += 1
     return good
 
 
 def _log_ratio(events: Iterable[Event], target: float, setting: Setting) -> float:
-    """Log of epsilon over `target`, clipped to stay finite."""
+    """Log of epsilon over `target`, clipped to stay finite; above 0 exactly where the target is passed.
+
+    Rounding cannot hide that: the quotient of two different numbers is never rounded to 1.
+    """
     return math.log(min(max(setting.epsilon(events) / target, 1e-9), 1e9))

@@ -46,7 +46,7 @@ networks that are trained on these images, and is not for the eye.
     if (temperature := config.generator.temperature) != 1:
         wider = "more" if temperature > 1 else "less"
         noisy += f"""
-The images were drawn at temperature {temperature:g}, so they differ {wider} than the private ones.
+The images were drawn at temperature {temperature:g}, so they differ {wider} than what was released says.
 """
     # JSON's strings are YAML's, whatever they hold.
     features = "\n".join(f"        '{k}': {json.dumps(name)}" for k, name in enumerate(class_names))
