@@ -45,11 +45,12 @@ FEW: dict[str, dict[str, Any]] = {
 
 
 def run(
-    notebook: Path, tmp_path: Path, *, clone: Path = ROOT, **parameters: Any
+    notebook: Path, *, clone: Path = ROOT, executed: Path | None = None, **parameters: Any
 ) -> nbformat.NotebookNode:
+    """The notebook as run; the file `executed`, where asked for, is written anew at each cell."""
     return papermill.execute_notebook(
         str(notebook),
-        str(tmp_path / notebook.name),
+        str(executed) if executed else None,
         parameters=parameters,
         kernel_name="python3",
         cwd=str(clone),
@@ -158,12 +159,12 @@ def test_bad_value_is_refused_with_name_value_and_rule(
 def test_bad_parameter_stops_the_notebook_before_anything_is_written(
     change: dict[str, Any], message: str, tmp_path: Path
 ) -> None:
-    results = tmp_path / "results"
+    results, executed = tmp_path / "results", tmp_path / "executed.ipynb"
     with pytest.raises(PapermillExecutionError) as caught:
-        run(EXPERIMENT, tmp_path, **SMOKE | {"results_dir": str(results)} | change)
+        run(EXPERIMENT, executed=executed, **SMOKE | {"results_dir": str(results)} | change)
     assert message in str(caught.value) and "Try" in str(caught.value)
-    executed = nbformat.read(tmp_path / EXPERIMENT.name, as_version=4)
-    ran = [c for c in executed.cells if c.cell_type == "code" and c.execution_count]
+    left = nbformat.read(executed, as_version=4)
+    ran = [c for c in left.cells if c.cell_type == "code" and c.execution_count]
     assert "check_parameters" in ran[-1].source  # the first cell after the parameters
     assert not results.exists()
 
@@ -182,10 +183,10 @@ OTHERS = sorted(set(EXPERIMENT.parent.glob("*.ipynb")) - {EXPERIMENT})
 
 
 @pytest.mark.parametrize("notebook", OTHERS, ids=lambda path: path.stem)
-def test_notebook_runs(notebook: Path, tmp_path: Path) -> None:
+def test_notebook_runs(notebook: Path) -> None:
     declared = papermill.inspect_notebook(str(notebook))
     wanted = {k: v for k, v in SMOKE.items() if k in declared} | FEW.get(notebook.stem, {})
-    executed = run(notebook, tmp_path, **wanted)
+    executed = run(notebook, **wanted)
     outputs = [o for cell in executed.cells for o in cell.get("outputs", [])]
     assert outputs and not [o for o in outputs if o.output_type == "error"]
     captioned = [cell for cell in executed.cells if "figure" in cell.metadata.get("mystnb", {})]
@@ -194,7 +195,7 @@ def test_notebook_runs(notebook: Path, tmp_path: Path) -> None:
 
 def test_experiment_page_shows_banner_tables_and_pictures(tmp_path: Path) -> None:
     results = tmp_path / "results"
-    executed = run(EXPERIMENT, tmp_path, **SMOKE | {"results_dir": str(results), "epsilon": 3})
+    executed = run(EXPERIMENT, **SMOKE | {"results_dir": str(results), "epsilon": 3})
     (record,) = load_records(results)
     assert record.config.privacy.epsilon == 3 and record.config.dataset == "glyphs"
     assert max(record.privacy["epsilon"].values()) <= 3
@@ -270,4 +271,4 @@ def test_pages_of_results_run_in_a_clone_without_records(stem: str, tmp_path: Pa
     for path in (ROOT / "results").iterdir():
         if path.is_file():
             shutil.copy(path, clone / "results")
-    run(ROOT / "notebooks" / f"{stem}.ipynb", tmp_path, clone=clone)
+    run(ROOT / "notebooks" / f"{stem}.ipynb", clone=clone)
