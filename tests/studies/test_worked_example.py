@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from companion.studies.worked_example import (
 )
 from dpgen_core.config.presets import RECOMMENDED
 from dpgen_core.data.sets import ImageData, load
+from dpgen_core.delivery import synthesize
 
 PRIVATE, REAL = Step("scans", 3.0), Step(None, None)
 
@@ -52,6 +54,7 @@ def test_every_step_goes_the_commands_way_and_is_kept(
 
     for name, value in {"load": few, "PER_CLASS": 40, "EPOCHS": 2}.items():
         monkeypatch.setattr(worked_example, name, value)
+    monkeypatch.setattr(worked_example, "synthesize", partial(synthesize, count=40))
     monkeypatch.setattr(worked_example, "machine_cache", lambda: tmp_path / "judges")
     monkeypatch.setattr(worked_example, "steps", lambda: iter((REAL, PRIVATE)))
     worked_example.run_all(missing(tmp_path)[:1], tmp_path)

@@ -90,7 +90,7 @@ def test_it_goes_on_where_it_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyP
     few = DeepProtocol(epochs=1, batch_size=32, synthetic_records=60, simple_records=40)
     monkeypatch.setitem(PROTOCOLS, "deep", few)
     monkeypatch.setitem(PROTOCOLS, "quick", EvaluationSettings(60, 60, 1, 20))
-    monkeypatch.setattr(yardsticks, "load", lambda name, split: load(name, split, num_records=1200))
+    monkeypatch.setattr(yardsticks, "load", lambda name, split: load(name, split, num_records=300))
     sets = JudgedSet("glyphs", "mixture", grain=0.5), JudgedSet("glyphs", REAL)
     monkeypatch.setattr(yardsticks, "SETS", sets)
     left = missing(tmp_path)
