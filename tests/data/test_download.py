@@ -31,7 +31,9 @@ def serving(folder: Path) -> Iterator[str]:
 
     handler = functools.partial(Quiet, directory=str(folder))
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as running:
-        thread = threading.Thread(target=running.serve_forever, daemon=True)
+        # It looks that often whether it is to stop: every test waits for it.
+        often = {"poll_interval": 0.02}
+        thread = threading.Thread(target=running.serve_forever, kwargs=often, daemon=True)
         thread.start()
         yield f"http://127.0.0.1:{running.server_port}/"
         running.shutdown()
