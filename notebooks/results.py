@@ -238,7 +238,7 @@ Markdown(limits)
 # (sample-noise)=
 # ### Noise on the samples
 #
-# If noise helps a deep network, which noise helps most? Each form below was put on the finished samples of the mixture that
+# If noise helps a deep network, which noise helps most? Each form below was put on the finished samples of the prior that
 # is {ref}`recommended <own-data>` for that kind of image, and judged by the same network on held-out *training* records; no test
 # image was looked at. It is post-processing and costs no privacy.
 

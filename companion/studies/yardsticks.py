@@ -42,6 +42,8 @@ METHODS: Mapping[str, tuple[str, ...]] = {
     "mnist": ("mixture/with-frame", "efsgd", "efsgd-prior", "dp-sgd-critic/with-prior"),
     "celeba": ("gaussian/with-color", "efsgd-prior/with-color"),
 }
+# Largest grain of the control: of faces, which fill the image, less is best, see `sample_noise`.
+GRAINS: Mapping[str, float] = {"fashion_mnist": GRAIN, "mnist": GRAIN, "celeba": 0.1}
 # Beside them, as they come only.
 PLAIN: Mapping[str, tuple[str, ...]] = {
     "fashion_mnist": (GRAINED, "gaussian"),
@@ -51,7 +53,11 @@ PLAIN: Mapping[str, tuple[str, ...]] = {
 EPSILONS, SEEDS = (10.0, 1.0), (0, 1, 2)
 # What more budget buys: one method of each kind of image, by ``deep`` alone; no run of the campaign.
 BUDGETS = (100.0, 3.0, 0.3)
-BY_BUDGET: Mapping[str, str] = {"fashion_mnist": GRAINED, "mnist": FRAMED_GRAINED}
+BY_BUDGET: Mapping[str, str] = {
+    "fashion_mnist": GRAINED,
+    "mnist": FRAMED_GRAINED,
+    "celeba": "gaussian/with-color",
+}
 _RECORDED = {(run.dataset, run.method, run.epsilon) for run in RUNS}
 FORMER, FORMER_SEEDS = ("fashion_mnist", "mnist"), (0, 1)  # with the former contrast curve
 
@@ -149,7 +155,11 @@ def _changed(
         for method in methods[dataset]:
             plain = JudgedSet(dataset, method, epsilon, seed, usual_curve(method))
             if (dataset, method, epsilon) in _RECORDED:
-                yield from (plain, replace(plain, dither=DITHER), replace(plain, grain=GRAIN))
+                yield from (
+                    plain,
+                    replace(plain, dither=DITHER),
+                    replace(plain, grain=GRAINS[dataset]),
+                )
 
 
 SETS: tuple[JudgedSet, ...] = tuple(dict.fromkeys(_sets()))

@@ -55,13 +55,13 @@ def test_it_judges_held_out_records_and_goes_on_where_it_stopped(
     monkeypatch.setattr(sample_noise, "METHODS", {"glyphs": "mixture"})
     monkeypatch.setattr(sample_noise, "MODES", {"glyphs": (8,)})
     monkeypatch.setattr(sample_noise, "HEATED", {"glyphs": [("grain", None, 1.5)]})
-    monkeypatch.setattr(sample_noise, "SEEDS", range(1))
+    monkeypatch.setattr(sample_noise, "FORMS_BY_DATASET", {"glyphs": FORMS})
     left = missing(tmp_path)
     forms = len(FORMS) + len(sample_noise.MODES_UNDER) + 1
     assert len(left) == forms * len(sample_noise.EPSILONS)
     sample_noise.run_all([Point("grain", "glyphs", 10.0)], tmp_path)
     assert asked == ["glyphs"] and len(missing(tmp_path)) == len(left) - 1
-    monkeypatch.setattr(sample_noise, "FORMS", {"grain": FORMS["grain"]})
+    monkeypatch.setattr(sample_noise, "FORMS_BY_DATASET", {"glyphs": ("grain",)})
     monkeypatch.setattr(sample_noise, "MODES_UNDER", ("grain",))
     assert sample_noise.main(["--results", str(tmp_path)]) == 0 and not missing(tmp_path)
     found = load_sample_noise(tmp_path)
