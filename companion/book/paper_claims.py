@@ -17,6 +17,7 @@ from companion.book.measures import FRECHET, G2R, PRECISION, RECALL, Measure
 from companion.book.part_form_tables import UNTESTED, form_effects, forms_text, words_by_form
 from companion.book.published_tables import PAPER, published_figures, whole_title
 from companion.book.tables import DATASET_TITLES, runs_frame
+from companion.book.uneven_tables import uneven_effects, uneven_text
 from companion.book.verdicts import BUDGET, NAMES, listed
 from companion.studies.campaign import PAPER_SWITCHES
 from companion.studies.committed import committed_records
@@ -31,6 +32,7 @@ from companion.studies.resolutions import (
     means,
     usual_side,
 )
+from companion.studies.uneven_data import load_uneven_data
 from dpgen_core.config.presets import DEFAULT_DELTA, VARIED
 
 HOLDS, FAILS, OPEN = "holds", "does not hold here", "undecided"
@@ -146,7 +148,8 @@ def paper_claims(results: Path, published: Path) -> str:
         for stated in TESTED
     }
     rows = [_tested(stated, of_it) for stated, of_it in by_claim.items()]
-    rows += [*_forms(load_part_forms(results)), _accounting(), _fid(published)]
+    rows += [*_forms(load_part_forms(results)), _uneven(load_uneven_data(results))]
+    rows += [_accounting(), _fid(published)]
     rows += [_size(load_record_counts(results)), _resolution(load_resolutions(results))]
     rows += [_diffusion(load_gpu(results))]
     order = {kind: place for place, kind in enumerate((CLAIM, LIMIT, PLAN))}
@@ -196,6 +199,19 @@ def _forms(found: Mapping[str, Any]) -> list[Row]:
         word = some_form(list(words_by_form(family).values()))
         rows.append(Row(kind, says, "{ref}`other forms <other-forms>`", text, word))
     return rows
+
+
+def _uneven(found: Mapping[str, Any]) -> Row:
+    """Decided in a family of its own, which has every measure of that study."""
+    family = uneven_effects(found)
+    return Row(
+        CLAIM,
+        "Error feedback undoes the bias of clipping (here: where it has cause, as owners hold "
+        "few classes, or one class is rare)",
+        "{ref}`owners who differ <uneven-data>`",
+        uneven_text(family) or "Not measured yet",
+        verdict(family),
+    )
 
 
 def some_form(words: Sequence[set[str]]) -> str:

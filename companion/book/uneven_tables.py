@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -10,7 +10,18 @@ import pandas as pd
 from companion.book.effects import Comparison, Effect, effects, family_note
 from companion.book.measures import FRECHET, G2R, RECALL, Measure
 from companion.book.tables import DATASET_TITLES
-from companion.studies.uneven_data import CASES, DATASETS, EPSILON, METHODS, SEEDS, points, runs
+from companion.book.verdicts import listed
+from companion.studies.uneven_data import (
+    CASES,
+    DATASETS,
+    EPSILON,
+    METHODS,
+    RARE,
+    SEEDS,
+    SKEWED,
+    points,
+    runs,
+)
 
 WATCHED_G2R = Measure("g2r_watched", "g2r of one class (%)", 1, True)
 WATCHED_RECALL = Measure("recall_watched", "recall of one class", 2, True)
@@ -47,6 +58,21 @@ def uneven_table(found: Mapping[str, Any]) -> pd.DataFrame:
             f"{one.text()}, {one.verdict}"
         )
     return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def uneven_text(family: Sequence[Effect]) -> str:
+    """What the memory changes in g2r: of all classes, and of the rare one where there is one.
+
+    Args:
+        family: from `uneven_effects`.
+    """
+    shown = {SKEWED: (G2R, "g2r"), RARE: (WATCHED_G2R, "g2r of that class")}
+    said = []
+    for case, (measure, name) in shown.items():
+        some = [e for e in family if e.method.startswith(case) and e.measure == measure]
+        texts = [f"{DATASET_TITLES[e.dataset]} {e.text()}" for e in some if e.n]
+        said += [f"{case}, {name}: {listed(texts)}"] if texts else []
+    return "; ".join(said)
 
 
 def uneven_report(found: Mapping[str, Any]) -> str:

@@ -78,10 +78,8 @@ def rare_class(data: ImageData, *, num_shards: int, seed: int) -> ImageData:
     return data.at(torch.nonzero(keep).flatten())
 
 
-CASES: Mapping[str, Callable[..., ImageData]] = {
-    "skewed owners": skewed_owners,
-    "rare class": rare_class,
-}
+SKEWED, RARE = "skewed owners", "rare class"
+CASES: Mapping[str, Callable[..., ImageData]] = {SKEWED: skewed_owners, RARE: rare_class}
 
 
 def watched(seed: int, num_classes: int) -> int:

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import made_resolutions
+import made_uneven_data
 import pytest
 from made_record_counts import made
 from made_records import make_record
@@ -144,6 +145,13 @@ def test_resolution_is_judged_by_the_detail_that_is_left_and_not_by_one_seed():
     assert paper_claims._resolution(found).verdict == MIXED
     assert paper_claims._resolution(made_resolutions.made(seeds=(0,))).verdict == OPEN
     assert paper_claims._resolution({}).verdict == OPEN
+
+
+@pytest.mark.parametrize(("gain", "word"), [(0.1, HOLDS), (-0.1, FAILS), (0.0, OPEN)])
+def test_uneven_owners_are_judged_by_all_measures_of_their_study(gain, word):
+    row = paper_claims._uneven(made_uneven_data.made(gain=gain))
+    assert row.verdict == word and "skewed owners, g2r: MNIST" in row.found
+    assert paper_claims._uneven({}).verdict == OPEN
 
 
 def test_one_run_decides_nothing():

@@ -2,28 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-import numpy as np
 import pytest
+from made_uneven_data import GAIN, made
 
-from companion.book.uneven_tables import MEASURES, uneven_effects, uneven_report, uneven_table
-from companion.studies.uneven_data import CASES, METHODS, Point, points
-
-GAIN = 0.1  # of g2r of the watched class, by the memory, where it is rare
-
-
-def made(seeds: int = 5) -> dict[str, Any]:
-    random, found = np.random.default_rng(0), {}
-    for seed in range(seeds):
-        for case in CASES:
-            for method in METHODS:
-                gain = GAIN * (case == "rare class" and method == METHODS[0])
-                figures = {m.column: 0.5 + 1e-4 * random.standard_normal() for m in MEASURES}
-                figures["g2r_watched"] += gain
-                about = {"case": case, "method": method, "dataset": "mnist", "seed": seed}
-                found[Point(case, method, "mnist", seed).name()] = about | figures
-    return {"points": found}
+from companion.book.uneven_tables import (
+    MEASURES,
+    uneven_effects,
+    uneven_report,
+    uneven_table,
+    uneven_text,
+)
+from companion.studies.uneven_data import CASES, METHODS, points
 
 
 def test_the_memory_is_compared_with_none_on_the_same_records() -> None:
@@ -41,6 +30,16 @@ def test_the_table_has_a_row_for_each_case_that_was_run() -> None:
     assert set(table.index) == {(case, "MNIST") for case in CASES}
     assert "better" in str(table.loc[("rare class", "MNIST"), "g2r of one class (%)"])
     assert uneven_table({}).empty
+
+
+def test_the_text_has_all_classes_and_the_rare_one() -> None:
+    text = uneven_text(uneven_effects(made()))
+    assert text.startswith("skewed owners, g2r: MNIST ")
+    gain = next(
+        e for e in uneven_effects(made()) if e.measure.column == "g2r_watched" and e.mean > 5
+    )
+    assert text.endswith(f"; rare class, g2r of that class: MNIST {gain.text()}")
+    assert uneven_text([]) == ""
 
 
 def test_one_seed_decides_nothing_and_the_report_counts() -> None:
