@@ -252,7 +252,8 @@ sample_noise_table(noise)
 # %% [markdown]
 # - *dither* is the control: plain noise of one strength everywhere; *twice* has twice the strength, *varied* another one for each
 #   image.
-# - *on marks* spares black, on which real images have no noise; *grain* does so too, and its strength differs by image.
+# - *on marks* spares black, on which real images have no noise; *grain* does so too, and its strength differs by image. *Weak*
+#   and *weaker* grain was tried on faces alone, which fill the image and have no black to spare.
 # - With *modes* named, the prior has so many along each axis, more than its preset; with a *temperature*, its latents are
 #   multiplied by that before an image is drawn from them.
 # - *moved* has no noise: each image is turned, slanted, scaled and shifted a little. Variety of that kind is not what is missing.
