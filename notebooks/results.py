@@ -183,6 +183,7 @@ results_table(records, dataset="celeba", view="cost")
 #
 # :::{admonition} The columns
 # :class: dropdown
+# - **records** are the training images that the method learned from.
 # - **deep** and **fall**: accuracy on real test images, mean over seeds, and how far it fell from its best epoch to the last
 #   one. A fall says that the network learns artifacts.
 # - **forest** and **linear** learn from ten thousand images, pixel by pixel.

@@ -37,7 +37,7 @@ _QUICK = {
     "recall": ("recall", 1, 2),
 }
 _LOOKS = {"black (%)": ("zero_share", 100, 0), "fine (%)": ("sharpness", 100, 1)}
-_ORDER = ("seeds", "deep (%)", "lowest to highest", *list(_DEEP)[1:], *_QUICK, *_LOOKS)
+_ORDER = ("records", "seeds", "deep (%)", "lowest to highest", *list(_DEEP)[1:], *_QUICK, *_LOOKS)
 _PLAIN, DITHERED, _GRAINED, FORMER = _FORMS = "", ", dithered", ", grained", ", former curve"
 
 
@@ -54,6 +54,7 @@ def yardstick_table(judged: _Judged, records: Sequence[Record], *, dataset: str)
     answers = {place: a for place, a in grouped(judged, dataset).items() if place[0] in budgets}
     for (epsilon, kind), found in answers.items():
         row: dict[str, Any] = {"epsilon": epsilon, "learned from": kind, "seeds": len(found)}
+        row["records"] = found[0]["real_records"]
         row |= {name: _mean(found, *what) for name, what in _DEEP.items()}
         row["lowest to highest"] = _range(found)
         row |= _quick(judged, records, found) | _looks(found[0]["looks"])
@@ -187,6 +188,7 @@ def _real_row(judged: _Judged, dataset: str, other: dict[str, Any]) -> dict[str,
     row: dict[str, Any] = {"epsilon": "none", "learned from": "real images", "seeds": 1}
     if answer:
         row |= {heading: _mean([answer], *what) for heading, what in _DEEP.items()}
+    row["records"] = other["real_records"]
     row["Frechet, deep"] = round(other["frechet_deep_floor"], 2)
     return row | _looks(other["looks_real"])
 

@@ -55,6 +55,7 @@ def test_seeds_are_averaged_and_sets_kept_apart(judged: dict[str, Any]) -> None:
     assert row["deep (%)"] == 82.0 and row["lowest to highest"] == "80.0 to 84.0"
     assert table.loc[("10", "mixture, dithered"), "lowest to highest"] == MISSING  # one seed
     assert row["seeds"] == 2 and row["g2r CNN (%)"] == 90.0 and row["black (%)"] == 50
+    assert set(table["records"]) == {60_000}
     assert table.loc[("none", "real images"), "Frechet, deep"] == 0.5
     # no record and no answer: nothing is made up
     assert table.loc[("10", "mixture, former curve"), "recall"] == MISSING
