@@ -265,8 +265,8 @@ sample_noise_table(noise)
 # `make_config(..., grain=0.5)`. Under grain a finer prior is better as well: `mixture/with-grain` has more modes and stronger
 # grain than that. And digits, though not clothes, are better when they are drawn at a higher *temperature*, further from the
 # middle of their Gaussian than it says; `mixture/with-frame-and-grain` has all three, and pays for them with a
-# Frechet distance several times that of `mixture/with-frame`. On faces strong grain does harm; a fifth of it helps at the larger
-# budget and does harm at the smaller one, in the tables above as well. On real, public images, dither and grain look so:
+# Frechet distance several times that of `mixture/with-frame`. On faces a fifth of the usual grain helps at the larger budget and
+# does harm at the smaller one, in the tables above as well. On real, public images, dither and grain look so:
 
 # %% mystnb={"figure": {"caption": "Glyphs as they are, with dither, and with grain.", "name": "fig-grain"}, "image": {"alt": "Three rows of digits on black: clean, with even gray speckle everywhere, and with speckle of different strength on the strokes alone"}} tags=["hide-input"]
 import matplotlib.pyplot as plt
