@@ -70,7 +70,7 @@ def uneven_text(family: Sequence[Effect]) -> str:
     said = []
     for case, (measure, name) in shown.items():
         some = [e for e in family if e.method.startswith(case) and e.measure == measure]
-        texts = [f"{DATASET_TITLES[e.dataset]} {e.text()}" for e in some if e.n]
+        texts = [f"{DATASET_TITLES[e.dataset]} {e.text()}" for e in some]
         said += [f"{case}, {name}: {listed(texts)}"] if texts else []
     return "; ".join(said)
 
